@@ -1,0 +1,65 @@
+"""The file copy workflow. Read from the top: settings, then what a file passes through, then the outputs."""
+
+import pulumi
+
+from components import functions, outputs
+from components.api import RestApi
+from components.buckets import BuildBuckets
+from components.failures import FailureTopic
+from components.queues import BucketEventQueue
+from components.settings import Settings
+from components.tracking import TrackingTable
+from components.workflow import CopyWorkflow
+
+settings = Settings.load()
+
+# What a file is copied from and to, where each copy is recorded, and who is told when one fails.
+buckets = BuildBuckets("builds", settings)
+tracking = TrackingTable("tracking", settings)
+failures = FailureTopic("failures", settings)
+workflow = CopyWorkflow("workflow", settings, buckets=buckets, tracking=tracking, failures=failures)
+
+# An upload starts the workflow.
+uploads = BucketEventQueue(
+    "uploads",
+    settings,
+    buckets=[buckets.source],
+    function_timeout=functions.REPLICATION_WORKER_TIMEOUT,
+    key_prefix=settings.key_prefix,
+    key_suffix=settings.key_suffix,
+)
+replication_worker = functions.replication_worker(settings, uploads, buckets, workflow)
+
+# A copy that arrives is checked.
+arrivals = BucketEventQueue(
+    "arrivals",
+    settings,
+    buckets=buckets.owned_destinations,
+    function_timeout=functions.REGIONAL_SYNC_TIMEOUT,
+)
+regional_sync = functions.regional_sync(settings, arrivals, buckets, tracking, failures)
+
+# The workflow started by hand, and builds brought into it.
+step_function_invoker = functions.step_function_invoker(settings, workflow)
+build_worker = functions.build_worker(settings, buckets)
+api = RestApi("api", settings, routes={"step-function": step_function_invoker, "builds": build_worker})
+
+pulumi.export(outputs.STEP_FUNCTION_ARN, workflow.arn)
+pulumi.export(outputs.API_GATEWAY_URL, api.url)
+pulumi.export(outputs.SNS_TOPIC_ARN, failures.arn)
+pulumi.export(outputs.DYNAMODB_TABLE_NAME, tracking.table_name)
+pulumi.export(outputs.SOURCE_BUCKET, buckets.source.name)
+pulumi.export(outputs.DESTINATION_BUCKETS, buckets.destination_names)
+pulumi.export(outputs.UPLOAD_QUEUE_URL, uploads.url)
+pulumi.export(
+    outputs.DEAD_LETTER_QUEUE_URLS, {"uploads": uploads.dead_letter_url, "arrivals": arrivals.dead_letter_url}
+)
+pulumi.export(
+    outputs.LAMBDA_FUNCTIONS,
+    {
+        "replication-worker": replication_worker.arn,
+        "step-function-invoker": step_function_invoker.arn,
+        "build-worker": build_worker.arn,
+        "regional-sync": regional_sync.arn,
+    },
+)

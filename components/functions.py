@@ -1,0 +1,92 @@
+"""The four functions: what each may do, what it is told, and how long it may take."""
+
+from __future__ import annotations
+
+import pulumi
+
+from . import policies
+from .buckets import BuildBuckets
+from .failures import FailureTopic
+from .handler_function import HandlerFunction
+from .queues import BucketEventQueue
+from .settings import Settings
+from .tracking import TrackingTable
+from .workflow import CopyWorkflow
+
+# Seconds. Both handle at most ten events a batch, each with a call or two of some milliseconds.
+REPLICATION_WORKER_TIMEOUT = 30
+REGIONAL_SYNC_TIMEOUT = 60
+
+# API Gateway waits 29 seconds at most, so there is nobody to answer after that.
+INVOKER_TIMEOUT = 29
+
+# Lambda's longest. A call through the API ends sooner: see handlers/build_worker.py.
+BUILD_WORKER_TIMEOUT = 900
+
+# Ten batches of ten uploads at once stay far below StartExecution's 300 a second.
+REPLICATION_CONCURRENCY = 10
+
+
+def replication_worker(
+    settings: Settings, uploads: BucketEventQueue, buckets: BuildBuckets, workflow: CopyWorkflow
+) -> HandlerFunction:
+    """Starts one execution for each upload."""
+    return HandlerFunction(
+        "replication-worker",
+        settings,
+        statements=workflow.arn.apply(policies.start_workflow),
+        environment={
+            "STATE_MACHINE_ARN": workflow.arn,
+            "DESTINATION_BUCKETS": pulumi.Output.json_dumps(buckets.destination_names),
+        },
+        timeout=REPLICATION_WORKER_TIMEOUT,
+        queue=uploads,
+        queue_concurrency=REPLICATION_CONCURRENCY,
+    )
+
+
+def step_function_invoker(settings: Settings, workflow: CopyWorkflow) -> HandlerFunction:
+    """Starts an execution by hand: ``POST /step-function``."""
+    return HandlerFunction(
+        "step-function-invoker",
+        settings,
+        statements=workflow.arn.apply(policies.start_workflow),
+        environment={"STATE_MACHINE_ARN": workflow.arn},
+        timeout=INVOKER_TIMEOUT,
+    )
+
+
+def build_worker(settings: Settings, buckets: BuildBuckets) -> HandlerFunction:
+    """Fetches a build's artifact into the source bucket: ``POST /builds``."""
+    return HandlerFunction(
+        "build-worker",
+        settings,
+        statements=buckets.source.arn.apply(policies.store_builds),
+        environment={"ARTIFACT_BASE_URL": settings.artifact_base_url, "SOURCE_BUCKET": buckets.source.name},
+        timeout=BUILD_WORKER_TIMEOUT,
+        # More memory is more network: an artifact of gigabytes passes through here in parts.
+        memory_size=1024,
+    )
+
+
+def regional_sync(
+    settings: Settings, arrivals: BucketEventQueue, buckets: BuildBuckets, tracking: TrackingTable, failures: FailureTopic
+) -> HandlerFunction:
+    """Checks what arrived in a destination against what was sent, and writes that into the record."""
+    return HandlerFunction(
+        "regional-sync",
+        settings,
+        statements=pulumi.Output.all(
+            source_bucket_arn=buckets.source.arn,
+            destination_bucket_arns=buckets.destination_arns,
+            table_arn=tracking.arn,
+            topic_arn=failures.arn,
+        ).apply(lambda arns: policies.verify_arrivals(**arns)),
+        environment={
+            "SOURCE_BUCKET": buckets.source.name,
+            "TABLE_NAME": tracking.table_name,
+            "TOPIC_ARN": failures.arn,
+        },
+        timeout=REGIONAL_SYNC_TIMEOUT,
+        queue=arrivals,
+    )

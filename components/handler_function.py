@@ -1,0 +1,115 @@
+"""One Lambda function: its code from handlers/, its role, its log group, and the queue that feeds it, if any."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import pulumi
+import pulumi_aws as aws
+
+from . import policies
+from .documents import document
+from .queues import BucketEventQueue
+from .settings import Settings
+
+RUNTIME = "python3.13"
+HANDLERS = Path(__file__).resolve().parent.parent / "handlers"
+
+
+def handlers_archive() -> pulumi.AssetArchive:
+    """The package of every function: the modules of ``handlers/`` and nothing else."""
+    return pulumi.AssetArchive(
+        {f"handlers/{path.name}": pulumi.FileAsset(str(path)) for path in sorted(HANDLERS.glob("*.py"))}
+    )
+
+
+class HandlerFunction(pulumi.ComponentResource):
+    """A function whose code is ``handlers/NAME.py``, ``name`` being NAME with hyphens.
+
+    Its role may write its own log group, read its own queue, and do what ``statements`` say.
+    """
+
+    arn: pulumi.Output[str]
+    name: pulumi.Output[str]
+    invoke_arn: pulumi.Output[str]
+
+    def __init__(
+        self,
+        name: str,
+        settings: Settings,
+        *,
+        statements: pulumi.Input[list[policies.Statement]],
+        environment: Mapping[str, pulumi.Input[str]],
+        timeout: int,
+        memory_size: int = 256,
+        queue: BucketEventQueue | None = None,
+        queue_concurrency: int | None = None,
+        opts: pulumi.ResourceOptions | None = None,
+    ) -> None:
+        """
+        Args:
+            timeout: seconds, at most 900.
+            memory_size: MiB.
+            queue: whose messages the function handles, in batches with partial failures.
+            queue_concurrency: how many batches at once, 2 to 1,000; no limit where not given.
+        """
+        super().__init__("file-copy-workflow:index:HandlerFunction", name, None, opts)
+        child = pulumi.ResourceOptions(parent=self)
+        physical_name = settings.name(name)
+
+        log_group = aws.cloudwatch.LogGroup(
+            name, name=f"/aws/lambda/{physical_name}", retention_in_days=settings.log_retention_days, opts=child
+        )
+        role = aws.iam.Role(
+            name,
+            name=physical_name,
+            assume_role_policy=document(policies.trust, service="lambda.amazonaws.com"),
+            opts=child,
+        )
+        role_policy = aws.iam.RolePolicy(
+            name,
+            name=physical_name,
+            role=role.name,
+            policy=document(
+                _function_policy,
+                statements=statements,
+                log_group_arn=log_group.arn,
+                queue_arn=queue.arn if queue else None,
+            ),
+            opts=child,
+        )
+        function = aws.lambda_.Function(
+            name,
+            name=physical_name,
+            runtime=RUNTIME,
+            handler=f"handlers.{name.replace('-', '_')}.handler",
+            code=handlers_archive(),
+            role=role.arn,
+            timeout=timeout,
+            memory_size=memory_size,
+            environment={"variables": environment},
+            # The role must be able to write the logs, and the group must be there, before the first run.
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[role_policy, log_group]),
+        )
+        if queue:
+            aws.lambda_.EventSourceMapping(
+                name,
+                event_source_arn=queue.arn,
+                function_name=function.arn,
+                batch_size=10,
+                function_response_types=["ReportBatchItemFailures"],
+                scaling_config={"maximum_concurrency": queue_concurrency} if queue_concurrency else None,
+                opts=child,
+            )
+        self.arn = function.arn
+        self.name = function.name
+        self.invoke_arn = function.invoke_arn
+        self.register_outputs({"arn": self.arn, "name": self.name})
+
+
+def _function_policy(
+    statements: list[policies.Statement], log_group_arn: str, queue_arn: str | None
+) -> policies.Policy:
+    queue_statements = [policies.consume_queue(queue_arn)] if queue_arn else []
+    return policies.policy(policies.write_logs(log_group_arn), *queue_statements, *statements)

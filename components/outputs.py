@@ -1,0 +1,11 @@
+"""The names of the stack's outputs, for the program, the command line and the tests."""
+
+STEP_FUNCTION_ARN = "step_function_arn"
+API_GATEWAY_URL = "api_gateway_url"
+SNS_TOPIC_ARN = "sns_topic_arn"
+DYNAMODB_TABLE_NAME = "dynamodb_table_name"
+SOURCE_BUCKET = "source_bucket"
+DESTINATION_BUCKETS = "destination_buckets"
+UPLOAD_QUEUE_URL = "upload_queue_url"
+DEAD_LETTER_QUEUE_URLS = "dead_letter_queue_urls"
+LAMBDA_FUNCTIONS = "lambda_functions"

@@ -1,0 +1,237 @@
+"""Every setting of the stack: the one place that reads Pulumi configuration, and checks it.
+
+Names, defaults and descriptions are those of ``Pulumi.yaml``; a test keeps the two alike.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+import os
+import re
+from dataclasses import dataclass
+from typing import Any
+
+import pulumi
+
+# Amazon S3 user guide, "General purpose bucket naming rules".
+_BUCKET_NAME = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
+_BUCKET_NAME_ALLOWED = "3 to 63 of a-z, 0-9, '-' and '.', beginning and ending with a letter or digit, and no '..'"
+_RESERVED_BUCKET_AFFIXES = (("xn--", "sthree-", "amzn-s3-demo-"), ("-s3alias", "--ol-s3", ".mrap", "--x-s3", "--table-s3"))
+
+# 30 leaves room for the longest name that the prefix goes in front of: an IAM role's 64 characters.
+_NAME_PREFIX = re.compile(r"(?:[a-z0-9][a-z0-9-]{0,29})?")
+
+# CloudWatch Logs API reference, PutRetentionPolicy, retentionInDays.
+LOG_RETENTION_DAYS = (
+    1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653,
+)  # fmt: skip
+
+API_AUTHORIZATIONS = ("AWS_IAM", "NONE")
+
+# Step Functions developer guide, "Map state in inline mode": at most 40 iterations run at once.
+MAX_CONCURRENCY_BOUND = 40
+
+# S3 user guide: a key is at most 1,024 bytes, and so is what a notification filters it by.
+_MAX_KEY_BYTES = 1024
+
+_EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
+
+
+class SettingsError(pulumi.RunError):
+    """A setting is wrong. Pulumi prints the message without a traceback, and creates nothing."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Destination:
+    """A bucket that every upload is copied to.
+
+    ``bucket`` is the physical name, prefix included. ``existing`` means that somebody else made and keeps it.
+    """
+
+    bucket: str
+    existing: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """The stack's settings, checked. Bucket names in it are physical names."""
+
+    name_prefix: str
+    source_bucket: str
+    destinations: tuple[Destination, ...]
+    key_prefix: str
+    key_suffix: str
+    notification_emails: tuple[str, ...]
+    api_authorization: str
+    artifact_base_url: str
+    max_concurrency: int
+    log_retention_days: int
+    force_destroy: bool
+    emulator_endpoint: str | None
+    """The endpoint of an emulator, such as ``http://localhost:4566``; ``None`` on AWS."""
+
+    def name(self, base: str) -> str:
+        """The physical name of what is called ``base``."""
+        return f"{self.name_prefix}{base}"
+
+    @classmethod
+    def load(cls) -> Settings:
+        """Reads and checks the stack's configuration.
+
+        Raises:
+            SettingsError: with every setting that is wrong, its value, and what is allowed.
+        """
+        return _Reader().settings()
+
+
+class _Reader:
+    """Reads settings one by one and gathers what is wrong with them, so that one run shows all of it."""
+
+    def __init__(self) -> None:
+        self.config = pulumi.Config()
+        self.problems: list[str] = []
+
+    def settings(self) -> Settings:
+        prefix = self.text("namePrefix", "")
+        if not _NAME_PREFIX.fullmatch(prefix):
+            self.problem("namePrefix", prefix, "at most 30 of a-z, 0-9 and '-', beginning with a letter or digit")
+        source = prefix + self.text("sourceBucket", "global-builds")
+        self.check_bucket_name("sourceBucket", source)
+        endpoint = _emulator_endpoint()
+        settings = Settings(
+            name_prefix=prefix,
+            source_bucket=source,
+            destinations=self.destinations(prefix, source),
+            key_prefix=self.key_filter("keyPrefix"),
+            key_suffix=self.key_filter("keySuffix"),
+            notification_emails=self.emails(),
+            api_authorization=self.one_of("apiAuthorization", API_AUTHORIZATIONS),
+            artifact_base_url=self.artifact_base_url(endpoint),
+            max_concurrency=self.integer("maxConcurrency", 10, range(1, MAX_CONCURRENCY_BOUND + 1), "1 to 40"),
+            log_retention_days=self.integer(
+                "logRetentionDays", 30, LOG_RETENTION_DAYS, ", ".join(map(str, LOG_RETENTION_DAYS))
+            ),
+            force_destroy=self.boolean("forceDestroy", False),
+            emulator_endpoint=endpoint,
+        )
+        if self.problems:
+            raise SettingsError("Nothing was created, because of the stack's settings:\n  " + "\n  ".join(self.problems))
+        return settings
+
+    def problem(self, name: str, value: object, allowed: str) -> None:
+        self.problems.append(f"{name}: {json.dumps(value, ensure_ascii=False)} is not allowed; it takes {allowed}.")
+
+    def text(self, name: str, default: str) -> str:
+        value = self.config.get(name)
+        return default if value is None else value
+
+    def one_of(self, name: str, allowed: tuple[str, ...]) -> str:
+        value = self.text(name, allowed[0])
+        if value not in allowed:
+            self.problem(name, value, " or ".join(allowed))
+        return value
+
+    def integer(self, name: str, default: int, allowed: range | tuple[int, ...], said: str) -> int:
+        value = self.text(name, str(default))
+        if not re.fullmatch(r"-?[0-9]{1,9}", value) or int(value) not in allowed:
+            self.problem(name, value, f"one of {said}" if isinstance(allowed, tuple) else f"a whole number, {said}")
+            return default
+        return int(value)
+
+    def boolean(self, name: str, default: bool) -> bool:
+        value = self.text(name, str(default).lower())
+        if value not in ("true", "false"):
+            self.problem(name, value, "true or false")
+        return value == "true"
+
+    def items(self, name: str, default: list[Any]) -> list[Any]:
+        """A list from the configuration, which holds structured values as JSON."""
+        value = self.config.get(name)
+        if value is None:
+            return default
+        try:
+            parsed = json.loads(value)
+        except json.JSONDecodeError:
+            parsed = value
+        if not isinstance(parsed, list):
+            self.problem(name, parsed, "a list")
+            return []
+        return parsed
+
+    def key_filter(self, name: str) -> str:
+        value = self.text(name, "")
+        if len(value.encode()) > _MAX_KEY_BYTES:
+            self.problem(name, value, f"at most {_MAX_KEY_BYTES} bytes, as an S3 key does")
+        return value
+
+    def emails(self) -> tuple[str, ...]:
+        addresses = self.items("notificationEmails", [])
+        for index, address in enumerate(addresses):
+            if not isinstance(address, str) or not _EMAIL.fullmatch(address):
+                self.problem(f"notificationEmails[{index}]", address, "an e-mail address")
+            elif address in addresses[:index]:
+                self.problem(f"notificationEmails[{index}]", address, "each address once")
+        return tuple(addresses)
+
+    def artifact_base_url(self, endpoint: str | None) -> str:
+        value = self.text("artifactBaseUrl", "").rstrip("/")
+        pattern = r"https?://[^\s/?#]+(/[^\s?#]*)?" if endpoint else r"https://[^\s/?#]+(/[^\s?#]*)?"
+        if value and not re.fullmatch(pattern, value):
+            self.problem("artifactBaseUrl", value, "an https:// URL with no query, or nothing (http:// on an emulator only)")
+        return value
+
+    def destinations(self, prefix: str, source: str) -> tuple[Destination, ...]:
+        items = self.items("destinations", [{"bucket": "region-a-builds"}, {"bucket": "region-b-builds"}])
+        if not items:
+            self.problem("destinations", items, "at least one {bucket, region, existing}")
+        found: list[Destination] = []
+        for index, item in enumerate(items):
+            where = f"destinations[{index}]"
+            if not isinstance(item, dict) or not isinstance(item.get("bucket"), str):
+                self.problem(where, item, "an object with a bucket name: {bucket, region, existing}")
+                continue
+            for unknown in sorted(item.keys() - {"bucket", "region", "existing"}):
+                self.problem(f"{where}.{unknown}", item[unknown], "only bucket, region and existing")
+            existing = item.get("existing", False)
+            if not isinstance(existing, bool):
+                self.problem(f"{where}.existing", existing, "true or false")
+            name = item["bucket"] if existing else prefix + item["bucket"]
+            self.check_bucket_name(f"{where}.bucket", name)
+            if name == source:
+                self.problem(f"{where}.bucket", name, "any bucket but the source bucket")
+            if name in (other.bucket for other in found):
+                self.problem(f"{where}.bucket", name, "each bucket once")
+            self.check_region(f"{where}.region", item.get("region"))
+            found.append(Destination(bucket=name, existing=existing is True))
+        return tuple(found)
+
+    def check_bucket_name(self, setting: str, name: str) -> None:
+        prefixes, suffixes = _RESERVED_BUCKET_AFFIXES
+        if not _BUCKET_NAME.fullmatch(name) or ".." in name:
+            self.problem(setting, name, f"a bucket name: {_BUCKET_NAME_ALLOWED}")
+        elif name.startswith(prefixes) or name.endswith(suffixes) or _is_ip_address(name):
+            self.problem(setting, name, "a bucket name that S3 does not reserve, and no IP address")
+
+    def check_region(self, setting: str, region: object) -> None:
+        """A Step Functions Task reaches its own region only, so a copy elsewhere would fail on every upload."""
+        own = pulumi.Config("aws").get("region") or os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
+        if region is not None and region != own:
+            self.problem(setting, region, f"the stack's own region, {own or 'which aws:region must name'}")
+
+
+def _is_ip_address(name: str) -> bool:
+    try:
+        ipaddress.IPv4Address(name)
+    except ValueError:
+        return False
+    return True
+
+
+def _emulator_endpoint() -> str | None:
+    """Where ``aws:endpoints`` sends API Gateway's calls, which only an emulator's stack sets."""
+    endpoints = json.loads(pulumi.Config("aws").get("endpoints") or "[]")
+    for entry in endpoints if isinstance(endpoints, list) else [endpoints]:
+        if entry.get("apigateway"):
+            return str(entry["apigateway"]).rstrip("/")
+    return None

@@ -1,0 +1,52 @@
+"""A stack's configuration, read from the files that the Pulumi CLI reads, as the program sees it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from .errors import StackError
+
+PROJECT_ROOT = Path(__file__).resolve().parent.parent
+PROJECT = "file-copy-workflow"
+
+
+def stack_configuration(
+    stack: str, *, endpoint: str | None = None, overrides: Mapping[str, str] | None = None
+) -> dict[str, str]:
+    """The configuration of ``stack``: the defaults of ``Pulumi.yaml``, then ``Pulumi.STACK.yaml``, then ``overrides``.
+
+    Args:
+        endpoint: takes the place of every endpoint in ``aws:endpoints``.
+        overrides: settings of the project by their bare names, values as ``pulumi config set`` takes them.
+
+    Returns:
+        Values by namespaced key, structured values as JSON, as the Pulumi engine hands them to a program.
+
+    Raises:
+        StackError: an override that ``Pulumi.yaml`` does not declare.
+    """
+    declared: dict[str, Any] = _read("Pulumi.yaml")["config"]
+    configuration = {f"{PROJECT}:{name}": _value(setting["default"]) for name, setting in declared.items()}
+    for key, value in _read(f"Pulumi.{stack}.yaml")["config"].items():
+        if key == "aws:endpoints" and endpoint:
+            value = [{service: endpoint for service in entry} for entry in value]
+        configuration[key] = _value(value)
+    for name, text in (overrides or {}).items():
+        if name not in declared:
+            raise StackError(f"There is no setting {name!r}. The settings are {', '.join(declared)}.")
+        configuration[f"{PROJECT}:{name}"] = text
+    return configuration
+
+
+def _read(name: str) -> dict[str, Any]:
+    content: dict[str, Any] = yaml.safe_load((PROJECT_ROOT / name).read_text(encoding="utf-8"))
+    return content
+
+
+def _value(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value)

@@ -1,0 +1,427 @@
+"""Makes what the Pulumi program declares, with boto3: the provider behind Pulumi's mock monitor.
+
+It creates, and does nothing else: no update, no delete, no state. A resource type or an input property that it does
+not handle is an error, so nothing that the program says is silently left out.
+"""
+
+from __future__ import annotations
+
+import io
+import threading
+import time
+import zipfile
+from collections.abc import Callable
+from typing import Any
+
+import boto3
+import botocore.config
+import botocore.exceptions
+import pulumi
+from pulumi.runtime import MockCallArgs, MockResourceArgs, Mocks
+
+from .errors import StackError
+
+COMPONENT_PREFIX = "file-copy-workflow:index:"
+
+# Seconds that a function may take to become active.
+FUNCTION_DEADLINE = 30.0
+
+
+class Inputs:
+    """A resource's input properties. Each is taken once; ``finish`` complains of those that nobody took."""
+
+    def __init__(self, properties: dict[str, Any], path: str = "") -> None:
+        self._left = {name: value for name, value in properties.items() if value is not None}
+        self._path = path
+        self._nested: list[Inputs] = []
+
+    def take(self, name: str, default: Any = None) -> Any:
+        """The property, or ``default`` where the program gave none. Whole numbers, which cross as floats, are ints."""
+        value = self._left.pop(name, default)
+        return int(value) if isinstance(value, float) and value.is_integer() else value
+
+    def take_object(self, name: str) -> Inputs:
+        """A nested object, whose properties have to be taken as well."""
+        nested = Inputs(self._left.pop(name, None) or {}, f"{self._path}{name}.")
+        self._nested.append(nested)
+        return nested
+
+    def take_objects(self, name: str) -> list[Inputs]:
+        found = [
+            Inputs(value, f"{self._path}{name}[{index}].") for index, value in enumerate(self._left.pop(name, None) or [])
+        ]
+        self._nested.extend(found)
+        return found
+
+    def unhandled(self) -> list[str]:
+        """The paths of the properties that were not taken."""
+        return [f"{self._path}{name}" for name in self._left] + [
+            path for nested in self._nested for path in nested.unhandled()
+        ]
+
+
+class Clients:
+    """boto3 clients of one emulator, made once each."""
+
+    def __init__(self, endpoint: str, region: str) -> None:
+        self.region = region
+        self._endpoint = endpoint
+        self._session = boto3.Session(aws_access_key_id="test", aws_secret_access_key="test", region_name=region)
+        self._clients: dict[str, Any] = {}
+        self._lock = threading.Lock()
+
+    def __call__(self, service: str) -> Any:
+        # Clients may be shared by threads, but not made by several at once.
+        with self._lock:
+            if service not in self._clients:
+                self._clients[service] = self._session.client(
+                    service,
+                    endpoint_url=self._endpoint,
+                    config=botocore.config.Config(
+                        s3={"addressing_style": "path"},
+                        retries={"mode": "standard", "max_attempts": 2},
+                        connect_timeout=5,
+                        read_timeout=60,
+                        max_pool_connections=32,
+                    ),
+                )
+            return self._clients[service]
+
+
+Created = tuple[str, dict[str, Any]]
+"""A resource's id, and its outputs beyond its inputs."""
+
+_Create = Callable[[Inputs, Clients], Created]
+_CREATORS: dict[str, _Create] = {}
+
+
+def creates(resource_type: str) -> Callable[[_Create], _Create]:
+    def register(create: _Create) -> _Create:
+        _CREATORS[resource_type] = create
+        return create
+
+    return register
+
+
+class EmulatorProvider(Mocks):
+    """Stands for pulumi-aws in the mock monitor: every ``new_resource`` is made in the emulator."""
+
+    def __init__(self, clients: Clients) -> None:
+        self._clients = clients
+
+    def call(self, args: MockCallArgs) -> tuple[dict[str, Any], list[tuple[str, str]] | None]:
+        raise StackError(f"The embedded stack does not answer {args.token}. Add it to filecopy/provisioning.py.")
+
+    def new_resource(self, args: MockResourceArgs) -> tuple[str | None, dict[str, Any]]:
+        if args.typ.startswith(COMPONENT_PREFIX):
+            return None, {}
+        create = _CREATORS.get(args.typ)
+        if create is None:
+            raise StackError(
+                f"The embedded stack cannot make {args.name!r}: it does not handle the resource type {args.typ}."
+                " Add it to filecopy/provisioning.py."
+            )
+        inputs = Inputs(args.inputs)
+        try:
+            resource_id, outputs = create(inputs, self._clients)
+        except (botocore.exceptions.ClientError, botocore.exceptions.BotoCoreError) as error:
+            raise StackError(f"The emulator did not make {args.typ} {args.name!r}: {error}") from error
+        if left := inputs.unhandled():
+            raise StackError(
+                f"The embedded stack cannot make {args.name!r}: of {args.typ} it does not handle {', '.join(left)}."
+                " Add it to filecopy/provisioning.py."
+            )
+        return resource_id, {**args.inputs, **outputs}
+
+
+# --- S3 ---------------------------------------------------------------------------------------------------------
+
+
+@creates("aws:s3/bucket:Bucket")
+def _bucket(inputs: Inputs, clients: Clients) -> Created:
+    name = inputs.take("bucket")
+    inputs.take("forceDestroy")  # Says what a deletion may do, and nothing is deleted here.
+    location = {} if clients.region == "us-east-1" else {"LocationConstraint": clients.region}
+    clients("s3").create_bucket(Bucket=name, **({"CreateBucketConfiguration": location} if location else {}))
+    return name, {"arn": f"arn:aws:s3:::{name}"}
+
+
+@creates("aws:s3/bucketVersioning:BucketVersioning")
+def _bucket_versioning(inputs: Inputs, clients: Clients) -> Created:
+    bucket = inputs.take("bucket")
+    configuration = inputs.take_object("versioningConfiguration")
+    clients("s3").put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": configuration.take("status")})
+    return bucket, {}
+
+
+@creates("aws:s3/bucketPublicAccessBlock:BucketPublicAccessBlock")
+def _bucket_public_access_block(inputs: Inputs, clients: Clients) -> Created:
+    bucket = inputs.take("bucket")
+    clients("s3").put_public_access_block(
+        Bucket=bucket,
+        PublicAccessBlockConfiguration={
+            "BlockPublicAcls": inputs.take("blockPublicAcls", False),
+            "BlockPublicPolicy": inputs.take("blockPublicPolicy", False),
+            "IgnorePublicAcls": inputs.take("ignorePublicAcls", False),
+            "RestrictPublicBuckets": inputs.take("restrictPublicBuckets", False),
+        },
+    )
+    return bucket, {}
+
+
+@creates("aws:s3/bucketNotification:BucketNotification")
+def _bucket_notification(inputs: Inputs, clients: Clients) -> Created:
+    bucket = inputs.take("bucket")
+    queues = []
+    for queue in inputs.take_objects("queues"):
+        rules = [
+            {"Name": name, "Value": value}
+            for name, value in (("prefix", queue.take("filterPrefix")), ("suffix", queue.take("filterSuffix")))
+            if value
+        ]
+        queues.append(
+            {
+                "QueueArn": queue.take("queueArn"),
+                "Events": queue.take("events"),
+                **({"Filter": {"Key": {"FilterRules": rules}}} if rules else {}),
+            }
+        )
+    clients("s3").put_bucket_notification_configuration(
+        Bucket=bucket, NotificationConfiguration={"QueueConfigurations": queues}
+    )
+    return bucket, {}
+
+
+# --- DynamoDB, SNS, SQS -----------------------------------------------------------------------------------------
+
+
+@creates("aws:dynamodb/table:Table")
+def _table(inputs: Inputs, clients: Clients) -> Created:
+    name = inputs.take("name")
+    schema = [{"AttributeName": inputs.take("hashKey"), "KeyType": "HASH"}]
+    if range_key := inputs.take("rangeKey"):
+        schema.append({"AttributeName": range_key, "KeyType": "RANGE"})
+    table = clients("dynamodb").create_table(
+        TableName=name,
+        KeySchema=schema,
+        AttributeDefinitions=[
+            {"AttributeName": attribute.take("name"), "AttributeType": attribute.take("type")}
+            for attribute in inputs.take_objects("attributes")
+        ],
+        BillingMode=inputs.take("billingMode", "PROVISIONED"),
+    )["TableDescription"]
+    return name, {"arn": table["TableArn"]}
+
+
+@creates("aws:sns/topic:Topic")
+def _topic(inputs: Inputs, clients: Clients) -> Created:
+    arn = clients("sns").create_topic(Name=inputs.take("name"))["TopicArn"]
+    return arn, {"arn": arn}
+
+
+@creates("aws:sns/topicSubscription:TopicSubscription")
+def _topic_subscription(inputs: Inputs, clients: Clients) -> Created:
+    arn = clients("sns").subscribe(
+        TopicArn=inputs.take("topic"),
+        Protocol=inputs.take("protocol"),
+        Endpoint=inputs.take("endpoint"),
+        ReturnSubscriptionArn=True,
+    )["SubscriptionArn"]
+    return arn, {"arn": arn}
+
+
+@creates("aws:sqs/queue:Queue")
+def _queue(inputs: Inputs, clients: Clients) -> Created:
+    name = inputs.take("name")
+    attributes = {
+        "MessageRetentionPeriod": inputs.take("messageRetentionSeconds"),
+        "VisibilityTimeout": inputs.take("visibilityTimeoutSeconds"),
+        "RedrivePolicy": inputs.take("redrivePolicy"),
+    }
+    sqs = clients("sqs")
+    url = sqs.create_queue(
+        QueueName=name, Attributes={key: str(value) for key, value in attributes.items() if value is not None}
+    )["QueueUrl"]
+    arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    return url, {"arn": arn, "url": url}
+
+
+@creates("aws:sqs/queuePolicy:QueuePolicy")
+def _queue_policy(inputs: Inputs, clients: Clients) -> Created:
+    url = inputs.take("queueUrl")
+    clients("sqs").set_queue_attributes(QueueUrl=url, Attributes={"Policy": inputs.take("policy")})
+    return url, {}
+
+
+# --- IAM, CloudWatch Logs ---------------------------------------------------------------------------------------
+
+
+@creates("aws:iam/role:Role")
+def _role(inputs: Inputs, clients: Clients) -> Created:
+    role = clients("iam").create_role(
+        RoleName=inputs.take("name"), AssumeRolePolicyDocument=inputs.take("assumeRolePolicy")
+    )["Role"]
+    return role["RoleName"], {"arn": role["Arn"]}
+
+
+@creates("aws:iam/rolePolicy:RolePolicy")
+def _role_policy(inputs: Inputs, clients: Clients) -> Created:
+    role, name = inputs.take("role"), inputs.take("name")
+    clients("iam").put_role_policy(RoleName=role, PolicyName=name, PolicyDocument=inputs.take("policy"))
+    return f"{role}:{name}", {}
+
+
+@creates("aws:cloudwatch/logGroup:LogGroup")
+def _log_group(inputs: Inputs, clients: Clients) -> Created:
+    logs = clients("logs")
+    name = inputs.take("name")
+    logs.create_log_group(logGroupName=name)
+    if days := inputs.take("retentionInDays"):
+        logs.put_retention_policy(logGroupName=name, retentionInDays=days)
+    group = logs.describe_log_groups(logGroupNamePrefix=name)["logGroups"][0]
+    # pulumi-aws gives the ARN without the ":*" that the service puts behind it.
+    return name, {"arn": group["arn"].removesuffix(":*")}
+
+
+# --- Lambda, Step Functions -------------------------------------------------------------------------------------
+
+
+@creates("aws:lambda/function:Function")
+def _function(inputs: Inputs, clients: Clients) -> Created:
+    lambda_ = clients("lambda")
+    name = inputs.take("name")
+    arn = lambda_.create_function(
+        FunctionName=name,
+        Runtime=inputs.take("runtime"),
+        Handler=inputs.take("handler"),
+        Role=inputs.take("role"),
+        Timeout=inputs.take("timeout", 3),
+        MemorySize=inputs.take("memorySize", 128),
+        Environment={"Variables": inputs.take_object("environment").take("variables", {})},
+        Code={"ZipFile": _zip(inputs.take("code"))},
+    )["FunctionArn"]
+    _wait_until_active(lambda_, name)
+    path = f"arn:aws:apigateway:{clients.region}:lambda:path/2015-03-31/functions/{arn}/invocations"
+    return name, {"arn": arn, "invokeArn": path}
+
+
+def _wait_until_active(lambda_: Any, name: str) -> None:
+    # boto3's own waiter looks every second at most, which is longer than all the rest takes.
+    deadline = time.monotonic() + FUNCTION_DEADLINE
+    while (state := lambda_.get_function_configuration(FunctionName=name)["State"]) != "Active":
+        if state != "Pending" or time.monotonic() > deadline:
+            raise StackError(f"The emulator's function {name!r} is {state} and does not become Active.")
+        time.sleep(0.05)
+
+
+def _zip(archive: pulumi.AssetArchive) -> bytes:
+    """The archive as a zip, the same bytes for the same content."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as package:
+        for name, asset in sorted(archive.assets.items()):
+            if not isinstance(asset, pulumi.FileAsset):
+                raise StackError(f"The embedded stack puts files into a function's package, and {name!r} is {asset!r}.")
+            with open(asset.path, "rb") as content:
+                package.writestr(zipfile.ZipInfo(name), content.read())
+    return buffer.getvalue()
+
+
+@creates("aws:lambda/eventSourceMapping:EventSourceMapping")
+def _event_source_mapping(inputs: Inputs, clients: Clients) -> Created:
+    scaling = inputs.take_object("scalingConfig").take("maximumConcurrency")
+    mapping = clients("lambda").create_event_source_mapping(
+        EventSourceArn=inputs.take("eventSourceArn"),
+        FunctionName=inputs.take("functionName"),
+        BatchSize=inputs.take("batchSize", 10),
+        FunctionResponseTypes=inputs.take("functionResponseTypes", []),
+        **({"ScalingConfig": {"MaximumConcurrency": int(scaling)}} if scaling else {}),
+    )
+    return mapping["UUID"], {}
+
+
+@creates("aws:lambda/permission:Permission")
+def _permission(inputs: Inputs, clients: Clients) -> Created:
+    function, source = inputs.take("function"), inputs.take("sourceArn")
+    statement = "pulumi-" + "".join(character if character.isalnum() else "-" for character in source)[-80:]
+    clients("lambda").add_permission(
+        FunctionName=function,
+        StatementId=statement,
+        Action=inputs.take("action"),
+        Principal=inputs.take("principal"),
+        SourceArn=source,
+    )
+    return statement, {}
+
+
+@creates("aws:sfn/stateMachine:StateMachine")
+def _state_machine(inputs: Inputs, clients: Clients) -> Created:
+    arn = clients("stepfunctions").create_state_machine(
+        name=inputs.take("name"),
+        type=inputs.take("type", "STANDARD"),
+        roleArn=inputs.take("roleArn"),
+        definition=inputs.take("definition"),
+    )["stateMachineArn"]
+    return arn, {"arn": arn}
+
+
+# --- API Gateway ------------------------------------------------------------------------------------------------
+
+
+@creates("aws:apigateway/restApi:RestApi")
+def _rest_api(inputs: Inputs, clients: Clients) -> Created:
+    gateway = clients("apigateway")
+    api = gateway.create_rest_api(
+        name=inputs.take("name"),
+        description=inputs.take("description", ""),
+        endpointConfiguration={"types": [inputs.take_object("endpointConfiguration").take("types", "EDGE")]},
+    )
+    root = next(item for item in gateway.get_resources(restApiId=api["id"])["items"] if item["path"] == "/")
+    account = clients("sts").get_caller_identity()["Account"]
+    return api["id"], {
+        "rootResourceId": root["id"],
+        "executionArn": f"arn:aws:execute-api:{clients.region}:{account}:{api['id']}",
+    }
+
+
+@creates("aws:apigateway/resource:Resource")
+def _api_resource(inputs: Inputs, clients: Clients) -> Created:
+    resource = clients("apigateway").create_resource(
+        restApiId=inputs.take("restApi"), parentId=inputs.take("parentId"), pathPart=inputs.take("pathPart")
+    )
+    return resource["id"], {}
+
+
+@creates("aws:apigateway/method:Method")
+def _api_method(inputs: Inputs, clients: Clients) -> Created:
+    api, resource, method = inputs.take("restApi"), inputs.take("resourceId"), inputs.take("httpMethod")
+    clients("apigateway").put_method(
+        restApiId=api, resourceId=resource, httpMethod=method, authorizationType=inputs.take("authorization")
+    )
+    return f"agm-{api}-{resource}-{method}", {}
+
+
+@creates("aws:apigateway/integration:Integration")
+def _api_integration(inputs: Inputs, clients: Clients) -> Created:
+    api, resource, method = inputs.take("restApi"), inputs.take("resourceId"), inputs.take("httpMethod")
+    clients("apigateway").put_integration(
+        restApiId=api,
+        resourceId=resource,
+        httpMethod=method,
+        integrationHttpMethod=inputs.take("integrationHttpMethod"),
+        type=inputs.take("type"),
+        uri=inputs.take("uri"),
+    )
+    return f"agi-{api}-{resource}-{method}", {}
+
+
+@creates("aws:apigateway/deployment:Deployment")
+def _api_deployment(inputs: Inputs, clients: Clients) -> Created:
+    inputs.take("triggers")  # Says when to deploy again, and nothing is deployed twice here.
+    return clients("apigateway").create_deployment(restApiId=inputs.take("restApi"))["id"], {}
+
+
+@creates("aws:apigateway/stage:Stage")
+def _api_stage(inputs: Inputs, clients: Clients) -> Created:
+    api, name = inputs.take("restApi"), inputs.take("stageName")
+    clients("apigateway").create_stage(restApiId=api, stageName=name, deploymentId=inputs.take("deployment"))
+    return f"ags-{api}-{name}", {"invokeUrl": f"https://{api}.execute-api.{clients.region}.amazonaws.com/{name}"}

@@ -1,0 +1,163 @@
+"""The embedded stack: an emulator with the Pulumi program deployed into it, one for each port."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from . import emulator
+from .configuration import PROJECT_ROOT, stack_configuration
+from .errors import StackError
+
+DEFAULT_PORT = 4566
+STACK = "local"
+_STATE_FILE = "state.json"
+
+
+@dataclass(frozen=True)
+class Stack:
+    """A stack that is up."""
+
+    port: int
+    region: str
+    outputs: dict[str, Any]
+
+    @property
+    def endpoint(self) -> str:
+        return emulator.endpoint(self.port)
+
+
+def folder_of(port: int) -> Path:
+    """Where everything of the stack on ``port`` is kept while it is up."""
+    return PROJECT_ROOT / ".filecopy" / str(port)
+
+
+def up(
+    port: int, *, overrides: Mapping[str, str] | None = None, emulator_settings: Mapping[str, str] | None = None
+) -> tuple[Stack, bool]:
+    """Brings a stack up on ``port`` and leaves it running.
+
+    Returns:
+        The stack, and whether it was made just now: ``False`` where it was up already and is left as it is.
+
+    Raises:
+        StackError: the port is taken, something is not installed, or the program could not be deployed.
+            Whatever had been started is ended again.
+    """
+    if running := _running(port):
+        if overrides:
+            raise StackError(
+                f"A stack is up on port {port}, and the embedded stack is never changed, only made."
+                f" Run 'filecopy down --port {port}' first."
+            )
+        return running, False
+    configuration = stack_configuration(STACK, endpoint=emulator.endpoint(port), overrides=overrides)
+    folder = folder_of(port)
+    try:
+        folder.mkdir(parents=True)
+    except FileExistsError:
+        raise StackError(
+            f"A stack is just being made on port {port}, or was left half-made."
+            f" Wait, or run 'filecopy down --port {port}'."
+        ) from None
+    pid = None
+    try:
+        pid = emulator.start(port, folder, emulator_settings or {})
+        _write_state(folder, {"pid": pid, "port": port})
+        stack = Stack(port, configuration["aws:region"], _deploy(port, configuration))
+        _write_state(folder, {"pid": pid, "port": port, "region": stack.region, "outputs": stack.outputs})
+    except BaseException:
+        if pid is not None:
+            emulator.stop(pid)
+        _remove(folder)
+        raise
+    return stack, True
+
+
+def down(port: int) -> bool:
+    """Takes the stack on ``port`` down: no process and no file of it is left.
+
+    Returns:
+        Whether there was anything to take down.
+    """
+    folder = folder_of(port)
+    if not folder.exists():
+        return False
+    pid = _read_state(folder).get("pid")
+    if pid is not None and emulator.runs(pid):
+        emulator.stop(pid)
+    _remove(folder)
+    return True
+
+
+def get(port: int) -> Stack:
+    """The stack that is up on ``port``.
+
+    Raises:
+        StackError: there is none, or its emulator has died.
+    """
+    running = _running(port)
+    if running is None:
+        raise StackError(f"No stack is up on port {port}. Run 'filecopy up --port {port}'.")
+    return running
+
+
+def _running(port: int) -> Stack | None:
+    folder = folder_of(port)
+    state = _read_state(folder)
+    if "outputs" not in state:
+        return None
+    if not emulator.runs(state["pid"]) or not emulator.answers(port):
+        raise StackError(
+            f"The emulator on port {port} has died or does not answer; its log is {folder / 'emulator.log'}."
+            f" Run 'filecopy down --port {port}', then 'filecopy up --port {port}'."
+        )
+    return Stack(port, state["region"], state["outputs"])
+
+
+def _deploy(port: int, configuration: Mapping[str, str]) -> dict[str, Any]:
+    try:
+        import pulumi
+
+        from .program import run_program
+        from .provisioning import Clients, EmulatorProvider
+    except ModuleNotFoundError as error:
+        raise StackError(
+            f"The Python package {error.name!r} is not installed. Run 'make setup', or pip install -r requirements-dev.txt."
+        ) from error
+    clients = Clients(emulator.endpoint(port), configuration["aws:region"])
+    try:
+        return run_program(EmulatorProvider(clients), configuration, stack=STACK)
+    except Exception as error:
+        # Pulumi wraps what a resource raised in one error after another; the first of them says what happened.
+        cause: BaseException | None = error
+        while cause is not None:
+            if isinstance(cause, (StackError, pulumi.RunError)):
+                raise StackError(str(cause)) from error
+            cause = cause.__cause__ or cause.__context__
+        raise
+
+
+def _read_state(folder: Path) -> dict[str, Any]:
+    try:
+        state: dict[str, Any] = json.loads((folder / _STATE_FILE).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    return state
+
+
+def _write_state(folder: Path, state: Mapping[str, Any]) -> None:
+    temporary = folder / f"{_STATE_FILE}.new"
+    temporary.write_text(json.dumps(state, indent=2), encoding="utf-8")
+    temporary.replace(folder / _STATE_FILE)
+
+
+def _remove(folder: Path) -> None:
+    shutil.rmtree(folder)
+    # The folder of all stacks goes with the last of them.
+    if not any(folder.parent.iterdir()):
+        folder.parent.rmdir()
