@@ -6,7 +6,8 @@ unwraps a single match; and an object with members that may be missing is built 
 undefined member is left out there but is an error as a field of its own.
 
 Variables, assigned once by ValidateInput unless said otherwise:
-    $job: sourceBucket, sourceKey, destinationBuckets (without repeats), copySource (encoded for S3)
+    $job: sourceBucket, sourceKey, sourceVersionId (may be missing), destinationBuckets (without repeats),
+        copySource (encoded for S3)
     $executionId: the execution's ARN; $startTime: ISO 8601, UTC
     $results: one object per copy (see ``copyResults`` in docs/architecture.md); by ProcessResults
     $summary: status, counts and bucket lists; by ProcessResults
@@ -106,6 +107,7 @@ _JOB = (
         "sourceBucket": $input.sourceBucket,
         "sourceKey": $input.sourceKey,
         "destinationBuckets": [$distinct($given)],
+        "sourceVersionId": $input.sourceVersionId,
         "copySource": $input.sourceBucket & "/" & $encodeUrlComponent($input.sourceKey)
             & ($exists($input.sourceVersionId) ? "?versionId=" & $encodeUrlComponent($input.sourceVersionId) : "")
     }
@@ -285,6 +287,9 @@ def copy_workflow_definition(*, partition: str, table_name: str, topic_arn: str,
                     "Item": {
                         "fileKey": text("$job.sourceKey"),
                         "sourceBucket": text("$job.sourceBucket"),
+                        "sourceVersionId": jsonata(
+                            '$exists($job.sourceVersionId) ? {"S": $job.sourceVersionId} : {"NULL": true}'
+                        ),
                         "executionId": text("$executionId"),
                         "status": {"S": "IN_PROGRESS"},
                         "startTime": text("$startTime"),

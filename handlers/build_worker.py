@@ -1,1 +1,184 @@
-def handler(event, context): pass
+"""Fetches a build's artifact into the source bucket: ``POST /builds`` with ``{"commit": "abc123"}``.
+
+The artifact is streamed in parts, never held in memory, and appears under its key complete or not at all.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+import urllib.error
+import urllib.request
+from dataclasses import dataclass
+from functools import cache
+from http.client import HTTPException, HTTPMessage, HTTPResponse
+from typing import IO, Any
+from urllib.parse import urlsplit
+
+from boto3.s3.transfer import TransferConfig
+from botocore.exceptions import BotoCoreError, ClientError
+
+from . import clients, http, log
+
+# A commit's hash, abbreviated or whole (SHA-1 or SHA-256). Nothing else can get into the URL.
+_COMMIT = re.compile(r"[0-9a-f]{6,64}")
+
+# S3 API reference, CopyObject: 5 GB in one call, so a larger artifact could be stored but not distributed.
+MAX_ARTIFACT_BYTES = 5 * 1024**3
+
+# Seconds. API Gateway waits 29 for an answer, so a fetch through it stops in time to give one. A longer fetch is
+# made by invoking the function directly, and ends before Lambda would end it.
+API_TIME_LIMIT = 25.0
+TIME_LEFT_FOR_ANSWER = 5.0
+SOCKET_TIMEOUT = 10.0
+
+# Ten parts wait in memory at most.
+_TRANSFER = TransferConfig(
+    multipart_threshold=16 * 1024**2,
+    multipart_chunksize=16 * 1024**2,
+    max_concurrency=4,
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Environment:
+    artifact_base_url: str
+    source_bucket: str
+
+
+@cache
+def environment() -> Environment:
+    """What the function is told, read and checked at its first use.
+
+    Raises:
+        KeyError: a variable is missing.
+    """
+    return Environment(
+        artifact_base_url=os.environ["ARTIFACT_BASE_URL"],
+        source_bucket=os.environ["SOURCE_BUCKET"],
+    )
+
+
+class FetchError(Exception):
+    """The artifact could not be brought in. ``status`` is the answer's."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
+    """Answers 201 with bucket, key and size; 400 for a bad request; 404 when there is no such artifact;
+    502 or 504 when its host fails; 503 when there is nowhere to fetch from or to store it.
+
+    Invoked directly, with ``{"commit": …}`` as the event, it returns the same members, and raises what went wrong.
+    """
+    time_left = context.get_remaining_time_in_millis() / 1000 - TIME_LEFT_FOR_ANSWER
+    if "httpMethod" not in event:
+        return _store(event, time_left)
+    try:
+        stored = _store(http.json_body(event), min(time_left, API_TIME_LIMIT))
+    except http.BadRequestError as error:
+        return http.bad_request(error)
+    except FetchError as error:
+        log.error("Artifact not fetched", error)
+        return http.response(error.status, {"message": str(error)})
+    except (ClientError, BotoCoreError) as error:
+        log.error("Artifact not stored", error)
+        return http.response(503, {"message": "The artifact could not be stored. Try again later."})
+    return http.response(201, stored)
+
+
+def _store(request: Any, time_limit: float) -> dict[str, Any]:
+    commit = request.get("commit") if isinstance(request, dict) else None
+    if not isinstance(commit, str) or not _COMMIT.fullmatch(commit):
+        said = "is missing" if commit is None else f"is {str(commit)[:100]!r}"
+        raise http.BadRequestError([f"commit must be 6 to 64 of 0-9 and a-f, a commit's hash, and {said}."])
+    base = environment().artifact_base_url
+    if not base:
+        raise FetchError(503, "The stack has no artifactBaseUrl to fetch from. Set it, and deploy again.")
+    bucket, key, url = environment().source_bucket, f"{commit}.zip", f"{base}/{commit}"
+    deadline = time.monotonic() + time_limit
+    with _open(url) as answer:
+        artifact = Artifact(answer, deadline)
+        clients.s3().upload_fileobj(
+            artifact,
+            bucket,
+            key,
+            ExtraArgs={"ContentType": "application/zip", "Metadata": {"commit": commit, "artifact-url": url}},
+            Config=_TRANSFER,
+        )
+    log.info("Artifact stored", bucket=bucket, key=key, size=artifact.size)
+    return {"bucket": bucket, "key": key, "size": artifact.size}
+
+
+class Artifact:
+    """An artifact being read: counts its bytes, and fails rather than end early, run long, or grow too large."""
+
+    def __init__(self, answer: HTTPResponse, deadline: float) -> None:
+        self._answer = answer
+        self._deadline = deadline
+        self._expected = int(length) if (length := answer.headers.get("Content-Length", "")).isdigit() else None
+        self.size = 0
+        self._refuse_if_too_large(self._expected or 0)
+
+    def read(self, size: int = -1) -> bytes:
+        if time.monotonic() > self._deadline:
+            raise FetchError(
+                504, "The artifact did not arrive in time. For a large one, invoke build-worker directly."
+            )
+        try:
+            chunk = self._answer.read(size if size >= 0 else None)
+        except (HTTPException, OSError) as error:
+            raise FetchError(502, f"The artifact's host broke off: {error!r}.") from error
+        self.size += len(chunk)
+        self._refuse_if_too_large(self.size)
+        # http.client ends a partial read of a body that breaks off as if it were complete.
+        if not chunk and size != 0 and self._expected is not None and self.size != self._expected:
+            raise FetchError(502, f"The artifact's host broke off after {self.size} of {self._expected} bytes.")
+        return chunk
+
+    def _refuse_if_too_large(self, size: int) -> None:
+        if size > MAX_ARTIFACT_BYTES:
+            raise FetchError(502, f"The artifact is larger than {MAX_ARTIFACT_BYTES} bytes.")
+
+
+class _SameOriginRedirects(urllib.request.HTTPRedirectHandler):
+    """Follows a redirect within the artifact host only: elsewhere could be anywhere, and inside our network."""
+
+    def redirect_request(
+        self, req: urllib.request.Request, fp: IO[bytes], code: int, msg: str, headers: HTTPMessage, newurl: str
+    ) -> urllib.request.Request | None:
+        old, new = urlsplit(req.full_url), urlsplit(newurl)
+        if (old.scheme, old.netloc) != (new.scheme, new.netloc):
+            raise FetchError(502, f"The artifact's host redirects to another, {new.netloc!r}, which is not followed.")
+        return super().redirect_request(req, fp, code, msg, headers, newurl)
+
+
+@cache
+def _opener() -> urllib.request.OpenerDirector:
+    """Plain HTTP and HTTPS: no proxy of the environment, no file: or ftp: URLs."""
+    opener = urllib.request.OpenerDirector()
+    for part in (
+        urllib.request.HTTPHandler(),
+        urllib.request.HTTPSHandler(),
+        urllib.request.HTTPDefaultErrorHandler(),
+        urllib.request.HTTPErrorProcessor(),
+        _SameOriginRedirects(),
+    ):
+        opener.add_handler(part)
+    return opener
+
+
+def _open(url: str) -> HTTPResponse:
+    try:
+        answer: HTTPResponse = _opener().open(url, timeout=SOCKET_TIMEOUT)
+    except urllib.error.HTTPError as error:
+        error.close()
+        if error.code == 404:
+            raise FetchError(404, f"There is no artifact at {url}.") from error
+        raise FetchError(502, f"The artifact's host answered {error.code} for {url}.") from error
+    except (urllib.error.URLError, HTTPException, OSError) as error:
+        raise FetchError(502, f"The artifact's host could not be reached at {url}: {error!r}.") from error
+    return answer

@@ -1,1 +1,206 @@
-def handler(event, context): pass
+"""Confirms that what arrived in a destination bucket is what was sent, and writes that into the record."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import ClientError
+
+from . import clients, log, s3_events, sqs_batch
+from .s3_events import ObjectCreated
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3.type_defs import HeadObjectOutputTypeDef
+
+_CHECKSUMS = ("ChecksumSHA256", "ChecksumSHA1", "ChecksumCRC64NVME", "ChecksumCRC32C", "ChecksumCRC32")
+
+# SNS API reference, Publish: a subject is ASCII and shorter than 100 characters.
+_MAX_SUBJECT_LENGTH = 99
+
+
+@dataclass(frozen=True, kw_only=True)
+class Environment:
+    source_bucket: str
+    table_name: str
+    topic_arn: str
+
+
+@cache
+def environment() -> Environment:
+    """What the function is told, read and checked at its first use.
+
+    Raises:
+        KeyError: a variable is missing.
+    """
+    return Environment(
+        source_bucket=os.environ["SOURCE_BUCKET"],
+        table_name=os.environ["TABLE_NAME"],
+        topic_arn=os.environ["TOPIC_ARN"],
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verdict:
+    """What a comparison found. ``check`` is what was compared: ``etag``, ``checksum`` or ``size``."""
+
+    check: str
+    problem: str | None = None
+
+
+class UndecidedError(Exception):
+    """What arrived differs from what the record's execution sends, but it may be an older execution's copy.
+    The message has to come again when that execution is done."""
+
+
+def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
+    """SQS batches of S3 event notifications of the destination buckets."""
+    return sqs_batch.process(event, _confirm_arrivals)
+
+
+def _confirm_arrivals(body: str) -> None:
+    for arrival in s3_events.parse(body):
+        _confirm(arrival)
+
+
+def _confirm(arrival: ObjectCreated) -> None:
+    record = _read_record(arrival.key)
+    if record is None:
+        log.info("Arrival without a record: not from the workflow", bucket=arrival.bucket, key=arrival.key)
+        return
+    verdict = _verify(arrival, record.get("sourceVersionId", {}).get("S"))
+    if verdict.problem:
+        if record["status"]["S"] == "IN_PROGRESS":
+            raise UndecidedError(f"{arrival.key} in {arrival.bucket}: {verdict.problem}")
+        if not _was_sent_by(record, arrival):
+            log.info("Arrival of another execution", bucket=arrival.bucket, key=arrival.key)
+            return
+    if not _write(arrival, verdict, record["executionId"]["S"]):
+        log.info("Record belongs to a newer execution", bucket=arrival.bucket, key=arrival.key)
+        return
+    fields = {
+        "bucket": arrival.bucket,
+        "key": arrival.key,
+        "executionArn": record["executionId"]["S"],
+        "check": verdict.check,
+    }
+    if verdict.problem:
+        log.error("Arrival is not what was sent", problem=verdict.problem, **fields)
+        _notify(arrival, verdict.problem, record["executionId"]["S"])
+    else:
+        log.info("Arrival verified", **fields)
+
+
+def _key_of(file_key: str) -> dict[str, Any]:
+    return {"fileKey": {"S": file_key}, "sourceBucket": {"S": environment().source_bucket}}
+
+
+def _read_record(file_key: str) -> dict[str, Any] | None:
+    found = clients.dynamodb().get_item(
+        TableName=environment().table_name,
+        Key=_key_of(file_key),
+        ConsistentRead=True,
+        ProjectionExpression="executionId, #status, sourceVersionId, copyResults",
+        ExpressionAttributeNames={"#status": "status"},
+    )
+    return found.get("Item")
+
+
+def _was_sent_by(record: dict[str, Any], arrival: ObjectCreated) -> bool:
+    """Whether the record's execution made this copy. Without versions there is no telling, and it is taken as its."""
+    for result in record.get("copyResults", {}).get("L", []):
+        if result["M"]["destinationBucket"]["S"] == arrival.bucket:
+            sent = result["M"].get("versionId", {}).get("S")
+            return sent is None or arrival.version_id is None or sent == arrival.version_id
+    return False
+
+
+def _verify(arrival: ObjectCreated, source_version: str | None) -> Verdict:
+    version = {"VersionId": source_version} if source_version else {}
+    source = _head(environment().source_bucket, arrival.key, version)
+    if source is None:
+        return Verdict(check="size", problem="The source object is gone, so the copy cannot be compared with it.")
+    if arrival.size != source["ContentLength"]:
+        return Verdict(check="size", problem=f"The copy has {arrival.size} bytes, the source {source['ContentLength']}.")
+    if arrival.etag == source["ETag"].strip('"'):
+        return Verdict(check="etag")
+    # ETags of equal bytes differ when one was uploaded in parts, or is encrypted with a KMS key.
+    arrived = _head(
+        arrival.bucket, arrival.key, {"VersionId": arrival.version_id} if arrival.version_id else {}
+    )
+    if arrived is None:
+        return Verdict(check="size", problem="The copy is gone again.")
+    for checksum in _CHECKSUMS:
+        ours, theirs = source.get(checksum), arrived.get(checksum)
+        # A checksum of parts ("…-3") depends on where the parts end.
+        if ours and theirs and "-" not in f"{ours}{theirs}":
+            if ours == theirs:
+                return Verdict(check="checksum")
+            return Verdict(check="checksum", problem=f"The copy's {checksum} is {theirs}, the source's {ours}.")
+    if _etag_is_md5(source) and _etag_is_md5(arrived):
+        return Verdict(check="etag", problem=f"The copy's ETag is {arrived['ETag']}, the source's {source['ETag']}.")
+    return Verdict(check="size")
+
+
+def _etag_is_md5(head: HeadObjectOutputTypeDef) -> bool:
+    """S3 API reference, "Object": the MD5 of the content, unless uploaded in parts or encrypted with a KMS key."""
+    return "-" not in head["ETag"] and not str(head.get("ServerSideEncryption", "")).startswith("aws:kms")
+
+
+def _head(bucket: str, key: str, version: dict[str, Any]) -> HeadObjectOutputTypeDef | None:
+    try:
+        return clients.s3().head_object(Bucket=bucket, Key=key, ChecksumMode="ENABLED", **version)
+    except ClientError as error:
+        # HeadObject's errors have no body, so no code either but the status.
+        if error.response["ResponseMetadata"]["HTTPStatusCode"] in (404, 405):
+            return None
+        raise
+
+
+def _write(arrival: ObjectCreated, verdict: Verdict, execution_id: str) -> bool:
+    """Writes the arrival into the record, unless that has become a newer execution's."""
+    confirmation: dict[str, Any] = {
+        "verified": {"BOOL": verdict.problem is None},
+        "check": {"S": verdict.check},
+        "size": {"N": str(arrival.size)},
+        "etag": {"S": arrival.etag},
+        "arrivedAt": {"S": arrival.time},
+        "checkedAt": {"S": datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")},
+    }
+    if arrival.version_id:
+        confirmation["versionId"] = {"S": arrival.version_id}
+    if verdict.problem:
+        confirmation["problem"] = {"S": verdict.problem}
+    try:
+        clients.dynamodb().update_item(
+            TableName=environment().table_name,
+            Key=_key_of(arrival.key),
+            UpdateExpression="SET arrivals.#bucket = :arrival",
+            ConditionExpression="executionId = :executionId",
+            ExpressionAttributeNames={"#bucket": arrival.bucket},
+            ExpressionAttributeValues={":arrival": {"M": confirmation}, ":executionId": {"S": execution_id}},
+        )
+    except ClientError as error:
+        if error.response["Error"]["Code"] == "ConditionalCheckFailedException":
+            return False
+        raise
+    return True
+
+
+def _notify(arrival: ObjectCreated, problem: str, execution_id: str) -> None:
+    shown = "".join(character if character.isprintable() else "?" for character in arrival.key)
+    subject = f"File copy arrived damaged: {shown}".encode("ascii", "replace").decode()[:_MAX_SUBJECT_LENGTH]
+    clients.sns().publish(
+        TopicArn=environment().topic_arn,
+        Subject=subject,
+        Message=(
+            "🚨 A copy is not what was sent\n\n"
+            f"📄 File: {shown}\n"
+            f"🪣 Source bucket: {environment().source_bucket}\n"
+            f"❌ Destination: {arrival.bucket}: {problem}\n\n"
+            f"🔎 Execution: {execution_id}\n"
+        ),
+    )

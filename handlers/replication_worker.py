@@ -1,1 +1,91 @@
-def handler(event, context): pass
+"""Starts one execution of the workflow for each file that is uploaded to the source bucket."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from . import clients, log, s3_events, sqs_batch
+from .s3_events import ObjectCreated
+
+# Step Functions API reference, StartExecution: at most 80 characters; others than these break CloudWatch logs.
+_MAX_NAME_LENGTH = 80
+_NOT_IN_A_NAME = re.compile(r"[^0-9A-Za-z_-]+")
+_DIGEST_LENGTH = 32
+
+
+@dataclass(frozen=True, kw_only=True)
+class Environment:
+    state_machine_arn: str
+    destination_buckets: list[str]
+
+
+@cache
+def environment() -> Environment:
+    """What the function is told, read and checked at its first use.
+
+    Raises:
+        KeyError: a variable is missing.
+    """
+    return Environment(
+        state_machine_arn=os.environ["STATE_MACHINE_ARN"],
+        destination_buckets=json.loads(os.environ["DESTINATION_BUCKETS"]),
+    )
+
+
+def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
+    """SQS batches of S3 event notifications."""
+    return sqs_batch.process(event, _start_executions)
+
+
+def _start_executions(body: str) -> None:
+    for upload in s3_events.parse(body):
+        _start_execution(upload)
+
+
+def _start_execution(upload: ObjectCreated) -> None:
+    job: dict[str, Any] = {
+        "sourceBucket": upload.bucket,
+        "sourceKey": upload.key,
+        "destinationBuckets": environment().destination_buckets,
+    }
+    if upload.version_id:
+        job["sourceVersionId"] = upload.version_id
+    name = execution_name(upload)
+    try:
+        started = clients.stepfunctions().start_execution(
+            stateMachineArn=environment().state_machine_arn, name=name, input=json.dumps(job)
+        )
+    except ClientError as error:
+        if error.response["Error"]["Code"] != "ExecutionAlreadyExists":
+            raise
+        # S3 delivers an event at least once: this one was handled before.
+        log.info("Upload was handled before", bucket=upload.bucket, key=upload.key, execution=name)
+        return
+    log.info(
+        "Execution started",
+        bucket=upload.bucket,
+        key=upload.key,
+        versionId=upload.version_id,
+        executionArn=started["executionArn"],
+    )
+
+
+def execution_name(upload: ObjectCreated) -> str:
+    """The name of the one execution for this upload: the same for a repeated event, another for another upload.
+
+    The sequencer tells two uploads of the same bytes to a bucket without versions apart. It is not enough alone,
+    because some emulators give every event the same one.
+    """
+    identity = [upload.bucket, upload.key, upload.version_id or upload.etag, upload.sequencer]
+    digest = hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:_DIGEST_LENGTH]
+    # The end of a key is its file name, which is what a person looks for in a list of executions.
+    readable = _NOT_IN_A_NAME.sub("-", upload.key)[-(_MAX_NAME_LENGTH - _DIGEST_LENGTH - 1) :].strip("-")
+    return f"{readable}-{digest}" if readable else digest

@@ -1,1 +1,76 @@
-def handler(event, context): pass
+"""Starts the workflow by hand: ``POST /step-function``, or the function invoked with the bare input."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from . import clients, copy_job, http, log
+
+# Step Functions API reference, StartExecution and "Common errors".
+_THROTTLING = {"ThrottlingException", "ExecutionLimitExceeded", "TooManyRequestsException"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Environment:
+    state_machine_arn: str
+
+
+@cache
+def environment() -> Environment:
+    """What the function is told, read and checked at its first use.
+
+    Raises:
+        KeyError: a variable is missing.
+    """
+    return Environment(state_machine_arn=os.environ["STATE_MACHINE_ARN"])
+
+
+def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
+    """Answers 202 with the execution's ARN; 400 with every problem named; 429 or 503 when it could not be started.
+
+    Invoked directly, with the workflow's input as the event, it returns the ARN, and raises what went wrong.
+    """
+    if "httpMethod" not in event:
+        return _start(event)
+    try:
+        started = _start(http.json_body(event))
+    except http.BadRequestError as error:
+        return http.bad_request(error)
+    except ClientError as error:
+        if error.response["Error"]["Code"] in _THROTTLING:
+            log.error("Execution not started: throttled", error)
+            return http.response(429, {"message": "Too many executions are being started. Try again later."}, _RETRY)
+        return _unavailable(error)
+    except BotoCoreError as error:
+        return _unavailable(error)
+    return http.response(202, started)
+
+
+_RETRY = {"Retry-After": "5"}
+
+
+def _unavailable(error: Exception) -> dict[str, Any]:
+    log.error("Execution not started", error)
+    return http.response(503, {"message": "The execution could not be started. Try again later."}, _RETRY)
+
+
+def _start(job: Any) -> dict[str, str]:
+    if problems := copy_job.problems(job):
+        raise http.BadRequestError(problems)
+    started = clients.stepfunctions().start_execution(
+        stateMachineArn=environment().state_machine_arn,
+        input=json.dumps({name: job[name] for name in copy_job.MEMBERS if name in job}),
+    )
+    log.info(
+        "Execution started",
+        bucket=job["sourceBucket"],
+        key=job["sourceKey"],
+        executionArn=started["executionArn"],
+    )
+    return {"executionArn": started["executionArn"], "startDate": started["startDate"].isoformat()}

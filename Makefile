@@ -1,0 +1,61 @@
+# Every target sets itself up: Python 3.11 or newer and make are all that has to be there.
+PYTHON ?= python3
+PORT ?= 4566
+BIN := .venv/bin
+READY := .venv/.ready
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo up down test lint format bench lock clean
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: $(READY) ## Make .venv and install the pinned packages
+
+demo: $(READY) ## Watch a file travel through a stack of its own
+	$(BIN)/filecopy demo
+
+up: $(READY) ## Bring a local stack up and leave it running (PORT=4566)
+	$(BIN)/filecopy up --port $(PORT)
+
+down: $(READY) ## Take the local stack down (PORT=4566)
+	$(BIN)/filecopy down --port $(PORT)
+
+test: $(READY) ## Run all tests
+	$(BIN)/python -m pytest -q $(ARGS)
+
+lint: $(READY) ## Check style and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(READY) ## Put the code into its style
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(READY) ## Measure the embedded stack, beside plain boto3
+	$(BIN)/python -m tests.bench
+
+lock: $(READY) ## Pin the newest packages that requirements*.in allow
+	$(BIN)/pip install --quiet uv
+	$(BIN)/uv pip compile $(LOCK) --output-file requirements.txt requirements.in
+	$(BIN)/uv pip compile $(LOCK) --constraints requirements.txt --output-file requirements-dev.txt requirements-dev.in
+
+LOCK := --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate \
+	--custom-compile-command "make lock"
+
+clean: ## Remove .venv and caches (not a running stack)
+	rm -rf .venv *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# The stamp is written last, so an interrupted installation is made again.
+$(READY): requirements-dev.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "error: Python 3.11 or newer is needed, and $(PYTHON) is not. Name one: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
+	@$(PYTHON) -c 'import venv, ensurepip' || \
+		{ echo "error: $(PYTHON) cannot make virtual environments. On Debian and Ubuntu: apt-get install python3-venv"; exit 1; }
+	@echo "Installing the pinned packages into .venv (once; about a minute) ..."
+	@$(PYTHON) -m venv .venv
+	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt
+	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $(READY)

@@ -1,0 +1,226 @@
+"""The demonstration: a real file travels through a stack made for it, and then one that cannot arrive everywhere."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import random
+import time
+import zipfile
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+from boto3.dynamodb.types import TypeDeserializer
+from botocore.exceptions import ClientError
+from rich.console import Console
+from rich.panel import Panel
+from rich.table import Table
+
+from . import emulator, executions, stack
+from .errors import StackError
+
+KEY = "releases/build 123+ä.zip"
+FAILING_KEY = "build-124.zip"
+MISSING_BUCKET = "region-c-builds"
+DEADLINE = 60.0
+
+T = TypeVar("T")
+
+
+class DemoError(StackError):
+    """Something was not as it should be."""
+
+
+def run(console: Console, port: int | None = None) -> None:
+    """Shows everything, and takes its stack down whatever happens.
+
+    Raises:
+        DemoError: anything was not as it should be.
+        StackError: the stack could not be brought up.
+    """
+    port = port or emulator.free_port()
+    started = time.monotonic()
+    console.rule("[bold]1. A stack of its own")
+    with console.status("Starting an AWS emulator and deploying the Pulumi program into it …"):
+        made, is_new = stack.up(port)
+    if not is_new:
+        raise DemoError(f"A stack is up on port {port}; the demonstration needs one of its own. Choose another --port.")
+    try:
+        console.print(f"Up at {made.endpoint} after {time.monotonic() - started:.1f} s: the same __main__.py that Pulumi deploys.")
+        demonstration = Demonstration(console, made)
+        demonstration.copy_everywhere()
+        demonstration.fail_somewhere()
+    finally:
+        stack.down(port)
+    console.rule("[bold green]Everything was as it should be")
+    console.print("The stack is down again: no process and no file of it is left.")
+
+
+class Demonstration:
+    def __init__(self, console: Console, target: stack.Stack) -> None:
+        from .provisioning import Clients
+
+        clients = Clients(target.endpoint, target.region)
+        self.console = console
+        self.outputs = target.outputs
+        self.s3, self.sns, self.sqs = clients("s3"), clients("sns"), clients("sqs")
+        self.dynamodb, self.workflow = clients("dynamodb"), clients("stepfunctions")
+        self.source: str = target.outputs["source_bucket"]
+        self.destinations: list[str] = target.outputs["destination_buckets"]
+
+    def copy_everywhere(self) -> None:
+        self.console.rule("[bold]2. A file is uploaded, and copied to every regional bucket")
+        content = make_zip(4_000_000)
+        self.console.print(f"A zip of {len(content):,} bytes goes to [bold]s3://{self.source}/{KEY}[/]")
+        started = time.monotonic()
+        self.s3.upload_fileobj(io.BytesIO(content), self.source, KEY)
+        execution = self._wait("the upload's execution", lambda: self._execution_of(KEY))
+        status = self._follow(execution, KEY, self.destinations, started)
+        self._expect("the execution's status", status, "SUCCEEDED")
+
+        record = self._wait(
+            "every copy's arrival to be verified",
+            lambda: self._record(KEY, lambda found: len(found["arrivals"]) == len(self.destinations)),
+        )
+        self._show_record(record)
+        self._expect("the record's status", record["status"], "COMPLETED")
+        self._expect("the successful copies", int(record["successfulCopies"]), len(self.destinations))
+        for bucket in self.destinations:
+            self._expect(f"regional-sync's word on {bucket}", record["arrivals"][bucket]["verified"], True)
+        self._compare(content)
+
+    def fail_somewhere(self) -> None:
+        self.console.rule("[bold]3. A destination does not exist: the others get the file, and a person is told")
+        inbox = self._subscribe()
+        self.s3.put_object(Bucket=self.source, Key=FAILING_KEY, Body=make_zip(1_000))
+        upload = self._wait("the upload's execution", lambda: self._execution_of(FAILING_KEY))
+        self._wait("the upload's execution to end", lambda: self._status(upload) != "RUNNING")
+
+        destinations = [self.destinations[0], MISSING_BUCKET]
+        job = {"sourceBucket": self.source, "sourceKey": FAILING_KEY, "destinationBuckets": destinations}
+        self.console.print(f"Started by hand with [bold]{json.dumps(job)}[/]")
+        started = time.monotonic()
+        execution = self.workflow.start_execution(
+            stateMachineArn=self.outputs["step_function_arn"], input=json.dumps(job)
+        )["executionArn"]
+        status = self._follow(execution, FAILING_KEY, [], started)
+        self._expect("the execution's status", status, "FAILED")
+
+        record = self._wait("the record", lambda: self._record(FAILING_KEY, lambda found: "completedAt" in found))
+        self._show_record(record)
+        self._expect("the record's status", record["status"], "PARTIAL_FAILURE")
+        self._expect("the failed buckets", record["failedBuckets"], [MISSING_BUCKET])
+
+        notification = self._wait("the notification", lambda: self._receive(inbox))
+        self.console.print("What a subscriber of the topic receives:")
+        self.console.print(Panel(notification["Message"].strip(), title=notification["Subject"], expand=False))
+        self._expect("the notification names the bucket", MISSING_BUCKET in notification["Message"], True)
+        self._expect("the notification names the execution", execution in notification["Message"], True)
+
+    def _follow(self, execution: str, key: str, buckets: Sequence[str], started: float) -> str:
+        """Prints each state as it is entered and each copy as it lands. Returns how the execution ended."""
+        seen, landed = 0, set[str]()
+        deadline = time.monotonic() + DEADLINE
+        while True:
+            status = self._status(execution)
+            for state in executions.states_entered(self.workflow, execution, after=seen):
+                seen = state.event_id
+                self._line(started, f"● {state.name}")
+            for bucket in buckets:
+                if bucket not in landed and (size := self._size(bucket, key)) is not None:
+                    landed.add(bucket)
+                    self._line(started, f"    [green]✔[/] {bucket}: {size:,} bytes")
+            if status != "RUNNING":
+                colour = "green" if status == "SUCCEEDED" else "yellow"
+                self._line(started, f"[{colour}]■ Execution {status}[/]")
+                return status
+            if time.monotonic() > deadline:
+                raise DemoError(f"The execution {execution} still runs after {DEADLINE:.0f} s.")
+            time.sleep(0.02)
+
+    def _line(self, started: float, text: str) -> None:
+        self.console.print(f"  [dim]{time.monotonic() - started:6.2f} s[/]  {text}")
+
+    def _compare(self, content: bytes) -> None:
+        expected = hashlib.sha256(content).hexdigest()
+        self.console.print(f"SHA-256 of the source: {expected}")
+        for bucket in self.destinations:
+            copy = self.s3.get_object(Bucket=bucket, Key=KEY)["Body"].read()
+            self._expect(f"the SHA-256 of the copy in {bucket}", hashlib.sha256(copy).hexdigest(), expected)
+            self.console.print(f"  [green]✔[/] {bucket}: the same bytes")
+
+    def _show_record(self, record: dict[str, Any]) -> None:
+        table = Table(title=f"{self.outputs['dynamodb_table_name']}: the record", title_justify="left", show_header=False)
+        table.add_column(style="bold", no_wrap=True)
+        table.add_column(overflow="fold")
+        for name in ("fileKey", "sourceBucket", "status", "startTime", "completedAt", "successfulCopies", "failedCopies"):
+            table.add_row(name, str(record[name]))
+        for result in record["copyResults"]:
+            bucket = result["destinationBucket"]
+            arrival = record["arrivals"].get(bucket)
+            checked = f", arrival verified by {arrival['check']}" if arrival and arrival["verified"] else ""
+            told = f"[green]✔[/] copied{checked}" if result["success"] else f"[red]✘[/] {result['error']}: {result['cause']}"
+            table.add_row(bucket, told)
+        self.console.print(table)
+
+    def _execution_of(self, key: str) -> str | None:
+        arn = self.outputs["step_function_arn"]
+        for execution in self.workflow.list_executions(stateMachineArn=arn)["executions"]:
+            described = self.workflow.describe_execution(executionArn=execution["executionArn"])
+            if json.loads(described["input"])["sourceKey"] == key:
+                return str(execution["executionArn"])
+        return None
+
+    def _status(self, execution: str) -> str:
+        return str(self.workflow.describe_execution(executionArn=execution)["status"])
+
+    def _size(self, bucket: str, key: str) -> int | None:
+        try:
+            return int(self.s3.head_object(Bucket=bucket, Key=key)["ContentLength"])
+        except ClientError as error:
+            if error.response["ResponseMetadata"]["HTTPStatusCode"] == 404:
+                return None
+            raise
+
+    def _record(self, key: str, is_ready: Callable[[dict[str, Any]], bool]) -> dict[str, Any] | None:
+        item = self.dynamodb.get_item(
+            TableName=self.outputs["dynamodb_table_name"],
+            Key={"fileKey": {"S": key}, "sourceBucket": {"S": self.source}},
+            ConsistentRead=True,
+        ).get("Item")
+        record: dict[str, Any] | None = TypeDeserializer().deserialize({"M": item}) if item else None
+        return record if record and is_ready(record) else None
+
+    def _subscribe(self) -> str:
+        queue: str = self.sqs.create_queue(QueueName="file-copy-demo-inbox")["QueueUrl"]
+        arn = self.sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+        self.sns.subscribe(TopicArn=self.outputs["sns_topic_arn"], Protocol="sqs", Endpoint=arn)
+        return queue
+
+    def _receive(self, queue: str) -> dict[str, Any] | None:
+        for message in self.sqs.receive_message(QueueUrl=queue).get("Messages", []):
+            envelope: dict[str, Any] = json.loads(message["Body"])
+            return envelope
+        return None
+
+    def _wait(self, what: str, look: Callable[[], T | None]) -> T:
+        deadline = time.monotonic() + DEADLINE
+        while not (found := look()):
+            if time.monotonic() > deadline:
+                raise DemoError(f"Waited {DEADLINE:.0f} s in vain for {what}.")
+            time.sleep(0.02)
+        return found
+
+    def _expect(self, what: str, is_: object, should: object) -> None:
+        if is_ != should:
+            raise DemoError(f"Not as it should be: {what} is {is_!r}, not {should!r}.")
+
+
+def make_zip(size: int) -> bytes:
+    """A zip of about ``size`` bytes that do not compress, so that what travels is not a toy."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("README.txt", "A build, made for the demonstration.\n")
+        archive.writestr("build.bin", random.randbytes(size))
+    return buffer.getvalue()

@@ -1,0 +1,57 @@
+"""The workflow's input: ``{"sourceBucket": str, "sourceKey": str, "destinationBuckets": [str, …]}``.
+
+The state machine checks the same things of an execution that is started without these functions; see ``_JOB`` in
+components/definition.py. A test holds both to the same cases.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+MEMBERS = ("sourceBucket", "sourceKey", "destinationBuckets", "sourceVersionId")
+MAX_DESTINATIONS = 1_000
+MAX_KEY_LENGTH = 1024
+
+_BUCKET_NAME = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
+
+
+def problems(job: Any) -> list[str]:
+    """Everything that is wrong with ``job``, a sentence each; nothing where it may be started."""
+    if not isinstance(job, dict):
+        return [f"The input must be an object{_not(job)}."]
+    found = []
+    source = job.get("sourceBucket")
+    if not _is_bucket_name(source):
+        found.append(f"sourceBucket must be a bucket's name{_not(source)}.")
+    key = job.get("sourceKey")
+    if not _is_text(key) or len(key) > MAX_KEY_LENGTH:
+        found.append(f"sourceKey must be a text of 1 to {MAX_KEY_LENGTH} bytes{_not(key)}.")
+    buckets = job.get("destinationBuckets")
+    if not isinstance(buckets, list):
+        found.append(f"destinationBuckets must be a list of 1 to {MAX_DESTINATIONS} bucket names{_not(buckets)}.")
+    else:
+        if not 1 <= len(buckets) <= MAX_DESTINATIONS:
+            found.append(
+                f"destinationBuckets must be a list of 1 to {MAX_DESTINATIONS} bucket names, not of {len(buckets)}."
+            )
+        if wrong := [bucket for bucket in buckets if not _is_bucket_name(bucket)]:
+            found.append(f"destinationBuckets must hold bucket names only{_not(wrong)}.")
+        if isinstance(source, str) and source in buckets:
+            found.append(f"destinationBuckets must not hold the source bucket, {source}.")
+    if "sourceVersionId" in job and not _is_text(job["sourceVersionId"]):
+        found.append(f"sourceVersionId must be a text{_not(job['sourceVersionId'])}.")
+    return found
+
+
+def _is_bucket_name(value: object) -> bool:
+    return isinstance(value, str) and _BUCKET_NAME.fullmatch(value) is not None
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str) and value.strip() != ""
+
+
+def _not(value: object) -> str:
+    return ", which is missing" if value is None else f", not {json.dumps(value)[:100]}"

@@ -1,0 +1,38 @@
+"""Structured logs: one JSON object a line, in ASCII, so that a key cannot forge a line or move the cursor."""
+
+from __future__ import annotations
+
+import json
+import os
+import traceback
+from datetime import UTC, datetime
+
+
+def info(message: str, **fields: object) -> None:
+    _write("INFO", message, fields)
+
+
+def error(message: str, exception: BaseException | None = None, **fields: object) -> None:
+    """Logs ``message``, with the exception's type, text and traceback where one is given."""
+    if exception is not None:
+        fields["errorType"] = type(exception).__name__
+        fields["error"] = str(exception)
+        fields["traceback"] = "".join(traceback.format_exception(exception))
+    _write("ERROR", message, fields)
+
+
+def _write(level: str, message: str, fields: dict[str, object]) -> None:
+    # Standard output, not the logging module: not every engine gives that a handler.
+    print(
+        json.dumps(
+            {
+                "timestamp": datetime.now(UTC).isoformat(timespec="milliseconds"),
+                "level": level,
+                "function": os.environ.get("AWS_LAMBDA_FUNCTION_NAME"),
+                "message": message,
+                **fields,
+            },
+            default=str,
+        ),
+        flush=True,
+    )

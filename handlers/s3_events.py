@@ -1,0 +1,85 @@
+"""S3 event notifications, decoded as S3 encodes them.
+
+Format: Amazon S3 user guide, "Event message structure".
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import unquote_plus
+
+
+class MalformedEventError(ValueError):
+    """The message is no S3 event notification. The text says what is missing or wrong."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ObjectCreated:
+    """An object that was put into a bucket."""
+
+    bucket: str
+    key: str
+    """Decoded: what the object is really called."""
+    version_id: str | None
+    """``None`` where the bucket keeps no versions."""
+    etag: str
+    """Without quotes."""
+    size: int
+    """Bytes."""
+    sequencer: str
+    """Orders the events of one key; constant on some emulators."""
+    time: str
+    """ISO 8601, UTC."""
+
+
+def parse(body: str) -> list[ObjectCreated]:
+    """The objects that a message tells of, in order. The test event, which S3 sends when it is set up, tells of none.
+
+    Raises:
+        MalformedEventError: the body, or any record of it, is not what S3 sends.
+    """
+    try:
+        notification = json.loads(body)
+    except json.JSONDecodeError as error:
+        raise MalformedEventError(f"The message is not JSON: {error}") from error
+    if not isinstance(notification, dict):
+        raise MalformedEventError(f"The message is a {type(notification).__name__}, not an object.")
+    if notification.get("Event") == "s3:TestEvent":
+        return []
+    records = notification.get("Records")
+    if not isinstance(records, list) or not records:
+        raise MalformedEventError("The message has no list of Records.")
+    return [_parse_record(record, index) for index, record in enumerate(records)]
+
+
+def _parse_record(record: Any, index: int) -> ObjectCreated:
+    try:
+        if record["eventSource"] != "aws:s3" or not record["eventName"].startswith("ObjectCreated:"):
+            raise MalformedEventError(
+                f"Records[{index}] is a {record['eventSource']} {record['eventName']}, not an S3 ObjectCreated event."
+            )
+        item = record["s3"]["object"]
+        created = ObjectCreated(
+            bucket=_text(record["s3"]["bucket"]["name"]),
+            key=unquote_plus(_text(item["key"]), errors="strict"),
+            version_id=item.get("versionId"),
+            etag=_text(item["eTag"]).strip('"'),
+            size=int(item["size"]),
+            sequencer=_text(item["sequencer"]),
+            time=_text(record["eventTime"]),
+        )
+    except MalformedEventError:
+        raise
+    except KeyError as error:
+        raise MalformedEventError(f"Records[{index}] has no {error.args[0]}.") from error
+    except (TypeError, ValueError, AttributeError) as error:
+        raise MalformedEventError(f"Records[{index}] is not as S3 sends it: {error}") from error
+    return created
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str) or not value:
+        raise TypeError(f"{value!r} is not a text")
+    return value
