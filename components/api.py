@@ -71,7 +71,7 @@ class RestApi(pulumi.ComponentResource):
                 action="lambda:InvokeFunction",
                 function=function.name,
                 principal="apigateway.amazonaws.com",
-                source_arn=api.execution_arn.apply(lambda arn, path=path: f"{arn}/{STAGE}/POST/{path}"),
+                source_arn=pulumi.Output.concat(api.execution_arn, f"/{STAGE}/POST/{path}"),
                 opts=child,
             )
         deployment = aws.apigateway.Deployment(
@@ -81,9 +81,7 @@ class RestApi(pulumi.ComponentResource):
             triggers={"routes": _fingerprint([*routes], settings.api_authorization)},
             opts=pulumi.ResourceOptions(parent=self, depends_on=integrations),
         )
-        stage = aws.apigateway.Stage(
-            name, rest_api=api.id, deployment=deployment.id, stage_name=STAGE, opts=child
-        )
+        stage = aws.apigateway.Stage(name, rest_api=api.id, deployment=deployment.id, stage_name=STAGE, opts=child)
         if settings.emulator_endpoint:
             self.url = pulumi.Output.concat(
                 settings.emulator_endpoint, "/restapis/", api.id, "/", stage.stage_name, "/_user_request_"

@@ -70,7 +70,11 @@ def build_worker(settings: Settings, buckets: BuildBuckets) -> HandlerFunction:
 
 
 def regional_sync(
-    settings: Settings, arrivals: BucketEventQueue, buckets: BuildBuckets, tracking: TrackingTable, failures: FailureTopic
+    settings: Settings,
+    arrivals: BucketEventQueue,
+    buckets: BuildBuckets,
+    tracking: TrackingTable,
+    failures: FailureTopic,
 ) -> HandlerFunction:
     """Checks what arrived in a destination against what was sent, and writes that into the record."""
     return HandlerFunction(

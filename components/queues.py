@@ -1,4 +1,4 @@
-"""Queues of S3 events. A burst of uploads waits here, and an event that cannot be handled ends in a dead-letter queue."""
+"""Queues of S3 events: a burst of uploads waits here, and an event that cannot be handled becomes a dead letter."""
 
 from __future__ import annotations
 

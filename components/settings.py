@@ -17,7 +17,10 @@ import pulumi
 # Amazon S3 user guide, "General purpose bucket naming rules".
 _BUCKET_NAME = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 _BUCKET_NAME_ALLOWED = "3 to 63 of a-z, 0-9, '-' and '.', beginning and ending with a letter or digit, and no '..'"
-_RESERVED_BUCKET_AFFIXES = (("xn--", "sthree-", "amzn-s3-demo-"), ("-s3alias", "--ol-s3", ".mrap", "--x-s3", "--table-s3"))
+_RESERVED_BUCKET_AFFIXES = (
+    ("xn--", "sthree-", "amzn-s3-demo-"),
+    ("-s3alias", "--ol-s3", ".mrap", "--x-s3", "--table-s3"),
+)
 
 # 30 leaves room for the longest name that the prefix goes in front of: an IAM role's 64 characters.
 _NAME_PREFIX = re.compile(r"(?:[a-z0-9][a-z0-9-]{0,29})?")
@@ -116,7 +119,9 @@ class _Reader:
             emulator_endpoint=endpoint,
         )
         if self.problems:
-            raise SettingsError("Nothing was created, because of the stack's settings:\n  " + "\n  ".join(self.problems))
+            raise SettingsError(
+                "Nothing was created, because of the stack's settings:\n  " + "\n  ".join(self.problems)
+            )
         return settings
 
     def problem(self, name: str, value: object, allowed: str) -> None:
@@ -178,7 +183,9 @@ class _Reader:
         value = self.text("artifactBaseUrl", "").rstrip("/")
         pattern = r"https?://[^\s/?#]+(/[^\s?#]*)?" if endpoint else r"https://[^\s/?#]+(/[^\s?#]*)?"
         if value and not re.fullmatch(pattern, value):
-            self.problem("artifactBaseUrl", value, "an https:// URL with no query, or nothing (http:// on an emulator only)")
+            self.problem(
+                "artifactBaseUrl", value, "an https:// URL with no query, or nothing (http:// on an emulator only)"
+            )
         return value
 
     def destinations(self, prefix: str, source: str) -> tuple[Destination, ...]:

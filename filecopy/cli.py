@@ -10,6 +10,7 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from . import demo as demonstration
@@ -25,7 +26,9 @@ app = typer.Typer(
 out = Console(highlight=False)
 err = Console(stderr=True, highlight=False)
 
-Port = Annotated[int, typer.Option(help="The port the stack listens on, which also tells stacks apart.", min=1, max=65535)]
+Port = Annotated[
+    int, typer.Option(help="The port the stack listens on, which also tells stacks apart.", min=1, max=65535)
+]
 Config = Annotated[
     list[str] | None,
     typer.Option(
@@ -54,7 +57,9 @@ def up(port: Port = stack.DEFAULT_PORT, config: Config = None, emulator: Emulato
             )
         took = time.monotonic() - started
         out.print(
-            f"The stack is up at {brought.endpoint} ({took:.1f} s)." if is_new else f"The stack was up at {brought.endpoint}."
+            f"The stack is up at {brought.endpoint} ({took:.1f} s)."
+            if is_new
+            else f"The stack was up at {brought.endpoint}."
         )
         out.print(outputs_table(brought.outputs))
         option = "" if port == stack.DEFAULT_PORT else f" --port {port}"
@@ -141,7 +146,7 @@ def one_sentence_errors() -> Iterator[None]:
 
 
 def _fail(message: str, status: int = 1) -> NoReturn:
-    err.print(f"[bold red]error:[/] {message}", markup=True, soft_wrap=True)
+    err.print(f"[bold red]error:[/] {escape(message)}", soft_wrap=True)
     raise typer.Exit(status)
 
 

@@ -33,9 +33,8 @@ def stack_configuration(
     declared: dict[str, Any] = _read("Pulumi.yaml")["config"]
     configuration = {f"{PROJECT}:{name}": _value(setting["default"]) for name, setting in declared.items()}
     for key, value in _read(f"Pulumi.{stack}.yaml")["config"].items():
-        if key == "aws:endpoints" and endpoint:
-            value = [{service: endpoint for service in entry} for entry in value]
-        configuration[key] = _value(value)
+        is_replaced = key == "aws:endpoints" and endpoint
+        configuration[key] = _value([dict.fromkeys(entry, endpoint) for entry in value] if is_replaced else value)
     for name, text in (overrides or {}).items():
         if name not in declared:
             raise StackError(f"There is no setting {name!r}. The settings are {', '.join(declared)}.")

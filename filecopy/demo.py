@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import random
+import os
 import time
 import zipfile
 from collections.abc import Callable, Sequence
@@ -18,6 +18,7 @@ from rich.panel import Panel
 from rich.table import Table
 
 from . import emulator, executions, stack
+from .clients import Clients
 from .errors import StackError
 
 KEY = "releases/build 123+ä.zip"
@@ -47,7 +48,9 @@ def run(console: Console, port: int | None = None) -> None:
     if not is_new:
         raise DemoError(f"A stack is up on port {port}; the demonstration needs one of its own. Choose another --port.")
     try:
-        console.print(f"Up at {made.endpoint} after {time.monotonic() - started:.1f} s: the same __main__.py that Pulumi deploys.")
+        console.print(
+            f"Up at {made.endpoint} after {time.monotonic() - started:.1f} s: the same __main__.py that Pulumi deploys."
+        )
         demonstration = Demonstration(console, made)
         demonstration.copy_everywhere()
         demonstration.fail_somewhere()
@@ -59,8 +62,6 @@ def run(console: Console, port: int | None = None) -> None:
 
 class Demonstration:
     def __init__(self, console: Console, target: stack.Stack) -> None:
-        from .provisioning import Clients
-
         clients = Clients(target.endpoint, target.region)
         self.console = console
         self.outputs = target.outputs
@@ -151,16 +152,30 @@ class Demonstration:
             self.console.print(f"  [green]✔[/] {bucket}: the same bytes")
 
     def _show_record(self, record: dict[str, Any]) -> None:
-        table = Table(title=f"{self.outputs['dynamodb_table_name']}: the record", title_justify="left", show_header=False)
+        table = Table(
+            title=f"{self.outputs['dynamodb_table_name']}: the record", title_justify="left", show_header=False
+        )
         table.add_column(style="bold", no_wrap=True)
         table.add_column(overflow="fold")
-        for name in ("fileKey", "sourceBucket", "status", "startTime", "completedAt", "successfulCopies", "failedCopies"):
+        for name in (
+            "fileKey",
+            "sourceBucket",
+            "status",
+            "startTime",
+            "completedAt",
+            "successfulCopies",
+            "failedCopies",
+        ):
             table.add_row(name, str(record[name]))
         for result in record["copyResults"]:
             bucket = result["destinationBucket"]
             arrival = record["arrivals"].get(bucket)
             checked = f", arrival verified by {arrival['check']}" if arrival and arrival["verified"] else ""
-            told = f"[green]✔[/] copied{checked}" if result["success"] else f"[red]✘[/] {result['error']}: {result['cause']}"
+            told = (
+                f"[green]✔[/] copied{checked}"
+                if result["success"]
+                else f"[red]✘[/] {result['error']}: {result['cause']}"
+            )
             table.add_row(bucket, told)
         self.console.print(table)
 
@@ -222,5 +237,5 @@ def make_zip(size: int) -> bytes:
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("README.txt", "A build, made for the demonstration.\n")
-        archive.writestr("build.bin", random.randbytes(size))
+        archive.writestr("build.bin", os.urandom(size))
     return buffer.getvalue()

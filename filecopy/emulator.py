@@ -15,7 +15,7 @@ import urllib.request
 from collections.abc import Mapping
 from pathlib import Path
 
-from .errors import StackError
+from .errors import StackError, missing_package
 
 HOST = "127.0.0.1"
 START_DEADLINE = 30.0
@@ -46,7 +46,7 @@ def start(port: int, folder: Path, settings: Mapping[str, str]) -> int:
         StackError: MiniStack is not installed, the port is taken, or the emulator ended or did not answer.
     """
     if importlib.util.find_spec("ministack") is None:
-        raise StackError("MiniStack is not installed. Run 'make setup', or pip install -r requirements-dev.txt.")
+        raise StackError(missing_package("ministack"))
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -117,14 +117,15 @@ def runs(pid: int) -> bool:
             return b"ministack" in command.read_bytes()
         except OSError:
             return False
-    listing = subprocess.run(["ps", "-o", "command=", "-p", str(pid)], capture_output=True, check=False)
+    command_line = ["ps", "-o", "command=", "-p", str(pid)]
+    listing = subprocess.run(command_line, capture_output=True, check=False)  # noqa: S603 - our own command
     return b"ministack" in listing.stdout
 
 
 def answers(port: int) -> bool:
     """Whether an emulator answers on ``port``."""
     try:
-        with urllib.request.urlopen(f"{endpoint(port)}/_ministack/health", timeout=2) as response:
+        with urllib.request.urlopen(f"{endpoint(port)}/_ministack/health", timeout=2) as response:  # noqa: S310 - loopback
             return bool(response.status == 200)
     except (urllib.error.URLError, OSError):
         return False

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import sys
 
+from .errors import missing_package
+
 
 def main() -> None:
     try:
         from .cli import app
     except ModuleNotFoundError as error:
-        print(
-            f"error: The Python package {error.name!r} is not installed."
-            " Run 'make setup', or pip install -r requirements-dev.txt.",
-            file=sys.stderr,
-        )
+        print(f"error: {missing_package(error.name)}", file=sys.stderr)
         sys.exit(1)
     app()

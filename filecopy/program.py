@@ -6,11 +6,11 @@ import asyncio
 import runpy
 import sys
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 import pulumi
 from pulumi.runtime import get_root_resource, set_all_config, set_mocks
-from pulumi.runtime.stack import run_pulumi_func
+from pulumi.runtime.stack import Stack, run_pulumi_func
 
 from .configuration import PROJECT, PROJECT_ROOT
 
@@ -34,9 +34,13 @@ def run_program(mocks: pulumi.runtime.Mocks, configuration: Mapping[str, str], *
             sys.path.insert(0, str(PROJECT_ROOT))
         outputs: dict[str, Any] = {}
 
+        def program() -> None:
+            runpy.run_path(str(PROJECT_ROOT / "__main__.py"), run_name="__main__")
+
         async def run() -> None:
-            await run_pulumi_func(lambda: runpy.run_path(str(PROJECT_ROOT / "__main__.py"), run_name="__main__"))
-            for name, value in get_root_resource().outputs.items():
+            await run_pulumi_func(program)
+            root = cast("Stack", get_root_resource())
+            for name, value in root.outputs.items():
                 outputs[name] = await pulumi.Output.from_input(value).future()
 
         loop.run_until_complete(run())

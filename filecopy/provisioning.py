@@ -7,18 +7,17 @@ not handle is an error, so nothing that the program says is silently left out.
 from __future__ import annotations
 
 import io
-import threading
 import time
 import zipfile
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
-import boto3
-import botocore.config
 import botocore.exceptions
 import pulumi
 from pulumi.runtime import MockCallArgs, MockResourceArgs, Mocks
 
+from .clients import Clients
 from .errors import StackError
 
 COMPONENT_PREFIX = "file-copy-workflow:index:"
@@ -48,7 +47,8 @@ class Inputs:
 
     def take_objects(self, name: str) -> list[Inputs]:
         found = [
-            Inputs(value, f"{self._path}{name}[{index}].") for index, value in enumerate(self._left.pop(name, None) or [])
+            Inputs(value, f"{self._path}{name}[{index}].")
+            for index, value in enumerate(self._left.pop(name, None) or [])
         ]
         self._nested.extend(found)
         return found
@@ -58,34 +58,6 @@ class Inputs:
         return [f"{self._path}{name}" for name in self._left] + [
             path for nested in self._nested for path in nested.unhandled()
         ]
-
-
-class Clients:
-    """boto3 clients of one emulator, made once each."""
-
-    def __init__(self, endpoint: str, region: str) -> None:
-        self.region = region
-        self._endpoint = endpoint
-        self._session = boto3.Session(aws_access_key_id="test", aws_secret_access_key="test", region_name=region)
-        self._clients: dict[str, Any] = {}
-        self._lock = threading.Lock()
-
-    def __call__(self, service: str) -> Any:
-        # Clients may be shared by threads, but not made by several at once.
-        with self._lock:
-            if service not in self._clients:
-                self._clients[service] = self._session.client(
-                    service,
-                    endpoint_url=self._endpoint,
-                    config=botocore.config.Config(
-                        s3={"addressing_style": "path"},
-                        retries={"mode": "standard", "max_attempts": 2},
-                        connect_timeout=5,
-                        read_timeout=60,
-                        max_pool_connections=32,
-                    ),
-                )
-            return self._clients[service]
 
 
 Created = tuple[str, dict[str, Any]]
@@ -321,8 +293,7 @@ def _zip(archive: pulumi.AssetArchive) -> bytes:
         for name, asset in sorted(archive.assets.items()):
             if not isinstance(asset, pulumi.FileAsset):
                 raise StackError(f"The embedded stack puts files into a function's package, and {name!r} is {asset!r}.")
-            with open(asset.path, "rb") as content:
-                package.writestr(zipfile.ZipInfo(name), content.read())
+            package.writestr(zipfile.ZipInfo(name), Path(asset.path).read_bytes())
     return buffer.getvalue()
 
 

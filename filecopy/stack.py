@@ -9,9 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pulumi
+
 from . import emulator
+from .clients import Clients
 from .configuration import PROJECT_ROOT, stack_configuration
-from .errors import StackError
+from .errors import StackError, missing_package
+from .program import run_program
+from .provisioning import EmulatorProvider
 
 DEFAULT_PORT = 4566
 STACK = "local"
@@ -120,18 +125,11 @@ def _running(port: int) -> Stack | None:
 
 
 def _deploy(port: int, configuration: Mapping[str, str]) -> dict[str, Any]:
-    try:
-        import pulumi
-
-        from .program import run_program
-        from .provisioning import Clients, EmulatorProvider
-    except ModuleNotFoundError as error:
-        raise StackError(
-            f"The Python package {error.name!r} is not installed. Run 'make setup', or pip install -r requirements-dev.txt."
-        ) from error
     clients = Clients(emulator.endpoint(port), configuration["aws:region"])
     try:
         return run_program(EmulatorProvider(clients), configuration, stack=STACK)
+    except ModuleNotFoundError as error:
+        raise StackError(missing_package(error.name)) from error
     except Exception as error:
         # Pulumi wraps what a resource raised in one error after another; the first of them says what happened.
         cause: BaseException | None = error

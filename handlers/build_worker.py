@@ -13,7 +13,7 @@ import urllib.request
 from dataclasses import dataclass
 from functools import cache
 from http.client import HTTPException, HTTPMessage, HTTPResponse
-from typing import IO, Any
+from typing import IO, Any, cast
 from urllib.parse import urlsplit
 
 from boto3.s3.transfer import TransferConfig
@@ -103,7 +103,7 @@ def _store(request: Any, time_limit: float) -> dict[str, Any]:
     with _open(url) as answer:
         artifact = Artifact(answer, deadline)
         clients.s3().upload_fileobj(
-            artifact,
+            cast("IO[bytes]", artifact),
             bucket,
             key,
             ExtraArgs={"ContentType": "application/zip", "Metadata": {"commit": commit, "artifact-url": url}},
@@ -125,9 +125,7 @@ class Artifact:
 
     def read(self, size: int = -1) -> bytes:
         if time.monotonic() > self._deadline:
-            raise FetchError(
-                504, "The artifact did not arrive in time. For a large one, invoke build-worker directly."
-            )
+            raise FetchError(504, "The artifact did not arrive in time. For a large one, invoke build-worker directly.")
         try:
             chunk = self._answer.read(size if size >= 0 else None)
         except (HTTPException, OSError) as error:

@@ -56,7 +56,7 @@ class UndecidedError(Exception):
     The message has to come again when that execution is done."""
 
 
-def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
+def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
     """SQS batches of S3 event notifications of the destination buckets."""
     return sqs_batch.process(event, _confirm_arrivals)
 
@@ -124,13 +124,13 @@ def _verify(arrival: ObjectCreated, source_version: str | None) -> Verdict:
     if source is None:
         return Verdict(check="size", problem="The source object is gone, so the copy cannot be compared with it.")
     if arrival.size != source["ContentLength"]:
-        return Verdict(check="size", problem=f"The copy has {arrival.size} bytes, the source {source['ContentLength']}.")
+        return Verdict(
+            check="size", problem=f"The copy has {arrival.size} bytes, the source {source['ContentLength']}."
+        )
     if arrival.etag == source["ETag"].strip('"'):
         return Verdict(check="etag")
     # ETags of equal bytes differ when one was uploaded in parts, or is encrypted with a KMS key.
-    arrived = _head(
-        arrival.bucket, arrival.key, {"VersionId": arrival.version_id} if arrival.version_id else {}
-    )
+    arrived = _head(arrival.bucket, arrival.key, {"VersionId": arrival.version_id} if arrival.version_id else {})
     if arrived is None:
         return Verdict(check="size", problem="The copy is gone again.")
     for checksum in _CHECKSUMS:

@@ -40,7 +40,7 @@ def environment() -> Environment:
     )
 
 
-def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
+def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
     """SQS batches of S3 event notifications."""
     return sqs_batch.process(event, _start_executions)
 

@@ -19,7 +19,7 @@ def process(event: dict[str, Any], handle: Callable[[str], None]) -> dict[str, l
     for message in event["Records"]:
         try:
             handle(message["body"])
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - whatever it is, only this message goes back
             log.error("Message failed", error, messageId=message["messageId"])
             failures.append({"itemIdentifier": message["messageId"]})
     return {"batchItemFailures": failures}

@@ -31,7 +31,7 @@ def environment() -> Environment:
     return Environment(state_machine_arn=os.environ["STATE_MACHINE_ARN"])
 
 
-def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
+def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
     """Answers 202 with the execution's ARN; 400 with every problem named; 429 or 503 when it could not be started.
 
     Invoked directly, with the workflow's input as the event, it returns the ARN, and raises what went wrong.

@@ -1,0 +1,41 @@
+"""boto3 clients of an emulator."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import boto3
+import botocore.config
+
+
+class Clients:
+    """boto3 clients of one emulator, made once each."""
+
+    def __init__(self, endpoint: str, region: str) -> None:
+        self.region = region
+        self._endpoint = endpoint
+        self._session: Any = boto3.Session(
+            aws_access_key_id="test",
+            aws_secret_access_key="test",  # noqa: S106 - what emulators take
+            region_name=region,
+        )
+        self._clients: dict[str, Any] = {}
+        self._lock = threading.Lock()
+
+    def __call__(self, service: str) -> Any:
+        # Clients may be shared by threads, but not made by several at once.
+        with self._lock:
+            if service not in self._clients:
+                self._clients[service] = self._session.client(
+                    service,
+                    endpoint_url=self._endpoint,
+                    config=botocore.config.Config(
+                        s3={"addressing_style": "path"},
+                        retries={"mode": "standard", "max_attempts": 2},
+                        connect_timeout=5,
+                        read_timeout=60,
+                        max_pool_connections=32,
+                    ),
+                )
+            return self._clients[service]
