@@ -17,6 +17,7 @@ Variables, assigned once by ValidateInput unless said otherwise:
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 State = dict[str, Any]
@@ -45,7 +46,7 @@ DYNAMODB_RETRY = [
         "ErrorEquals": ["States.ALL"],
         "IntervalSeconds": 1,
         "MaxAttempts": 3,
-        "BackoffRate": 1,
+        "BackoffRate": 1.0,
         "JitterStrategy": "FULL",
     },
 ]
@@ -59,7 +60,7 @@ COPY_RETRY = [
         "ErrorEquals": ["States.ALL"],
         "IntervalSeconds": 2,
         "MaxAttempts": 3,
-        "BackoffRate": 2,
+        "BackoffRate": 2.0,
         "JitterStrategy": "FULL",
     },
 ]
@@ -68,7 +69,7 @@ SNS_RETRY = [
         "ErrorEquals": ["States.ALL"],
         "IntervalSeconds": 1,
         "MaxAttempts": 2,
-        "BackoffRate": 1,
+        "BackoffRate": 1.0,
         "JitterStrategy": "FULL",
     },
 ]
@@ -227,8 +228,8 @@ _FAILURE_CAUSE = r"""(
 
 
 def jsonata(expression: str) -> str:
-    """``expression`` as Step Functions takes it in a field."""
-    return "{% " + expression + " %}"
+    """``expression`` as Step Functions takes it in a field: on one line, as not every validator reads several."""
+    return "{% " + re.sub(r"\s*\n\s*", " ", expression) + " %}"
 
 
 def strings(expression: str) -> dict[str, str]:
@@ -274,8 +275,8 @@ def copy_workflow_definition(*, partition: str, table_name: str, topic_arn: str,
                     "startTime": jsonata("$states.context.Execution.StartTime"),
                     "results": [],
                     "summary": {"status": "FAILED", "totalBuckets": 0, "successfulCopies": 0, "failedCopies": 0},
-                    "trackingProblem": "",
-                    "notificationProblem": "",
+                    "trackingProblem": jsonata('""'),
+                    "notificationProblem": jsonata('""'),
                 },
                 "Next": "LogWorkflowStart",
             },

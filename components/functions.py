@@ -23,8 +23,9 @@ INVOKER_TIMEOUT = 29
 # Lambda's longest. A call through the API ends sooner: see handlers/build_worker.py.
 BUILD_WORKER_TIMEOUT = 900
 
-# Ten batches of ten uploads at once stay far below StartExecution's 300 a second.
-REPLICATION_CONCURRENCY = 10
+# Batches of ten at once. Five start some hundred executions a second, below StartExecution's 300, and leave the
+# account's concurrency to others; a burst waits in the queue.
+QUEUE_CONCURRENCY = 5
 
 
 def replication_worker(
@@ -41,7 +42,7 @@ def replication_worker(
         },
         timeout=REPLICATION_WORKER_TIMEOUT,
         queue=uploads,
-        queue_concurrency=REPLICATION_CONCURRENCY,
+        queue_concurrency=QUEUE_CONCURRENCY,
     )
 
 
@@ -93,4 +94,5 @@ def regional_sync(
         },
         timeout=REGIONAL_SYNC_TIMEOUT,
         queue=arrivals,
+        queue_concurrency=QUEUE_CONCURRENCY,
     )

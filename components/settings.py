@@ -38,6 +38,10 @@ MAX_CONCURRENCY_BOUND = 40
 # S3 user guide: a key is at most 1,024 bytes, and so is what a notification filters it by.
 _MAX_KEY_BYTES = 1024
 
+# IAM quotas: a role's inline policies have 10,240 characters together. regional-sync's name each destination twice,
+# in some 36 characters and twice its name; the rest of that policy takes less than 1,200.
+_MAX_DESTINATION_CHARACTERS = 9_000
+
 _EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
 
 
@@ -211,6 +215,12 @@ class _Reader:
                 self.problem(f"{where}.bucket", name, "each bucket once")
             self.check_region(f"{where}.region", item.get("region"))
             found.append(Destination(bucket=name, existing=existing is True))
+        if sum(2 * len(destination.bucket) + 36 for destination in found) > _MAX_DESTINATION_CHARACTERS:
+            self.problem(
+                "destinations",
+                f"a list of {len(found)}",
+                "as many as IAM's 10,240 characters a role have room for, about 110 names of 20 letters",
+            )
         return tuple(found)
 
     def check_bucket_name(self, setting: str, name: str) -> None:

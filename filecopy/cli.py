@@ -27,7 +27,10 @@ out = Console(highlight=False)
 err = Console(stderr=True, highlight=False)
 
 Port = Annotated[
-    int, typer.Option(help="The port the stack listens on, which also tells stacks apart.", min=1, max=65535)
+    int,
+    typer.Option(
+        envvar="FILECOPY_PORT", help="The port the stack listens on, which also tells stacks apart.", min=1, max=65535
+    ),
 ]
 Config = Annotated[
     list[str] | None,

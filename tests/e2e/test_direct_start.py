@@ -1,0 +1,168 @@
+"""The workflow started by hand: success, partial failure, total failure, bad input."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from handlers import copy_job
+
+from .system import System
+
+GOOD: dict[str, Any] = {
+    "sourceBucket": "global-builds",
+    "sourceKey": "k.zip",
+    "destinationBuckets": ["region-a-builds"],
+}
+
+# What is wrong, and the member that both the function and the state machine must name.
+BAD_JOBS: list[tuple[object, str]] = [
+    ({}, "sourceBucket"),
+    ({}, "sourceKey"),
+    ({}, "destinationBuckets"),
+    ({**GOOD, "sourceBucket": 5}, "sourceBucket"),
+    ({**GOOD, "sourceBucket": "No_Bucket"}, "sourceBucket"),
+    ({**GOOD, "sourceBucket": " "}, "sourceBucket"),
+    ({**GOOD, "sourceBucket": None}, "sourceBucket"),
+    ({**GOOD, "sourceKey": ""}, "sourceKey"),
+    ({**GOOD, "sourceKey": "  "}, "sourceKey"),
+    ({**GOOD, "sourceKey": ["k"]}, "sourceKey"),
+    ({**GOOD, "sourceKey": "k" * 1025}, "sourceKey"),
+    ({**GOOD, "destinationBuckets": []}, "destinationBuckets"),
+    ({**GOOD, "destinationBuckets": "region-a-builds"}, "destinationBuckets"),
+    ({**GOOD, "destinationBuckets": ["region-a-builds", ""]}, "destinationBuckets"),
+    ({**GOOD, "destinationBuckets": ["region-a-builds", 7]}, "destinationBuckets"),
+    ({**GOOD, "destinationBuckets": ["region-a-builds", "a/../b"]}, "destinationBuckets"),
+    ({**GOOD, "destinationBuckets": ["global-builds"]}, "destinationBuckets"),
+    ({**GOOD, "destinationBuckets": [f"bucket-{number}" for number in range(1001)]}, "1000"),
+    ({**GOOD, "sourceVersionId": 3}, "sourceVersionId"),
+    ({**GOOD, "sourceVersionId": ""}, "sourceVersionId"),
+]
+
+
+@pytest.mark.parametrize(("job", "named"), BAD_JOBS, ids=lambda value: json.dumps(value)[:60])
+def test_bad_input_fails_in_validate_input(system: System, job: object, named: str) -> None:
+    """A wrong input fails in ValidateInput, names the member, and leaves no record; the function says the same."""
+    ended = system.run(job)
+    assert ended["status"] == "FAILED"
+    assert "Invalid input" in ended["cause"]
+    assert named in ended["cause"]
+    assert system.states(ended["executionArn"]) == ["ValidateInput"]
+    assert system.record("k.zip") is None
+    assert any(named in problem for problem in copy_job.problems(job))
+
+
+def test_several_problems_are_all_named(system: System) -> None:
+    """One look at a failed execution shows everything that has to be mended."""
+    cause = system.run({"sourceBucket": 1, "sourceKey": 2, "destinationBuckets": 3})["cause"]
+    assert all(
+        named in cause for named in ("sourceBucket", "sourceKey", "destinationBuckets", "not 1", "not 2", "not 3")
+    )
+
+
+def test_success(system: System) -> None:
+    """A start by hand, as the user's guide prints it, copies and succeeds, state by state."""
+    system.upload("direct.zip", b"direct")
+    ended = system.run(system.job("direct.zip"))
+    assert ended["status"] == "SUCCEEDED"
+    assert json.loads(ended["output"]) == {
+        "status": "COMPLETED",
+        "totalBuckets": 2,
+        "successfulCopies": 2,
+        "failedCopies": 0,
+        "successfulBuckets": system.destinations,
+        "failedBuckets": [],
+    }
+    assert system.states(ended["executionArn"]) == [
+        "ValidateInput",
+        "LogWorkflowStart",
+        "CopyToMultipleBuckets",
+        "ProcessResults",
+        "UpdateDynamoDBFinal",
+        "CheckIfAllSuccessful",
+        "AllCopiesSuccessful",
+    ]
+
+
+def test_one_destination_given_twice_is_copied_to_once(system: System) -> None:
+    """A repeated name costs no second copy, and a single destination is still a list."""
+    system.upload("once.zip")
+    bucket = system.destinations[0]
+    ended = system.run(system.job("once.zip", bucket, bucket))
+    assert json.loads(ended["output"])["successfulBuckets"] == [bucket]
+    record = system.finished_record("once.zip")
+    assert record["destinationBuckets"] == [bucket]
+    assert len(record["copyResults"]) == 1
+
+
+def test_partial_failure(system: System) -> None:
+    """One destination that does not exist costs the others nothing, fails the execution and tells a person."""
+    notification = system.inbox()
+    system.upload("partial é\n.zip")
+    ended = system.run(system.job("partial é\n.zip", system.destinations[0], "invalid-bucket"))
+    assert (ended["status"], ended["error"]) == ("FAILED", "CopiesFailed")
+    assert "1 of 2 copies failed: invalid-bucket" in ended["cause"]
+    assert system.states(ended["executionArn"])[-3:] == [
+        "CheckIfAllSuccessful",
+        "SendFailureNotification",
+        "SomeCopiesFailed",
+    ]
+
+    record = system.finished_record("partial é\n.zip")
+    assert record["status"] == "PARTIAL_FAILURE"
+    assert (record["successfulCopies"], record["failedCopies"]) == (1, 1)
+    assert (record["successfulBuckets"], record["failedBuckets"]) == ([system.destinations[0]], ["invalid-bucket"])
+    assert record["copyResults"][1]["error"] == "S3.NoSuchBucketException"
+    assert record["copyResults"][1]["cause"] == "The specified bucket does not exist"
+
+    told = notification(ended["executionArn"])
+    assert told["Subject"] == "File copy partly failed: partial ??.zip"
+    for line in (
+        "⚠️ File copy partly failed",
+        "📄 File: partial é?.zip",
+        f"🪣 Source bucket: {system.source}",
+        "🎯 Destinations: 2",
+        "✅ Copied: 1",
+        "❌ Failed: 1",
+        "  ❌ invalid-bucket: S3.NoSuchBucketException: The specified bucket does not exist",
+        f"🔎 Execution: {ended['executionArn']}",
+    ):
+        assert line in told["Message"].splitlines()
+    assert f"--table-name {system.table}" in told["Message"]
+
+
+def test_total_failure(system: System) -> None:
+    """A source that does not exist fails every copy, and says so."""
+    notification = system.inbox()
+    ended = system.run(system.job("missing.zip"))
+    assert (ended["status"], ended["error"]) == ("FAILED", "CopiesFailed")
+    record = system.finished_record("missing.zip")
+    assert (record["status"], record["failedBuckets"]) == ("FAILED", system.destinations)
+    assert {result["error"] for result in record["copyResults"]} == {"S3.NoSuchKeyException"}
+    assert notification(ended["executionArn"])["Subject"] == "File copy failed: missing.zip"
+
+
+def test_errors_that_no_retry_can_mend_fail_at_once(system: System) -> None:
+    """A bucket that does not exist is tried once: seconds of retries would only delay the notification."""
+    system.upload("at-once.zip")
+    ended = system.run(system.job("at-once.zip", "invalid-bucket"))
+    assert system.attempts(ended["executionArn"], "copyObject") == 1
+
+
+def test_subject_and_message_stay_inside_the_limits_of_sns(system: System) -> None:
+    """500 failed destinations and the longest key still give one notification that SNS takes."""
+    notification = system.inbox()
+    key = "ä" * 512
+    ended = system.run(system.job(key, *(f"missing-{number:03}-{'x' * 50}" for number in range(600))))
+    assert ended["error"] == "CopiesFailed"
+    told = notification(ended["executionArn"])
+    assert len(told["Subject"]) < 100
+    assert told["Subject"].isascii()
+    assert len(told["Message"].encode()) < 256 * 1024
+    assert told["Message"].count("NoSuchBucketException") == 500
+    assert "and 100 more" in told["Message"]
+    record = system.record(key)
+    assert record is not None
+    assert (len(record["failedBuckets"]), len(record["copyResults"])) == (600, 400)

@@ -1,0 +1,88 @@
+"""What happens when the workflow's own means fail: the table, the topic, both."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from components.definition import copy_workflow_definition
+
+from .system import System
+
+
+def variant(system: System, name: str, **changes: dict[str, Any]) -> str:
+    """A state machine that differs from the stack's only in the Arguments of some states."""
+    definition = copy_workflow_definition(
+        partition="aws", table_name=system.table, topic_arn=system.topic, max_concurrency=10
+    )
+    for state, arguments in changes.items():
+        definition["States"][state]["Arguments"].update(arguments)
+    described = system.stepfunctions.describe_state_machine(stateMachineArn=system.state_machine)
+    made = system.stepfunctions.create_state_machine(
+        name=name, roleArn=described["roleArn"], definition=json.dumps(definition)
+    )
+    return str(made["stateMachineArn"])
+
+
+def test_without_a_record_nothing_is_copied_and_a_person_is_told(system: System) -> None:
+    """A table that cannot be written at the start stops the work before it begins, and not in silence."""
+    notification = system.inbox()
+    system.upload("untracked.zip")
+    machine = variant(system, "no-first-record", LogWorkflowStart={"TableName": "NoSuchTable"})
+    ended = system.run(system.job("untracked.zip", "invalid-bucket"), machine)
+    assert (ended["status"], ended["error"]) == ("FAILED", "TrackingFailed")
+    assert "0 of 1 copies were made" in ended["cause"]
+    assert "CopyToMultipleBuckets" not in system.states(ended["executionArn"])
+    told = notification(ended["executionArn"])
+    assert told["Subject"] == "File copy not tracked: untracked.zip"
+    assert "DynamoDB.ResourceNotFoundException" in told["Message"]
+
+
+def test_record_that_cannot_be_finished_is_told_of(system: System) -> None:
+    """A table that cannot be written at the end leaves the copies made, and tells a person that it does not say so."""
+    notification = system.inbox()
+    system.upload("unfinished.zip")
+    machine = variant(system, "no-last-record", UpdateDynamoDBFinal={"TableName": "NoSuchTable"})
+    ended = system.run(system.job("unfinished.zip"), machine)
+    assert (ended["status"], ended["error"]) == ("FAILED", "TrackingFailed")
+    assert "2 of 2 copies were made" in ended["cause"]
+    told = notification(ended["executionArn"])
+    assert told["Subject"] == "File copy not tracked: unfinished.zip"
+    assert "✅ Copied: 2" in told["Message"]
+
+
+def test_newer_executions_record_is_left_alone(system: System) -> None:
+    """An execution whose record a newer one has taken over does not overwrite it, and still ends as its copies did."""
+    system.put("taken-over.zip")
+    newer = {"S": "a newer execution"}
+    first = system.finished_record("taken-over.zip")
+    system.dynamodb.update_item(
+        TableName=system.table,
+        Key={"fileKey": {"S": "taken-over.zip"}, "sourceBucket": {"S": system.source}},
+        UpdateExpression="SET executionId = :newer, #status = :status",
+        ExpressionAttributeNames={"#status": "status"},
+        ExpressionAttributeValues={":newer": newer, ":status": {"S": "IN_PROGRESS"}},
+    )
+    # The first write goes elsewhere, as if it had happened before the newer execution's.
+    machine = variant(
+        system,
+        "taken-over",
+        LogWorkflowStart={"Item": {"fileKey": {"S": "elsewhere"}, "sourceBucket": {"S": system.source}}},
+    )
+    assert system.run(system.job("taken-over.zip"), machine)["status"] == "SUCCEEDED"
+    record = system.record("taken-over.zip")
+    assert record is not None
+    assert (record["executionId"], record["status"]) == ("a newer execution", "IN_PROGRESS")
+    assert record["completedAt"] == first["completedAt"]
+
+
+def test_notification_that_fails_ends_in_notification_failed(system: System) -> None:
+    """When SNS cannot be told either, the execution says so in its own name, after the retries it was promised."""
+    system.upload("unheard.zip")
+    machine = variant(system, "no-topic", SendFailureNotification={"TopicArn": f"{system.topic}-gone"})
+    ended = system.run(system.job("unheard.zip", "invalid-bucket"), machine)
+    assert (ended["status"], ended["error"]) == ("FAILED", "NotificationFailed")
+    assert "1 of 1 copies failed: invalid-bucket" in ended["cause"]
+    assert "Nobody could be told: SNS." in ended["cause"]
+    assert system.states(ended["executionArn"])[-2:] == ["SendFailureNotification", "NotificationFailed"]
+    assert system.attempts(ended["executionArn"], "publish") == 1 + 2

@@ -1,0 +1,84 @@
+"""The README's commands work as printed."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from components import outputs
+from filecopy import emulator, stack
+from filecopy.configuration import PROJECT_ROOT
+
+from .system import System
+
+README = (PROJECT_ROOT / "README.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"^```bash\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+
+# Blocks that are not run here, by how they begin, and why.
+NOT_RUN = {
+    "make demo": "the demonstration has a test of its own, and a test run cannot run the tests",
+    "localstack start": "needs the Pulumi CLI and LocalStack",
+    "pulumi stack init production": "needs the Pulumi CLI and an AWS account",
+    "pulumi destroy": "needs the Pulumi CLI",
+}
+
+
+def test_blocks_that_are_not_run_are_there() -> None:
+    """A block that is gone from the README goes from the list, too."""
+    for beginning in NOT_RUN:
+        assert sum(block.startswith(beginning) for block in BLOCKS) == 1, beginning
+
+
+def test_commands_work_as_printed(tmp_path: Path) -> None:
+    """A newcomer who types the README from top to bottom sees no command fail, and sees what it says."""
+    port = emulator.free_port()
+    # The one thing that is not as printed: the port, so that a stack of the person who runs the tests is left alone.
+    blocks = [block.replace("127.0.0.1:4566", f"127.0.0.1:{port}") for block in BLOCKS]
+    script = "\n".join(block for block in blocks if not block.startswith(tuple(NOT_RUN)))
+    before_down, down = script.split("make down")
+    assert down.strip() == ""
+    if not (PROJECT_ROOT / ".venv" / ".ready").exists():
+        pytest.skip("the README's commands use .venv, which 'make setup' makes")
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "MAKE", "MFLAGS"))}
+    environment |= {"PORT": str(port), "FILECOPY_PORT": str(port), "HOME": str(tmp_path), "AWS_PAGER": ""}
+
+    def run(commands: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            ["bash", "-euo", "pipefail", "-c", commands],
+            cwd=PROJECT_ROOT,
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=300,
+        )
+
+    try:
+        typed = run(before_down)
+        assert typed.returncode == 0, typed.stdout + typed.stderr
+        system = System(stack.get(port))
+        # One upload, two starts by hand that succeed, one that fails as the README says.
+        endings = [system.finish(execution)["status"] for execution in system.executions_of("build-123.zip")]
+        assert sorted(endings) == ["FAILED", "SUCCEEDED", "SUCCEEDED", "SUCCEEDED"]
+        assert '"executionArn"' in typed.stdout
+        with (PROJECT_ROOT / "build-123.zip").open("rb") as built:
+            assert system.get("region-b-builds", "build-123.zip") == built.read()
+    finally:
+        (PROJECT_ROOT / "build-123.zip").unlink(missing_ok=True)
+        taken_down = run("make down")
+    assert taken_down.returncode == 0, taken_down.stdout + taken_down.stderr
+    assert not stack.folder_of(port).exists()
+
+
+def test_every_setting_and_output_is_described() -> None:
+    """A setting or an output that the README does not name is one that nobody finds."""
+    for name in (value for key, value in vars(outputs).items() if key.isupper()):
+        assert f"`{name}`" in README
+    declared = re.findall(r"^  (\w+):\n    type:", (PROJECT_ROOT / "Pulumi.yaml").read_text(), re.MULTILINE)
+    assert len(declared) == 11
+    for name in declared:
+        assert f"`{name}`" in README
