@@ -1,0 +1,31 @@
+"""Partial failures of SQS batches."""
+
+from __future__ import annotations
+
+import pytest
+
+from handlers import sqs_batch
+
+from .conftest import failed, log_lines, sqs_event
+
+
+def test_only_the_failed_messages_go_back(capsys: pytest.CaptureFixture[str]) -> None:
+    """A bad message does not take its neighbours along, and is not lost: it is reported, and the log says why."""
+    handled: list[str] = []
+
+    def handle(body: str) -> None:
+        if body.startswith("bad"):
+            raise ValueError(f"{body} is bad")
+        handled.append(body)
+
+    assert sqs_batch.process(sqs_event("bad 0", "good 1", "bad 2", "good 3"), handle) == failed(0, 2)
+    assert handled == ["good 1", "good 3"]
+    assert [(line["messageId"], line["error"]) for line in log_lines(capsys)] == [
+        ("message-0", "bad 0 is bad"),
+        ("message-2", "bad 2 is bad"),
+    ]
+
+
+def test_nothing_is_reported_when_all_went_well() -> None:
+    """Success is an empty list, or messages that were handled come again."""
+    assert sqs_batch.process(sqs_event("good"), lambda _body: None) == {"batchItemFailures": []}

@@ -1,0 +1,29 @@
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from filecopy.configuration import stack_configuration
+
+from .mocks import Recording
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    # pulumi-aws warns of its own deprecated resources when a module that has some is loaded.
+    config.addinivalue_line("filterwarnings", "ignore:.* has been deprecated in favor of:DeprecationWarning:pulumi_aws")
+
+
+@pytest.fixture(autouse=True)
+def no_settings_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A region, a setting or a port of the person who runs the tests changes nothing."""
+    for name in os.environ:
+        if name.startswith(("AWS_", "FILECOPY_", "PULUMI_")):
+            monkeypatch.delenv(name)
+
+
+@pytest.fixture(scope="session")
+def whole_program() -> Recording:
+    """The whole program as the local stack, with every resource that a setting can ask for."""
+    configuration = stack_configuration("local", overrides={"notificationEmails": '["ops@example.com"]'})
+    return Recording().run(configuration)

@@ -1,0 +1,195 @@
+"""Runs the program, or a part of it, with mocks in the provider's place, and records what it registers."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import functools
+import runpy
+import threading
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import Any, TypeVar
+from unittest.mock import patch
+
+import yaml
+from pulumi.runtime import MockCallArgs, MockResourceArgs, Mocks, rpc, set_mocks
+from pulumi.runtime.mocks import MockMonitor
+from pulumi.runtime.settings import SETTINGS
+
+from components.settings import Destination, Settings
+from filecopy import program as program_module
+from filecopy.configuration import PROJECT, PROJECT_ROOT, stack_configuration
+from filecopy.provisioning import COMPONENT_PREFIX
+
+T = TypeVar("T")
+
+REGION = "us-east-1"
+ACCOUNT = "123456789012"
+EMULATOR = "http://localhost:4566"
+
+DEFAULTS = Settings(
+    name_prefix="",
+    source_bucket="global-builds",
+    destinations=(Destination(bucket="region-a-builds"), Destination(bucket="region-b-builds")),
+    key_prefix="",
+    key_suffix="",
+    notification_emails=(),
+    api_authorization="AWS_IAM",
+    artifact_base_url="",
+    max_concurrency=10,
+    log_retention_days=30,
+    force_destroy=False,
+    emulator_endpoint=None,
+)
+"""What the design promises to somebody who sets nothing."""
+
+
+def arn(service: str, resource: str) -> str:
+    return f"arn:aws:{service}:{REGION}:{ACCOUNT}:{resource}"
+
+
+def project(**settings: str) -> dict[str, str]:
+    """The configuration of a stack on AWS that has these settings."""
+    return {"aws:region": REGION} | {f"{PROJECT}:{name}": value for name, value in settings.items()}
+
+
+def project_file(name: str) -> dict[str, Any]:
+    content: dict[str, Any] = yaml.safe_load((PROJECT_ROOT / name).read_text(encoding="utf-8"))
+    return content
+
+
+def declared_settings() -> dict[str, dict[str, Any]]:
+    """The settings that Pulumi.yaml declares."""
+    declared: dict[str, dict[str, Any]] = project_file("Pulumi.yaml")["config"]
+    return declared
+
+
+@dataclass(frozen=True, kw_only=True)
+class Registered:
+    """A resource as the engine hears of it: inputs with camelCase keys, other resources by their URNs."""
+
+    type: str
+    name: str
+    inputs: dict[str, Any]
+    urn: str
+    parent: str
+    dependencies: frozenset[str]
+
+    @property
+    def is_component(self) -> bool:
+        return self.type.startswith(COMPONENT_PREFIX)
+
+
+class Recording(Mocks):
+    """One run, whatever came of it. Nothing of it is left in Pulumi's state."""
+
+    def __init__(self) -> None:
+        self.registered: list[Registered] = []
+        self.outputs: dict[str, Any] = {}
+
+    def run(
+        self, configuration: Mapping[str, str] | None = None, *, program: Callable[[], object] | None = None
+    ) -> Recording:
+        """Runs ``program``, or all of ``__main__.py``, with ``configuration``, or the local stack's."""
+        if configuration is None:
+            configuration = stack_configuration("local")
+        monitor = _Monitor(self)
+        with ExitStack() as patches:
+            recorded_mocks = functools.partial(set_mocks, monitor=monitor)
+            patches.enter_context(patch.object(program_module, "set_mocks", recorded_mocks))
+            if program:
+                patches.enter_context(patch.object(runpy, "run_path", lambda *_, **__: program()))
+            self.outputs = isolated(lambda: program_module.run_program(self, configuration, stack="test"))
+        return self
+
+    def of(self, resource_type: str) -> dict[str, Registered]:
+        """The resources of ``aws:RESOURCE_TYPE`` by their logical names."""
+        return {found.name: found for found in self.registered if found.type == f"aws:{resource_type}"}
+
+    def inputs(self, resource_type: str) -> dict[str, dict[str, Any]]:
+        """Their inputs alone."""
+        return {name: found.inputs for name, found in self.of(resource_type).items()}
+
+    def call(self, args: MockCallArgs) -> tuple[dict[str, Any], list[tuple[str, str]] | None]:
+        raise AssertionError(f"The program calls {args.token}, which nothing here answers.")
+
+    def new_resource(self, args: MockResourceArgs) -> tuple[str | None, dict[str, Any]]:
+        if args.typ.startswith(COMPONENT_PREFIX):
+            return None, {}
+        name = args.inputs.get("name") or args.inputs.get("bucket") or args.name
+        return f"{name}-id", args.inputs | _attributes(args.typ, name)
+
+
+def isolated(run: Callable[[], T]) -> T:
+    """Calls ``run``, which runs a Pulumi program, and leaves nothing of it for the next one."""
+    made: list[asyncio.AbstractEventLoop] = []
+    new_event_loop = asyncio.new_event_loop
+
+    def recorded() -> asyncio.AbstractEventLoop:
+        made.append(new_event_loop())
+        return made[-1]
+
+    try:
+        # Settings, configuration and the stack are context variables.
+        with patch.object(asyncio, "new_event_loop", recorded):
+            return contextvars.copy_context().run(run)
+    finally:
+        # A run that failed leaves outputs that will never be resolved, and the mock monitor a loop in every thread.
+        SETTINGS.outputs.clear()
+        for thread in threading.enumerate():
+            if thread.name.startswith("asyncio_"):
+                thread.join()
+        for loop in made:
+            loop.close()
+
+
+class _Monitor(MockMonitor):
+    """Pulumi's mocks are not told of parents and dependencies; its mock monitor is."""
+
+    def __init__(self, recording: Recording) -> None:
+        super().__init__(recording)
+        self._recording = recording
+
+    def RegisterResource(self, request: Any) -> Any:  # noqa: N802 - Pulumi's name
+        response = super().RegisterResource(request)  # type: ignore[no-untyped-call]
+        if request.type != "pulumi:pulumi:Stack":
+            self._recording.registered.append(
+                Registered(
+                    type=request.type,
+                    name=request.name,
+                    inputs=rpc.deserialize_properties(request.object),
+                    urn=response.urn,
+                    parent=request.parent,
+                    dependencies=frozenset(request.dependencies),
+                )
+            )
+        return response
+
+
+def _attributes(resource_type: str, name: str) -> dict[str, str]:
+    """What AWS would answer, beyond a resource's inputs."""
+    match resource_type:
+        case "aws:s3/bucket:Bucket":
+            return {"arn": f"arn:aws:s3:::{name}"}
+        case "aws:dynamodb/table:Table":
+            return {"arn": arn("dynamodb", f"table/{name}")}
+        case "aws:sns/topic:Topic":
+            return {"arn": arn("sns", name)}
+        case "aws:sqs/queue:Queue":
+            return {"arn": arn("sqs", name), "url": f"https://sqs.{REGION}.amazonaws.com/{ACCOUNT}/{name}"}
+        case "aws:iam/role:Role":
+            return {"arn": f"arn:aws:iam::{ACCOUNT}:role/{name}"}
+        case "aws:cloudwatch/logGroup:LogGroup":
+            return {"arn": arn("logs", f"log-group:{name}")}
+        case "aws:lambda/function:Function":
+            return {"arn": arn("lambda", f"function:{name}"), "invokeArn": f"invoke:{name}"}
+        case "aws:sfn/stateMachine:StateMachine":
+            return {"arn": arn("states", f"stateMachine:{name}")}
+        case "aws:apigateway/restApi:RestApi":
+            return {"rootResourceId": "root", "executionArn": arn("execute-api", "api")}
+        case "aws:apigateway/stage:Stage":
+            return {"invokeUrl": f"https://api.execute-api.{REGION}.amazonaws.com/live"}
+        case _:
+            return {}

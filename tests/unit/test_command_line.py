@@ -1,0 +1,221 @@
+"""The command line where something is not as it should be: one sentence, status 1, and nothing left behind."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from importlib.machinery import ModuleSpec
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from filecopy import emulator, stack
+from filecopy.cli import app
+from filecopy.configuration import PROJECT_ROOT
+from filecopy.errors import missing_package
+
+from .mocks import isolated
+from .scripted_aws import ScriptedClients
+
+PORT = 4599
+FAKE_PID = 4_194_999
+"""Beyond the largest number that Linux gives a process."""
+
+
+WITHOUT_A_PACKAGE = """
+import sys
+
+class Missing:
+    def find_spec(name, *_):
+        if name == {package!r}:
+            raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
+
+sys.meta_path.insert(0, Missing)
+from filecopy.entry import main
+main()
+"""
+
+
+@pytest.fixture(autouse=True)
+def project(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """Stacks are kept in a folder of the test's own."""
+    monkeypatch.setattr(stack, "PROJECT_ROOT", tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def stopped(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Emulators are pretended: they start at once, and this list holds those that were stopped."""
+    pids: list[int] = []
+    monkeypatch.setattr(emulator, "start", lambda *_: FAKE_PID)
+    monkeypatch.setattr(emulator, "stop", pids.append)
+    monkeypatch.setattr(stack, "Clients", ScriptedClients)
+    return pids
+
+
+@pytest.fixture
+def busy_port() -> Iterator[int]:
+    with socket.create_server((emulator.HOST, 0)) as server:
+        yield server.getsockname()[1]
+
+
+def run(*arguments: str) -> tuple[int, str, str]:
+    """Exit status, standard output and standard error of a command."""
+    result = isolated(lambda: CliRunner().invoke(app, arguments))
+    if result.exception and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return result.exit_code, result.stdout, result.stderr
+
+
+def refusal(*arguments: str) -> str:
+    """What a command says that cannot do its work."""
+    status, output, errors = run(*arguments)
+    assert (status, output) == (1, "")
+    assert errors.startswith("error: ")
+    assert "Traceback" not in errors
+    return errors.removeprefix("error: ").rstrip("\n")
+
+
+def write_state(project: Path, state: dict[str, Any]) -> Path:
+    folder = project / ".filecopy" / str(PORT)
+    folder.mkdir(parents=True)
+    (folder / "state.json").write_text(json.dumps(state), encoding="utf-8")
+    return folder
+
+
+@pytest.mark.parametrize("arguments", [("outputs",), ("outputs", "step_function_arn"), ("outputs", "--json")])
+def test_outputs_of_no_stack(arguments: tuple[str, ...]) -> None:
+    """Somebody who asks too early is told what to type, and a script gets a status and no text for a value."""
+    expected = f"No stack is up on port {PORT}. Run 'filecopy up --port {PORT}'."
+    assert refusal(*arguments, "--port", str(PORT)) == expected
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("-c", "maxConcurency=5"), "There is no setting 'maxConcurency'. The settings are namePrefix, "),
+        (("-c", "maxConcurrency"), "--config takes NAME=VALUE, not 'maxConcurrency'."),
+        (("-c", "=5"), "--config takes NAME=VALUE, not '=5'."),
+        (("--emulator", "SFN_WAIT_SCALE"), "--emulator takes NAME=VALUE, not 'SFN_WAIT_SCALE'."),
+    ],
+)
+def test_options_that_mean_nothing(project: Path, arguments: tuple[str, ...], said: str) -> None:
+    """A misspelt setting or a missing '=' is refused before anything is started."""
+    assert refusal("up", "--port", str(PORT), *arguments).startswith(said)
+    assert list(project.iterdir()) == []
+
+
+def test_a_taken_port(project: Path, busy_port: int) -> None:
+    """A port that another program listens on is named with the option that helps, and that program is left alone."""
+    said = refusal("up", "--port", str(busy_port))
+    assert said.startswith(f"Port {busy_port} of 127.0.0.1 is taken by another program (")
+    assert said.endswith("Choose another: --port.")
+    assert list(project.iterdir()) == []
+
+
+def test_ministack_is_not_installed(monkeypatch: pytest.MonkeyPatch, project: Path) -> None:
+    """Somebody who installed requirements.txt alone is told which package is missing, not that a module is."""
+    find_spec = importlib.util.find_spec
+
+    def without_ministack(name: str, package: str | None = None) -> ModuleSpec | None:
+        return None if name == "ministack" else find_spec(name, package)
+
+    monkeypatch.setattr(importlib.util, "find_spec", without_ministack)
+    assert refusal("up", "--port", str(PORT)) == missing_package("ministack")
+    assert list(project.iterdir()) == []
+
+
+@pytest.mark.parametrize("package", ["typer", "rich", "boto3", "pulumi", "yaml"])
+def test_a_package_is_not_installed(package: str) -> None:
+    """The command itself starts without its packages, to say in one line which is missing and what to run."""
+    code = WITHOUT_A_PACKAGE.format(package=package)
+    result = subprocess.run(
+        [sys.executable, "-c", code, "--help"], cwd=PROJECT_ROOT, capture_output=True, text=True, check=False
+    )
+    assert (result.returncode, result.stdout) == (1, "")
+    assert result.stderr == f"error: {missing_package(package)}\n"
+
+
+def test_the_program_misses_a_package(monkeypatch: pytest.MonkeyPatch, project: Path, stopped: list[int]) -> None:
+    """A package that only the program imports is named too, and the emulator that was started is ended again."""
+
+    def program(*_: object, **__: object) -> dict[str, Any]:
+        raise ModuleNotFoundError("No module named 'pulumi_aws'", name="pulumi_aws")
+
+    monkeypatch.setattr(stack, "run_program", program)
+    assert refusal("up", "--port", str(PORT)) == missing_package("pulumi_aws")
+    assert (stopped, list(project.iterdir())) == ([FAKE_PID], [])
+
+
+def test_a_bad_setting(project: Path, stopped: list[int]) -> None:
+    """The program's own refusal is said as it is, and nothing is left running."""
+    said = refusal("up", "--port", str(PORT), "-c", "maxConcurrency=0")
+    assert said.splitlines() == [
+        "Nothing was created, because of the stack's settings:",
+        '  maxConcurrency: "0" is not allowed; it takes a whole number, 1 to 40.',
+    ]
+    assert (stopped, list(project.iterdir())) == ([FAKE_PID], [])
+
+
+def test_a_resource_that_cannot_be_made(monkeypatch: pytest.MonkeyPatch, project: Path, stopped: list[int]) -> None:
+    """The first cause is said, without the errors that Pulumi wraps it in, and nothing is left running."""
+    error = {"Error": {"Code": "LimitExceededException", "Message": "Too many tables"}}
+    monkeypatch.setattr(stack, "Clients", lambda *_: ScriptedClients(CreateTable=error))
+    said = refusal("up", "--port", str(PORT))
+    assert said.startswith("The emulator did not make aws:dynamodb/table:Table 'tracking': ")
+    assert said.endswith("Too many tables")
+    assert (stopped, list(project.iterdir())) == ([FAKE_PID], [])
+
+
+def test_a_stack_is_up_after_up(monkeypatch: pytest.MonkeyPatch, stopped: list[int]) -> None:
+    """What up made, outputs finds and up finds again; the same stack is never changed in place."""
+    monkeypatch.setattr(emulator, "runs", lambda pid: pid == FAKE_PID)
+    monkeypatch.setattr(emulator, "answers", lambda port: port == PORT)
+    port = ("--port", str(PORT))
+    status, output, _ = run("up", *port)
+    assert status == 0
+    assert f"The stack is up at http://127.0.0.1:{PORT} (" in output
+    assert f"Take it down with: filecopy down --port {PORT}\n" in output
+
+    assert run("outputs", "dynamodb_table_name", *port) == (0, "FileCopyTracking\n", "")
+    assert run("outputs", "destination_buckets", *port) == (0, '["region-a-builds", "region-b-builds"]\n', "")
+    status, output, _ = run("outputs", "--json", *port)
+    assert json.loads(output)["api_gateway_url"] == f"http://127.0.0.1:{PORT}/restapis/api/live/_user_request_"
+    assert refusal("outputs", "table", *port).startswith("There is no output 'table'. The outputs are step_function_")
+
+    assert f"The stack was up at http://127.0.0.1:{PORT}.\n" in run("up", *port)[1]
+    assert "is never changed, only made" in refusal("up", "-c", "maxConcurrency=5", *port)
+    assert stopped == []
+    assert run("down", *port)[:2] == (0, f"The stack on port {PORT} is down.\n")
+    assert stopped == [FAKE_PID]
+    assert run("down", *port)[:2] == (0, f"No stack is up on port {PORT}.\n")
+
+
+@pytest.mark.parametrize("state", [{}, {"pid": FAKE_PID, "port": PORT}])
+def test_a_half_made_stack(project: Path, stopped: list[int], state: dict[str, Any]) -> None:
+    """What an interrupted up left is neither taken for a stack nor deployed over, and down clears it away."""
+    write_state(project, state)
+    said = refusal("up", "--port", str(PORT))
+    assert said == (
+        f"A stack is just being made on port {PORT}, or was left half-made. Wait, or run 'filecopy down --port {PORT}'."
+    )
+    assert refusal("outputs", "--port", str(PORT)).startswith(f"No stack is up on port {PORT}.")
+    assert run("down", "--port", str(PORT))[:2] == (0, f"The stack on port {PORT} is down.\n")
+    assert (stopped, list(project.iterdir())) == ([], [])
+
+
+def test_a_stack_whose_emulator_died(project: Path, stopped: list[int]) -> None:
+    """A dead emulator is said to be dead, and a process that got its number since is not mistaken for it, nor ended."""
+    folder = write_state(project, {"pid": os.getpid(), "port": PORT, "region": "us-east-1", "outputs": {}})
+    for command in (("outputs",), ("up",)):
+        said = refusal(*command, "--port", str(PORT))
+        assert said.startswith(f"The emulator on port {PORT} has died or does not answer; its log is {folder}")
+    assert run("down", "--port", str(PORT))[0] == 0
+    assert (stopped, list(project.iterdir())) == ([], [])

@@ -1,0 +1,106 @@
+"""Pulumi.yaml, Pulumi.local.yaml, and the configuration that the embedded stack makes of them."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pulumi_aws
+import pytest
+from pulumi_aws._inputs import ProviderEndpointArgsDict
+
+from components.settings import Settings
+from filecopy.configuration import PROJECT, stack_configuration
+from filecopy.errors import StackError
+
+from .mocks import EMULATOR, Recording, declared_settings, project_file
+
+# Endpoints are named after the provider's services, resource types after Pulumi's modules.
+SERVICE_OF_MODULE = {"cloudwatch": "logs"}
+
+
+def local() -> dict[str, Any]:
+    configuration: dict[str, Any] = project_file("Pulumi.local.yaml")["config"]
+    return configuration
+
+
+def endpoints() -> dict[str, str]:
+    found: dict[str, str] = {}
+    for entry in local()["aws:endpoints"]:
+        found |= entry
+    return found
+
+
+def test_the_cli_installs_the_program_into_the_projects_own_environment() -> None:
+    """Pulumi's runtime is Python with pip and .venv, so that ``pulumi up`` runs with the packages that make pins."""
+    content = project_file("Pulumi.yaml")
+    assert content["name"] == PROJECT
+    assert content["runtime"] == {"name": "python", "options": {"toolchain": "pip", "virtualenv": ".venv"}}
+
+
+def test_every_setting_is_explained() -> None:
+    """Each declared setting has a type, a default and a description: Pulumi.yaml is where a user looks them up."""
+    for name, setting in declared_settings().items():
+        assert setting.keys() >= {"type", "default", "description"}, name
+
+
+def test_the_local_stack_differs_from_the_defaults_where_it_has_to() -> None:
+    """The local stack needs no signatures and may delete its buckets, and its project settings are all declared."""
+    own = {key.removeprefix(f"{PROJECT}:"): value for key, value in local().items() if not key.startswith("aws:")}
+    assert own == {"apiAuthorization": "NONE", "forceDestroy": True}
+    assert own.keys() <= declared_settings().keys()
+
+
+@pytest.mark.parametrize("endpoint", [None, "http://127.0.0.1:4570"])
+def test_the_local_stack_loads(endpoint: str | None) -> None:
+    """The program takes Pulumi.local.yaml as the embedded stack reads it, with the endpoint that it is told."""
+    loaded: list[Settings] = []
+    Recording().run(stack_configuration("local", endpoint=endpoint), program=lambda: loaded.append(Settings.load()))
+    assert loaded[0].emulator_endpoint == (endpoint or EMULATOR)
+    assert (loaded[0].api_authorization, loaded[0].force_destroy) == ("NONE", True)
+
+
+def test_an_endpoint_replaces_every_endpoint() -> None:
+    """No service is left on the file's port: a stack on another port would deploy into somebody else's emulator."""
+    [replaced] = json.loads(stack_configuration("local", endpoint="http://127.0.0.1:4570")["aws:endpoints"])
+    assert replaced == dict.fromkeys(endpoints(), "http://127.0.0.1:4570")
+
+
+def test_the_provider_knows_every_endpoint() -> None:
+    """Each key of aws:endpoints is one of pulumi-aws's, which would refuse the stack, or pass over a misspelt one."""
+    known = {name.rstrip("_") for name in ProviderEndpointArgsDict.__annotations__}
+    assert endpoints().keys() <= known
+    assert set(endpoints().values()) == {EMULATOR}
+
+
+def test_every_service_that_is_used_has_an_endpoint(whole_program: Recording) -> None:
+    """No resource of the local stack is made in a real account, for want of its service's endpoint."""
+    modules = {found.type.split(":")[1].split("/")[0] for found in whole_program.registered if not found.is_component}
+    used = {SERVICE_OF_MODULE.get(module, module) for module in modules}
+    assert used == {"apigateway", "dynamodb", "iam", "lambda", "logs", "s3", "sfn", "sns", "sqs"}
+    # The provider itself asks sts who it is, and s3control for a bucket's tags.
+    assert endpoints().keys() == used | {"sts", "s3control"}
+
+
+def test_the_provider_knows_every_aws_setting() -> None:
+    """Each other aws: key is a setting of pulumi-aws: a misspelt skipCredentialsValidation would ask AWS for a user."""
+    source = (Path(pulumi_aws.__file__).parent / "config" / "vars.py").read_text(encoding="utf-8")
+    known = set(re.findall(r"__config__\.get\w*\('(\w+)'\)", source))
+    own = {key.removeprefix("aws:") for key in local() if key.startswith("aws:")}
+    assert own - {"endpoints"} <= known
+
+
+def test_an_override_takes_the_place_of_a_files_value() -> None:
+    """What is given on the command line wins over Pulumi.local.yaml, which wins over Pulumi.yaml."""
+    configuration = stack_configuration("local", overrides={"apiAuthorization": "AWS_IAM", "maxConcurrency": "5"})
+    assert configuration[f"{PROJECT}:apiAuthorization"] == "AWS_IAM"
+    assert configuration[f"{PROJECT}:maxConcurrency"] == "5"
+    assert configuration[f"{PROJECT}:forceDestroy"] == "true"
+
+
+def test_an_override_of_no_setting_is_refused() -> None:
+    """A misspelt setting is named, with those that there are, and never taken for one that has no effect."""
+    with pytest.raises(StackError, match=r"There is no setting 'maxConcurency'\. The settings are .*maxConcurrency"):
+        stack_configuration("local", overrides={"maxConcurency": "5"})

@@ -1,0 +1,194 @@
+"""filecopy/provisioning.py: everything that the program says is made, and what cannot be made is said."""
+
+from __future__ import annotations
+
+import io
+import os
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import pulumi
+import pytest
+from pulumi.runtime import MockCallArgs, MockResourceArgs
+
+from components.handler_function import HANDLERS, handlers_archive
+from filecopy.configuration import stack_configuration
+from filecopy.errors import StackError
+from filecopy.program import run_program
+from filecopy.provisioning import COMPONENT_PREFIX, EmulatorProvider
+
+from .mocks import arn, isolated
+from .scripted_aws import ScriptedClients
+
+TABLE = {
+    "name": "table",
+    "billingMode": "PAY_PER_REQUEST",
+    "hashKey": "fileKey",
+    "attributes": [{"name": "fileKey", "type": "S"}],
+}
+
+
+def make(resource_type: str, inputs: dict[str, Any], clients: ScriptedClients | None = None) -> dict[str, Any]:
+    """The outputs of one resource, made by itself."""
+    arguments = MockResourceArgs(typ=resource_type, name="some-name", inputs=inputs)
+    return EmulatorProvider(clients or ScriptedClients()).new_resource(arguments)[1]
+
+
+def test_everything_that_the_program_says_is_made() -> None:
+    """No resource, property or nested property of the program is unhandled, and every call is one that AWS knows."""
+    clients = ScriptedClients()
+    configuration = stack_configuration("local", overrides={"notificationEmails": '["ops@example.com"]'})
+    outputs = isolated(lambda: run_program(EmulatorProvider(clients), configuration, stack="test"))
+    assert outputs["step_function_arn"] == arn("states", "stateMachine:machine")
+    assert outputs["api_gateway_url"] == "http://localhost:4566/restapis/api/live/_user_request_"
+    assert {call["Bucket"] for call in clients.of("CreateBucket")} == set(
+        outputs["destination_buckets"] + [outputs["source_bucket"]]
+    )
+    for call in clients.of("CreateFunction"):
+        with zipfile.ZipFile(io.BytesIO(call["Code"]["ZipFile"])) as package:
+            assert set(package.namelist()) == {f"handlers/{path.name}" for path in HANDLERS.glob("*.py")}
+
+
+def test_what_crosses_as_a_float_is_a_whole_number_again() -> None:
+    """Numbers, which Pulumi hands over as floats, reach AWS as integers in every depth: 180.0 is no time-out."""
+    clients = ScriptedClients()
+    make("aws:sqs/queue:Queue", {"name": "queue", "visibilityTimeoutSeconds": 180.0}, clients)
+    make(
+        "aws:lambda/eventSourceMapping:EventSourceMapping",
+        {"eventSourceArn": "q", "functionName": "f", "scalingConfig": {"maximumConcurrency": 5.0}},
+        clients,
+    )
+    assert clients.of("CreateQueue")[0]["Attributes"] == {"VisibilityTimeout": "180"}
+    assert clients.of("CreateEventSourceMapping")[0]["ScalingConfig"] == {"MaximumConcurrency": 5}
+
+
+@pytest.mark.parametrize(
+    ("given", "rules"),
+    [
+        ({}, None),
+        ({"filterPrefix": "in/"}, [{"Name": "prefix", "Value": "in/"}]),
+        (
+            {"filterPrefix": "in/", "filterSuffix": ".zip"},
+            [{"Name": "prefix", "Value": "in/"}, {"Name": "suffix", "Value": ".zip"}],
+        ),
+    ],
+)
+def test_a_notification_keeps_its_filters(given: dict[str, str], rules: list[dict[str, str]] | None) -> None:
+    """The embedded stack filters keys as AWS would, and sends every key where there is no filter."""
+    clients = ScriptedClients()
+    queue = {"queueArn": arn("sqs", "queue"), "events": ["s3:ObjectCreated:*"], **given}
+    make("aws:s3/bucketNotification:BucketNotification", {"bucket": "bucket", "queues": [queue]}, clients)
+    [call] = clients.of("PutBucketNotificationConfiguration")
+    [configuration] = call["NotificationConfiguration"]["QueueConfigurations"]
+    assert configuration.get("Filter") == ({"Key": {"FilterRules": rules}} if rules else None)
+    assert configuration["QueueArn"] == arn("sqs", "queue")
+
+
+@pytest.mark.parametrize(
+    ("region", "location"), [("us-east-1", None), ("eu-west-1", {"LocationConstraint": "eu-west-1"})]
+)
+def test_a_bucket_is_made_in_the_stacks_region(region: str, location: dict[str, str] | None) -> None:
+    """S3 wants a location everywhere but in us-east-1, where it refuses one."""
+    clients = ScriptedClients(region=region)
+    make("aws:s3/bucket:Bucket", {"bucket": "bucket"}, clients)
+    assert clients.of("CreateBucket")[0].get("CreateBucketConfiguration") == location
+
+
+@pytest.mark.parametrize(
+    ("resource_type", "inputs", "named"),
+    [
+        ("aws:kms/key:Key", {}, "aws:kms/key:Key"),
+        ("aws:dynamodb/table:Table", {**TABLE, "ttl": {"enabled": True}}, "ttl"),
+        (
+            "aws:dynamodb/table:Table",
+            {**TABLE, "attributes": [*TABLE["attributes"], {"name": "a", "type": "S", "unit": "b"}]},
+            "attributes[1].unit",
+        ),
+        (
+            "aws:s3/bucketVersioning:BucketVersioning",
+            {"bucket": "b", "versioningConfiguration": {"status": "Enabled", "mfaDelete": "Enabled"}},
+            "versioningConfiguration.mfaDelete",
+        ),
+        ("aws:sns/topic:Topic", {"name": "topic", "kmsMasterKeyId": "key", "tags": {"a": "b"}}, "kmsMasterKeyId, tags"),
+    ],
+)  # fmt: skip
+def test_what_is_not_handled_is_an_error(resource_type: str, inputs: dict[str, Any], named: str) -> None:
+    """A type or a property that would silently be left out is named instead, at whatever depth it is."""
+    with pytest.raises(StackError) as refused:
+        make(resource_type, inputs)
+    message = str(refused.value)
+    assert f" {named}." in message
+    assert "'some-name'" in message
+    assert resource_type in message
+    assert message.endswith("Add it to filecopy/provisioning.py.")
+
+
+def test_a_property_without_a_value_is_none() -> None:
+    """A property that is None was not given: it is neither passed on nor complained of."""
+    assert make("aws:sns/topic:Topic", {"name": "topic", "displayName": None})["arn"] == arn("sns", "topic")
+
+
+def test_a_component_is_nothing_to_make() -> None:
+    """The program's own components reach the provider too, and make no call."""
+    clients = ScriptedClients()
+    assert make(f"{COMPONENT_PREFIX}RestApi", {}, clients) == {}
+    assert clients.calls == []
+
+
+def test_a_look_up_is_an_error() -> None:
+    """A call such as aws.get_region is refused by name: an invented answer would end up in a policy."""
+    with pytest.raises(StackError, match="does not answer aws:index/getRegion:getRegion"):
+        EmulatorProvider(ScriptedClients()).call(MockCallArgs("aws:index/getRegion:getRegion", {}, ""))
+
+
+def test_a_refused_call_names_the_resource() -> None:
+    """What the emulator refuses is said with the resource that it was for, not as a bare ClientError."""
+    clients = ScriptedClients(CreateTable={"Error": {"Code": "LimitExceededException", "Message": "Too many tables"}})
+    with pytest.raises(StackError, match=r"aws:dynamodb/table:Table 'some-name': .*Too many tables"):
+        make("aws:dynamodb/table:Table", TABLE, clients)
+
+
+def test_parameters_that_aws_does_not_know_name_the_resource() -> None:
+    """A wrong type, which boto3 finds before it calls, is said with its resource as well."""
+    with pytest.raises(StackError, match=r"(?s)aws:sns/topic:Topic 'some-name': .*Invalid type for parameter Name"):
+        make("aws:sns/topic:Topic", {"name": ["topic"]})
+
+
+def test_a_function_that_does_not_start_is_an_error() -> None:
+    """A function that failed to become active is named at once: its first event would fail much later."""
+    clients = ScriptedClients(GetFunctionConfiguration={"State": "Failed"})
+    function = {"name": "worker", "runtime": "python3.13", "handler": "a.b", "role": "r", "code": handlers_archive()}
+    with pytest.raises(StackError, match="function 'worker' is Failed"):
+        make("aws:lambda/function:Function", function, clients)
+
+
+def package(code: pulumi.AssetArchive) -> bytes:
+    clients = ScriptedClients()
+    make(
+        "aws:lambda/function:Function",
+        {"name": "worker", "runtime": "python3.13", "handler": "a.b", "role": "r", "code": code},
+        clients,
+    )
+    content: bytes = clients.of("CreateFunction")[0]["Code"]["ZipFile"]
+    return content
+
+
+def test_a_package_has_the_same_bytes_for_the_same_content(tmp_path: Path) -> None:
+    """A package depends on names and contents, not on their order or age: the same code is the same function."""
+    one, two = tmp_path / "one.py", tmp_path / "two.py"
+    one.write_text("1")
+    two.write_text("2")
+    first = package(pulumi.AssetArchive({"a.py": pulumi.FileAsset(str(one)), "b.py": pulumi.FileAsset(str(two))}))
+    os.utime(one, (0, 0))
+    one.chmod(0o700)
+    second = package(pulumi.AssetArchive({"b.py": pulumi.FileAsset(str(two)), "a.py": pulumi.FileAsset(str(one))}))
+    assert first == second
+    with zipfile.ZipFile(io.BytesIO(first)) as opened:
+        assert {name: opened.read(name) for name in opened.namelist()} == {"a.py": b"1", "b.py": b"2"}
+
+
+def test_a_package_takes_files_only() -> None:
+    """An asset that would not be packed is an error, not a function without that module."""
+    with pytest.raises(StackError, match=r"'a\.py' is <pulumi\.asset.StringAsset"):
+        package(pulumi.AssetArchive({"a.py": pulumi.StringAsset("1")}))

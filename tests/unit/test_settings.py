@@ -1,0 +1,247 @@
+"""components/settings.py: what is taken, what is refused, and what a refusal says."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+from unittest.mock import patch
+
+import pulumi
+import pytest
+from pulumi.runtime.config import get_config
+
+from components.settings import LOG_RETENTION_DAYS, Destination, Settings, SettingsError
+from filecopy.configuration import PROJECT
+
+from .mocks import DEFAULTS, EMULATOR, REGION, Recording, declared_settings, project
+
+ENDPOINTS = {"aws:endpoints": json.dumps([{"apigateway": f"{EMULATOR}/"}])}
+
+NAME_PREFIX = "at most 30 of a-z, 0-9 and '-', beginning with a letter or digit"
+BUCKET_NAME = "a bucket name: 3 to 63 of a-z"
+UNRESERVED = "a bucket name that S3 does not reserve, and no IP address"
+WHOLE_NUMBER = "a whole number, 1 to 40"
+URL = "an https:// URL with no query, or nothing (http:// on an emulator only)"
+KEY = "at most 1024 bytes, as an S3 key does"
+
+
+def load(configuration: Mapping[str, str]) -> Settings:
+    loaded: list[Settings] = []
+    Recording().run(configuration, program=lambda: loaded.append(Settings.load()))
+    return loaded[0]
+
+
+def destinations(*items: object) -> str:
+    return json.dumps(items)
+
+
+def test_nothing_set_means_the_defaults_that_are_promised() -> None:
+    """The program's own defaults are the guide's names and bounds, so that nobody has to configure them."""
+    assert load({"aws:region": REGION}) == DEFAULTS
+
+
+def test_each_declared_default_is_the_programs() -> None:
+    """Each default of Pulumi.yaml, given, changes nothing: the CLI and the embedded stack deploy the same."""
+    for name, setting in declared_settings().items():
+        default = setting["default"]
+        value = default if isinstance(default, str) else json.dumps(default)
+        assert load(project(**{name: value})) == DEFAULTS, name
+
+
+def test_the_program_reads_the_declared_settings_and_no_others() -> None:
+    """Each setting of Pulumi.yaml is read and nothing else is: no setting without effect, none that is undocumented."""
+    read: set[str] = set()
+
+    def recorded(key: str) -> Any:
+        read.add(key)
+        return get_config(key)
+
+    with patch("pulumi.config.get_config", recorded):
+        Recording().run(project())
+    own = {key.removeprefix(f"{PROJECT}:") for key in read if key.startswith(f"{PROJECT}:")}
+    assert own == set(declared_settings())
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "allowed"),
+    [
+        *[("namePrefix", value, NAME_PREFIX) for value in ("Acme-", "-acme", "acme_", "a" * 31, "acme.", "a\n")],
+        *[
+            ("sourceBucket", value, BUCKET_NAME)
+            for value in ("Builds", "a..b", "ab", "", "a" * 64, "-builds", "builds-", ".builds", "a_b", "a/b", "abc\n")
+        ],
+        *[
+            ("sourceBucket", value, UNRESERVED)
+            for value in (
+                "192.168.5.4", "xn--builds", "sthree-builds", "amzn-s3-demo-builds", "builds-s3alias",
+                "builds--ol-s3", "builds.mrap", "builds--x-s3", "builds--table-s3",
+            )
+        ],
+        *[("apiAuthorization", value, "AWS_IAM or NONE") for value in ("aws_iam", "CUSTOM", "")],
+        *[("maxConcurrency", value, WHOLE_NUMBER) for value in ("0", "41", "-1", "abc", "1.5", "", " 5", "9" * 10)],
+        *[("logRetentionDays", value, "one of 1, 3, 5, 7, 14, 30, ") for value in ("2", "0", "31", "month", "30.0")],
+        *[("forceDestroy", value, "true or false") for value in ("yes", "True", "1", "")],
+        *[
+            ("artifactBaseUrl", value, URL)
+            for value in (
+                "http://builds.example.com", "builds.example.com", "ftp://builds.example.com", "https://?x",
+                "https://example.com?x=1", "https://example.com#x", "https://exa mple.com", "file:///etc",
+            )
+        ],
+        # The second is 513 characters and 1,026 bytes: S3 counts bytes.
+        *[(name, value, KEY) for name in ("keyPrefix", "keySuffix") for value in ("k" * 1025, "ä" * 513)],
+        *[
+            (name, value, "a list")
+            for name in ("destinations", "notificationEmails")
+            for value in ("region-a-builds", "a@example.com,b@example.com")
+        ],
+    ],
+)  # fmt: skip
+def test_a_bad_value_is_refused_by_name(name: str, value: str, allowed: str) -> None:
+    """A bad value is refused with its setting, itself and what is allowed, not found out half-way by a failed call."""
+    with pytest.raises(SettingsError) as refused:
+        load(project(**{name: value}))
+    problem = f"\n  {name}: {json.dumps(value, ensure_ascii=False)} is not allowed; it takes {allowed}"
+    assert problem in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("settings", "where", "value", "allowed"),
+    [
+        ({"destinations": "[]"}, "destinations", [], "at least one {bucket, region, existing}"),
+        ({"destinations": '{"bucket": "a-builds"}'}, "destinations", {"bucket": "a-builds"}, "a list"),
+        ({"destinations": destinations("a-builds")}, "destinations[0]", "a-builds", "an object with a bucket name"),
+        ({"destinations": destinations({"bucket": 5})}, "destinations[0]", {"bucket": 5}, "an object with a bucket"),
+        (
+            {"destinations": destinations({"bucket": "a-builds"}, {"bucket": "B-builds"})},
+            "destinations[1].bucket", "B-builds", BUCKET_NAME,
+        ),
+        ({"destinations": destinations({"bucket": "10.0.0.1"})}, "destinations[0].bucket", "10.0.0.1", UNRESERVED),
+        (
+            {"destinations": destinations({"bucket": "a-builds"}, {"bucket": "a-builds"})},
+            "destinations[1].bucket", "a-builds", "each bucket once",
+        ),
+        (
+            {
+                "namePrefix": "acme-",
+                "destinations": destinations({"bucket": "builds"}, {"bucket": "acme-builds", "existing": True}),
+            },
+            "destinations[1].bucket", "acme-builds", "each bucket once",
+        ),
+        (
+            {"destinations": destinations({"bucket": "global-builds"})},
+            "destinations[0].bucket", "global-builds", "any bucket but the source bucket",
+        ),
+        (
+            {"namePrefix": "a" * 30, "destinations": destinations({"bucket": "b" * 34})},
+            "destinations[0].bucket", "a" * 30 + "b" * 34, BUCKET_NAME,
+        ),
+        ({"namePrefix": "a" * 30, "sourceBucket": "b" * 34}, "sourceBucket", "a" * 30 + "b" * 34, BUCKET_NAME),
+        ({"namePrefix": "xn--"}, "sourceBucket", "xn--global-builds", UNRESERVED),
+        (
+            {"destinations": destinations({"bucket": "a-builds", "exists": True})},
+            "destinations[0].exists", True, "only bucket, region and existing",
+        ),
+        (
+            {"destinations": destinations({"bucket": "a-builds", "existing": "yes"})},
+            "destinations[0].existing", "yes", "true or false",
+        ),
+        (
+            {"destinations": destinations({"bucket": "a-builds", "region": "eu-west-1"})},
+            "destinations[0].region", "eu-west-1", f"the stack's own region, {REGION}",
+        ),
+        *[
+            ({"notificationEmails": json.dumps([address])}, "notificationEmails[0]", address, "an e-mail address")
+            for address in ("ops", "ops@example", "@example.com", "a b@example.com", "a@b@example.com", "", 5)
+        ],
+        (
+            {"notificationEmails": '["ops@example.com", "ops@example.com"]'},
+            "notificationEmails[1]", "ops@example.com", "each address once",
+        ),
+    ],
+)  # fmt: skip
+def test_a_bad_member_is_refused_by_its_path(settings: dict[str, str], where: str, value: object, allowed: str) -> None:
+    """A bad member of a list, or a name that only its prefix makes bad, is refused with the path that leads to it."""
+    with pytest.raises(SettingsError) as refused:
+        load(project(**settings))
+    assert f"\n  {where}: {json.dumps(value)} is not allowed; it takes {allowed}" in str(refused.value)
+
+
+def test_a_refusal_names_every_problem() -> None:
+    """One run shows everything that is wrong, so that nobody mends settings one failed deployment at a time."""
+    bad = project(maxConcurrency="0", forceDestroy="yes", destinations="[]", sourceBucket="B", keyPrefix="k" * 1025)
+    with pytest.raises(SettingsError) as refused:
+        load(bad)
+    first, *problems = str(refused.value).splitlines()
+    assert first == "Nothing was created, because of the stack's settings:"
+    assert {problem.split(":")[0].strip() for problem in problems} == {
+        "maxConcurrency", "forceDestroy", "destinations", "sourceBucket", "keyPrefix",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("setting", [{"maxConcurrency": "0"}, {"destinations": "[]"}, {"apiAuthorization": "x"}])
+def test_a_bad_setting_creates_nothing(setting: dict[str, str]) -> None:
+    """Settings are checked before the first resource, so that a mistake leaves no half of a stack behind."""
+    recording = Recording()
+    with pytest.raises(pulumi.RunError, match="Nothing was created"):
+        recording.run(project(**setting))
+    assert recording.registered == []
+
+
+@pytest.mark.parametrize(
+    ("configuration", "attribute", "expected"),
+    [
+        *[(project(maxConcurrency=str(number)), "max_concurrency", number) for number in (1, 40)],
+        *[(project(logRetentionDays=str(days)), "log_retention_days", days) for days in LOG_RETENTION_DAYS],
+        (project(forceDestroy="true"), "force_destroy", True),
+        (project(apiAuthorization="NONE"), "api_authorization", "NONE"),
+        (project(namePrefix="a" * 30), "source_bucket", "a" * 30 + "global-builds"),
+        (project(sourceBucket="b" * 63), "source_bucket", "b" * 63),
+        (project(sourceBucket="my.builds-1"), "source_bucket", "my.builds-1"),
+        (project(keyPrefix="ä" * 512), "key_prefix", "ä" * 512),
+        (project(keySuffix=".zip"), "key_suffix", ".zip"),
+        (
+            project(notificationEmails='["a@example.com", "b+c@example.co.uk"]'),
+            "notification_emails", ("a@example.com", "b+c@example.co.uk"),
+        ),
+        (project(artifactBaseUrl="https://ci.example.com/b/"), "artifact_base_url", "https://ci.example.com/b"),
+        (project(artifactBaseUrl="http://x:8000") | ENDPOINTS, "artifact_base_url", "http://x:8000"),
+        (project() | ENDPOINTS, "emulator_endpoint", EMULATOR),
+        (
+            project(
+                namePrefix="acme-",
+                destinations=destinations(
+                    {"bucket": "a-builds", "region": REGION}, {"bucket": "theirs", "existing": True}
+                ),
+            ),
+            "destinations", (Destination(bucket="acme-a-builds"), Destination(bucket="theirs", existing=True)),
+        ),
+    ],
+)  # fmt: skip
+def test_a_good_value_is_taken(configuration: dict[str, str], attribute: str, expected: object) -> None:
+    """What is just within a bound is taken: the checks refuse nothing that AWS accepts, and change no value."""
+    assert getattr(load(configuration), attribute) == expected
+
+
+@pytest.mark.parametrize(
+    ("environment", "own"),
+    [
+        ({"AWS_REGION": "eu-west-1", "AWS_DEFAULT_REGION": "eu-west-2"}, "eu-west-1"),
+        ({"AWS_DEFAULT_REGION": "eu-west-2"}, "eu-west-2"),
+        ({}, None),
+    ],
+)
+def test_the_stacks_region_is_the_one_the_provider_takes(
+    monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], own: str | None
+) -> None:
+    """Without aws:region a destination's region is held against the environment's, as the provider reads it."""
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    configuration = project(destinations=destinations({"bucket": "a-builds", "region": own or REGION}))
+    del configuration["aws:region"]
+    if own:
+        assert load(configuration).destinations == (Destination(bucket="a-builds"),)
+    else:
+        with pytest.raises(SettingsError, match="the stack's own region, which aws:region must name"):
+            load(configuration)
