@@ -45,7 +45,7 @@ def main() -> None:
 def time_to_completed(system: System, key: str) -> float:
     started = time.perf_counter()
     system.put(key, CONTENT)
-    system.wait_for(f"{key} to be completed", lambda: is_completed(system, key) or None)
+    wait_until_completed(system, key)
     return time.perf_counter() - started
 
 
@@ -55,7 +55,7 @@ def time_of_burst(system: System, keys: list[str]) -> tuple[float, float, int]:
     in_threads(lambda key: system.put(key, CONTENT), keys)
     uploading = time.perf_counter() - started
     for key in keys:
-        system.wait_for(f"{key} to be completed", lambda key=key: is_completed(system, key) or None)
+        wait_until_completed(system, key)
     took = time.perf_counter() - started
     complete = sum(all(system.get(bucket, key) == CONTENT for bucket in system.destinations) for key in keys)
     return uploading, took, len(keys) - complete
@@ -74,9 +74,12 @@ def time_of_plain_copies(system: System, keys: list[str]) -> float:
     return time.perf_counter() - started
 
 
-def is_completed(system: System, key: str) -> bool:
-    record = system.record(key)
-    return record is not None and record["status"] == "COMPLETED"
+def wait_until_completed(system: System, key: str) -> None:
+    def completed() -> bool | None:
+        record = system.record(key)
+        return True if record is not None and record["status"] == "COMPLETED" else None
+
+    system.wait_for(f"{key} to be completed", completed)
 
 
 def in_threads(act: Callable[[T], object], items: Iterable[T]) -> None:
