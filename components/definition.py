@@ -94,7 +94,7 @@ _JOB = (
         ($isBucket($input.sourceBucket)
             ? "" : "; sourceBucket must be a bucket's name" & $said($input.sourceBucket))
         & ($isText($input.sourceKey) and $length($input.sourceKey) <= 1024
-            ? "" : "; sourceKey must be a text of 1 to 1024 bytes" & $said($input.sourceKey))
+            ? "" : "; sourceKey must be a text of 1 to 1024 characters" & $said($input.sourceKey))
         & ($isList and $count($given) > 0 and $count($given) <= MAX_DESTINATIONS
             ? "" : "; destinationBuckets must be a list of 1 to MAX_DESTINATIONS bucket names"
                 & ($isList ? ", not of " & $string($count($given)) : $said($given)))

@@ -29,9 +29,13 @@ MAX_ARTIFACT_BYTES = 5 * 1024**3
 
 # Seconds. API Gateway waits 29 for an answer, so a fetch through it stops in time to give one. A longer fetch is
 # made by invoking the function directly, and ends before Lambda would end it.
-API_TIME_LIMIT = 25.0
-TIME_LEFT_FOR_ANSWER = 5.0
+API_TIME_LIMIT = 18.0
+TIME_LEFT_FOR_ANSWER = 12.0
+# One read may wait this long beyond either limit.
 SOCKET_TIMEOUT = 10.0
+
+# One read of the socket, between two looks at the clock.
+_PIECE_BYTES = 256 * 1024
 
 # Ten parts wait in memory at most.
 _TRANSFER = TransferConfig(
@@ -68,14 +72,14 @@ class FetchError(Exception):
         self.status = status
 
 
-def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
+def handler(event: Any, context: Any) -> dict[str, Any]:
     """Answers 201 with bucket, key and size; 400 for a bad request; 404 when there is no such artifact;
     502 or 504 when its host fails; 503 when there is nowhere to fetch from or to store it.
 
     Invoked directly, with ``{"commit": …}`` as the event, it returns the same members, and raises what went wrong.
     """
     time_left = context.get_remaining_time_in_millis() / 1000 - TIME_LEFT_FOR_ANSWER
-    if "httpMethod" not in event:
+    if not isinstance(event, dict) or "httpMethod" not in event:
         return _store(event, time_left)
     try:
         stored = _store(http.json_body(event), min(time_left, API_TIME_LIMIT))
@@ -119,23 +123,35 @@ class Artifact:
     def __init__(self, answer: HTTPResponse, deadline: float) -> None:
         self._answer = answer
         self._deadline = deadline
-        self._expected = int(length) if (length := answer.headers.get("Content-Length", "")).isdigit() else None
+        # http.client's reading of Content-Length: none where it is no number, or where the body comes in chunks.
+        self._expected = answer.length
         self.size = 0
         self._refuse_if_too_large(self._expected or 0)
 
     def read(self, size: int = -1) -> bytes:
+        """``size`` bytes, fewer only at the end; all that is left where ``size`` is negative."""
+        pieces: list[bytes] = []
+        left = size
+        while left and (piece := self._read_piece(min(left, _PIECE_BYTES) if left > 0 else _PIECE_BYTES)):
+            pieces.append(piece)
+            left -= len(piece) if left > 0 else 0
+        return b"".join(pieces)
+
+    def _read_piece(self, size: int) -> bytes:
+        """What has arrived, ``size`` bytes at most; nothing at the end."""
+        # A read of a whole part would wait for it as long as some bytes trickle in.
         if time.monotonic() > self._deadline:
             raise FetchError(504, "The artifact did not arrive in time. For a large one, invoke build-worker directly.")
         try:
-            chunk = self._answer.read(size if size >= 0 else None)
+            piece = self._answer.read1(size)
         except (HTTPException, OSError) as error:
             raise FetchError(502, f"The artifact's host broke off: {error!r}.") from error
-        self.size += len(chunk)
+        self.size += len(piece)
         self._refuse_if_too_large(self.size)
         # http.client ends a partial read of a body that breaks off as if it were complete.
-        if not chunk and size != 0 and self._expected is not None and self.size != self._expected:
+        if not piece and self._expected is not None and self.size != self._expected:
             raise FetchError(502, f"The artifact's host broke off after {self.size} of {self._expected} bytes.")
-        return chunk
+        return piece
 
     def _refuse_if_too_large(self, size: int) -> None:
         if size > MAX_ARTIFACT_BYTES:
@@ -179,4 +195,7 @@ def _open(url: str) -> HTTPResponse:
         raise FetchError(502, f"The artifact's host answered {error.code} for {url}.") from error
     except (urllib.error.URLError, HTTPException, OSError) as error:
         raise FetchError(502, f"The artifact's host could not be reached at {url}: {error!r}.") from error
+    if answer.status != 200:
+        answer.close()
+        raise FetchError(502, f"The artifact's host answered {answer.status} for {url}, which is no artifact.")
     return answer

@@ -27,7 +27,7 @@ def problems(job: Any) -> list[str]:
         found.append(f"sourceBucket must be a bucket's name{_not(source)}.")
     key = job.get("sourceKey")
     if not _is_text(key) or len(str(key)) > MAX_KEY_LENGTH:
-        found.append(f"sourceKey must be a text of 1 to {MAX_KEY_LENGTH} bytes{_not(key)}.")
+        found.append(f"sourceKey must be a text of 1 to {MAX_KEY_LENGTH} characters{_not(key)}.")
     buckets = job.get("destinationBuckets")
     if not isinstance(buckets, list):
         found.append(f"destinationBuckets must be a list of 1 to {MAX_DESTINATIONS} bucket names{_not(buckets)}.")

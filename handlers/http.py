@@ -36,7 +36,8 @@ def json_body(event: dict[str, Any]) -> Any:
         raise BadRequestError([f"The body has {len(body)} bytes; at most {MAX_BODY_BYTES} are taken."])
     try:
         return json.loads(body)
-    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
+    # ValueError: JSONDecodeError, UnicodeDecodeError, and an integer of more digits than Python reads.
+    except (ValueError, RecursionError) as error:
         raise BadRequestError([f"The body is not JSON: {error}."]) from error
 
 

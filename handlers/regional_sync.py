@@ -72,12 +72,12 @@ def _confirm(arrival: ObjectCreated) -> None:
         log.info("Arrival without a record: not from the workflow", bucket=arrival.bucket, key=arrival.key)
         return
     verdict = _verify(arrival, record.get("sourceVersionId", {}).get("S"))
-    if verdict.problem:
-        if record["status"]["S"] == "IN_PROGRESS":
+    if record["status"]["S"] == "IN_PROGRESS":
+        if verdict.problem:
             raise UndecidedError(f"{arrival.key} in {arrival.bucket}: {verdict.problem}")
-        if not _was_sent_by(record, arrival):
-            log.info("Arrival of another execution", bucket=arrival.bucket, key=arrival.key)
-            return
+    elif not _was_sent_by(record, arrival):
+        log.info("Arrival of another execution", bucket=arrival.bucket, key=arrival.key)
+        return
     if not _write(arrival, verdict, record["executionId"]["S"]):
         log.info("Record belongs to a newer execution", bucket=arrival.bucket, key=arrival.key)
         return
@@ -103,19 +103,23 @@ def _read_record(file_key: str) -> dict[str, Any] | None:
         TableName=environment().table_name,
         Key=_key_of(file_key),
         ConsistentRead=True,
-        ProjectionExpression="executionId, #status, sourceVersionId, copyResults",
+        ProjectionExpression="executionId, #status, sourceVersionId, successfulBuckets, copyResults",
         ExpressionAttributeNames={"#status": "status"},
     )
     return found.get("Item")
 
 
 def _was_sent_by(record: dict[str, Any], arrival: ObjectCreated) -> bool:
-    """Whether the record's execution made this copy. Without versions there is no telling, and it is taken as its."""
+    """Whether the record's execution made this copy. Without versions there is no telling, and it is taken as its:
+    where buckets keep none, and where there are too many destinations for the record to hold each copy's result.
+    """
+    if {"S": arrival.bucket} not in record.get("successfulBuckets", {}).get("L", []):
+        return False
     for result in record.get("copyResults", {}).get("L", []):
         if result["M"]["destinationBucket"]["S"] == arrival.bucket:
             sent = result["M"].get("versionId", {}).get("S")
             return sent is None or arrival.version_id is None or sent == arrival.version_id
-    return False
+    return True
 
 
 def _verify(arrival: ObjectCreated, source_version: str | None) -> Verdict:

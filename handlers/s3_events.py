@@ -42,7 +42,7 @@ def parse(body: str) -> list[ObjectCreated]:
     """
     try:
         notification = json.loads(body)
-    except json.JSONDecodeError as error:
+    except (ValueError, RecursionError) as error:
         raise MalformedEventError(f"The message is not JSON: {error}") from error
     if not isinstance(notification, dict):
         raise MalformedEventError(f"The message is a {type(notification).__name__}, not an object.")
@@ -74,7 +74,7 @@ def _parse_record(record: Any, index: int) -> ObjectCreated:
         raise
     except KeyError as error:
         raise MalformedEventError(f"Records[{index}] has no {error.args[0]}.") from error
-    except (TypeError, ValueError, AttributeError) as error:
+    except (TypeError, ValueError, AttributeError, OverflowError) as error:
         raise MalformedEventError(f"Records[{index}] is not as S3 sends it: {error}") from error
     return created
 

@@ -31,12 +31,12 @@ def environment() -> Environment:
     return Environment(state_machine_arn=os.environ["STATE_MACHINE_ARN"])
 
 
-def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
+def handler(event: Any, _context: object) -> dict[str, Any]:
     """Answers 202 with the execution's ARN; 400 with every problem named; 429 or 503 when it could not be started.
 
     Invoked directly, with the workflow's input as the event, it returns the ARN, and raises what went wrong.
     """
-    if "httpMethod" not in event:
+    if not isinstance(event, dict) or "httpMethod" not in event:
         return _start(event)
     try:
         started = _start(http.json_body(event))

@@ -8,6 +8,7 @@ import socket
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from http.client import HTTPResponse
+from itertools import count
 from types import SimpleNamespace
 from typing import Any
 
@@ -108,11 +109,21 @@ def chunked(*chunks: bytes, ended: bool = True) -> Answer:
         (whole(b""), b""),
         (chunked(b"PK", b"\x03\x04"), b"PK\x03\x04"),
         (Answer(body=b"until the end"), b"until the end"),
+        (Answer(headers={"Content-Length": "\xb2"}, body=b"PK"), b"PK"),
         (whole(LARGE), LARGE),
         (whole(LARGE[: 16 * MIB]), LARGE[: 16 * MIB]),
         (chunked(LARGE[:MIB], LARGE[MIB:]), LARGE),
     ],
-    ids=["small", "empty", "small-chunked", "small-without-length", "parts", "one-whole-part", "parts-chunked"],
+    ids=[
+        "small",
+        "empty",
+        "small-chunked",
+        "small-without-length",
+        "small-with-odd-length",
+        "parts",
+        "one-whole-part",
+        "parts-chunked",
+    ],
 )
 def test_an_artifact_is_stored(answer: Answer, content: bytes, artifact_host: ArtifactHost) -> None:
     """What the host sent is stored byte for byte, in one piece or in parts, and says which build it is of."""
@@ -170,6 +181,9 @@ def test_without_a_base_url(monkeypatch: pytest.MonkeyPatch) -> None:
         (whole(b"<html>broken</html>", 500), 502),
         (whole(b"<html>who are you</html>", 403), 502),
         (whole(b"<html>part</html>", 304), 502),
+        (whole(b"<html>being built</html>", 202), 502),
+        (whole(b"", 204), 502),
+        (whole(b"PK", 206), 502),
         (Answer(headers={"Content-Length": "100"}, body=b"PK"), 502),
         (Answer(headers={"Content-Length": "100"}), 502),
         (Answer(headers={"Content-Length": str(len(LARGE) + 1)}, body=LARGE), 502),
@@ -324,6 +338,15 @@ def test_time_that_runs_out_between_two_parts(artifact_host: ArtifactHost, monke
     assert_nothing_stored()
 
 
+def test_a_slow_host_does_not_outlast_the_time(artifact_host: ArtifactHost, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The time is looked at while bytes trickle in, not only when a part is full: API Gateway does not wait for it."""
+    clock = count()
+    monkeypatch.setattr(build_worker, "time", SimpleNamespace(monotonic=lambda: next(clock)))
+    artifact_host.answers[PATH] = chunked(*[b"PK"] * 100)
+    assert post_commit()[0] == 504
+    assert_nothing_stored()
+
+
 @pytest.mark.parametrize(
     ("operation", "answer"),
     [("PutObject", whole(b"zip")), ("CreateMultipartUpload", whole(LARGE)), ("UploadPart", whole(LARGE))],
@@ -364,6 +387,8 @@ def test_invoked_directly_it_raises(
     with pytest.raises(FetchError) as raised:
         handler({"commit": COMMIT}, Context())
     assert raised.value.status == status
-    with pytest.raises(http.BadRequestError, match="commit must be"):
-        handler({}, Context())
+    events: list[Any] = [{}, None, 1, "httpMethod", ["httpMethod"]]
+    for event in events:
+        with pytest.raises(http.BadRequestError, match="commit must be"):
+            handler(event, Context())
     assert_nothing_stored()

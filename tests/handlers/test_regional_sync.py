@@ -390,6 +390,36 @@ def test_an_unlike_arrival_of_another_execution_is_ignored(notifications: Notifi
     assert_untouched(notifications)
 
 
+@pytest.mark.parametrize("was_copied", [True, False])
+def test_damage_among_many_destinations_is_told(was_copied: bool, notifications: Notifications) -> None:
+    """A record of hundreds of destinations holds no result of a good copy: its damage is told all the same.
+
+    A copy that failed was told of by the workflow.
+    """
+    put(SOURCE)
+    put(DESTINATION, b"")
+    track()
+    account.dynamodb().update_item(
+        TableName=TABLE,
+        Key={"fileKey": {"S": KEY}, "sourceBucket": {"S": SOURCE}},
+        UpdateExpression="SET copyResults = :none, successfulBuckets = :copied",
+        ExpressionAttributeValues={":none": {"L": []}, ":copied": {"L": [{"S": DESTINATION}] if was_copied else []}},
+    )
+    assert confirm(arrival()) == failed()
+    assert len(notifications.received()) == was_copied
+
+
+def test_a_late_arrival_does_not_replace_a_newer_one() -> None:
+    """A message of an older version that comes late leaves the newer one's entry, also where sizes are equal."""
+    put_in_parts(SOURCE)
+    put(DESTINATION)
+    late = arrival()
+    version = put(DESTINATION)
+    track(copy_version=version)
+    assert confirm(arrival(), late) == failed()
+    assert arrivals()[DESTINATION]["versionId"] == {"S": version}
+
+
 @pytest.mark.parametrize("gone", [SOURCE, DESTINATION])
 def test_what_is_gone_is_told(gone: str, notifications: Notifications) -> None:
     """A copy that can no longer be compared is not taken for a good one."""

@@ -77,6 +77,8 @@ def test_the_test_event_tells_of_no_object() -> None:
     [
         ("", "not JSON"),
         ("{", "not JSON"),
+        ("[" * 100_000, "not JSON"),
+        ("1" * 5_000, "not JSON"),
         ("[]", "a list, not an object"),
         ("null", "a NoneType, not an object"),
         ("{}", "no list of Records"),
@@ -112,7 +114,12 @@ def test_a_missing_member_is_named(member: str) -> None:
 
 @given(
     st.sampled_from(["key", "size", "eTag", "sequencer"]),
-    st.none() | st.booleans() | st.text() | st.lists(st.integers()) | st.dictionaries(st.text(), st.text()),
+    st.none()
+    | st.booleans()
+    | st.floats()
+    | st.text()
+    | st.lists(st.integers())
+    | st.dictionaries(st.text(), st.text()),
 )
 @settings(deadline=None)
 def test_a_wrong_member_is_refused_or_read(member: str, value: Any) -> None:

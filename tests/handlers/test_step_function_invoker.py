@@ -115,6 +115,9 @@ def test_invoked_directly_it_raises_what_is_wrong(state_machine: StateMachine) -
     """A direct invocation fails visibly, naming every problem: a 400 in its answer would count as a success."""
     with pytest.raises(http.BadRequestError, match=r"sourceBucket.+sourceKey.+destinationBuckets"):
         handler({}, None)
+    for event in (None, 1, "httpMethod", ["httpMethod"]):
+        with pytest.raises(http.BadRequestError, match="must be an object"):
+            handler(event, None)
     before_call(clients.stepfunctions(), "StartExecution", fail_with(client_error("ThrottlingException")))
     with pytest.raises(ClientError, match="ThrottlingException"):
         handler(dict(JOB), None)
