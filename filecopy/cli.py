@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -139,7 +140,11 @@ def outputs_table(values: dict[str, Any]) -> Table:
 
 @contextmanager
 def one_sentence_errors() -> Iterator[None]:
-    """What went wrong, in one sentence and with status 1, where it is something that a person can mend."""
+    """What went wrong, in one sentence and with status 1, where it is something that a person can mend.
+
+    A request to end (SIGTERM) ends a command as Ctrl-C does, so that what it started is ended, too.
+    """
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         yield
     except StackError as error:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -131,13 +131,21 @@ def _deploy(port: int, configuration: Mapping[str, str]) -> dict[str, Any]:
     except ModuleNotFoundError as error:
         raise StackError(missing_package(error.name)) from error
     except Exception as error:
-        # Pulumi wraps what a resource raised in one error after another; the first of them says what happened.
-        cause: BaseException | None = error
-        while cause is not None:
+        # Pulumi wraps what a resource raised in one error after another; one of them says what happened.
+        for cause in _causes(error):
             if isinstance(cause, (StackError, pulumi.RunError)):
                 raise StackError(str(cause)) from error
-            cause = cause.__cause__ or cause.__context__
         raise
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """``error``, what caused it, what caused that, and so on, each once: Pulumi links them into circles."""
+    seen: set[int] = set()
+    cause: BaseException | None = error
+    while cause is not None and id(cause) not in seen:
+        yield cause
+        seen.add(id(cause))
+        cause = cause.__cause__ or cause.__context__
 
 
 def _read_state(folder: Path) -> dict[str, Any]:
