@@ -184,13 +184,13 @@ class _Reader:
         return tuple(addresses)
 
     def artifact_base_url(self, endpoint: str | None) -> str:
-        value = self.text("artifactBaseUrl", "").rstrip("/")
+        value = self.text("artifactBaseUrl", "")
         pattern = r"https?://[^\s/?#]+(/[^\s?#]*)?" if endpoint else r"https://[^\s/?#]+(/[^\s?#]*)?"
         if value and not re.fullmatch(pattern, value):
             self.problem(
                 "artifactBaseUrl", value, "an https:// URL with no query, or nothing (http:// on an emulator only)"
             )
-        return value
+        return value.rstrip("/")
 
     def destinations(self, prefix: str, source: str) -> tuple[Destination, ...]:
         items = self.items("destinations", [{"bucket": "region-a-builds"}, {"bucket": "region-b-builds"}])

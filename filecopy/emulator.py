@@ -83,14 +83,19 @@ def start(port: int, folder: Path, settings: Mapping[str, str]) -> int:
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
-    deadline = time.monotonic() + START_DEADLINE
-    while not answers(port):
-        if process.poll() is not None:
-            raise StackError(f"The emulator ended with status {process.returncode}. Its last words: {_tail(log)}")
-        if time.monotonic() > deadline:
-            stop(process.pid)
-            raise StackError(f"The emulator did not answer within {START_DEADLINE:.0f} seconds: {_tail(log)}")
-        time.sleep(0.05)
+    try:
+        deadline = time.monotonic() + START_DEADLINE
+        while not answers(port):
+            if process.poll() is not None:
+                raise StackError(f"The emulator ended with status {process.returncode}. Its last words: {_tail(log)}")
+            if time.monotonic() > deadline:
+                raise StackError(f"The emulator did not answer within {START_DEADLINE:.0f} seconds: {_tail(log)}")
+            time.sleep(0.05)
+    except BaseException:
+        # Ctrl-C too: the emulator leads a process group of its own, so it does not get that signal.
+        stop(process.pid)
+        process.wait()
+        raise
     return process.pid
 
 

@@ -6,10 +6,12 @@ import asyncio
 import runpy
 import sys
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, cast
 
 import pulumi
 from pulumi.runtime import get_root_resource, set_all_config, set_mocks
+from pulumi.runtime.settings import SETTINGS
 from pulumi.runtime.stack import Stack, run_pulumi_func
 
 from .configuration import PROJECT, PROJECT_ROOT
@@ -24,27 +26,35 @@ def run_program(mocks: pulumi.runtime.Mocks, configuration: Mapping[str, str], *
     Raises:
         Exception: whatever the program or ``mocks`` raised.
     """
-    # The mock monitor resolves outputs on the loop that was there when it was made: another loop waits for ever.
-    loop = asyncio.new_event_loop()
-    asyncio.set_event_loop(loop)
-    try:
+    made: list[asyncio.AbstractEventLoop] = []
+
+    def make_event_loop() -> None:
+        made.append(asyncio.new_event_loop())
+        asyncio.set_event_loop(made[-1])
+
+    def program() -> None:
+        runpy.run_path(str(PROJECT_ROOT / "__main__.py"), run_name="__main__")
+
+    async def run() -> dict[str, Any]:
+        loop = asyncio.get_running_loop()
+        # The mock monitor wants an event loop in every thread that calls it, and would leave its own open.
+        loop.set_default_executor(ThreadPoolExecutor(initializer=make_event_loop))
+        # What a resource raises is raised once, below; the outputs that wait for it are not to repeat it.
+        loop.set_exception_handler(lambda *_: None)
+        # The mock monitor resolves outputs on the loop that is there when it is made: another loop waits for ever.
         set_mocks(mocks, project=PROJECT, stack=stack, preview=False)
         set_all_config(dict(configuration))
-        if str(PROJECT_ROOT) not in sys.path:
-            sys.path.insert(0, str(PROJECT_ROOT))
-        outputs: dict[str, Any] = {}
+        await run_pulumi_func(program)
+        root = cast("Stack", get_root_resource())
+        return {name: await pulumi.Output.from_input(value).future() for name, value in root.outputs.items()}
 
-        def program() -> None:
-            runpy.run_path(str(PROJECT_ROOT / "__main__.py"), run_name="__main__")
-
-        async def run() -> None:
-            await run_pulumi_func(program)
-            root = cast("Stack", get_root_resource())
-            for name, value in root.outputs.items():
-                outputs[name] = await pulumi.Output.from_input(value).future()
-
-        loop.run_until_complete(run())
-        return outputs
+    if str(PROJECT_ROOT) not in sys.path:
+        sys.path.insert(0, str(PROJECT_ROOT))
+    try:
+        # Pulumi's state is in context variables, of which this run gets its own: nothing is left for the next one.
+        return asyncio.run(run())
     finally:
-        loop.close()
-        asyncio.set_event_loop(None)
+        # Outputs that a failed run did not resolve, kept where the next run would wait for them.
+        SETTINGS.outputs.clear()
+        for thread_loop in made:
+            thread_loop.close()

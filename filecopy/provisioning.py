@@ -289,7 +289,7 @@ def _wait_until_active(lambda_: Any, name: str) -> None:
 def _zip(archive: pulumi.AssetArchive) -> bytes:
     """The archive as a zip, the same bytes for the same content."""
     buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as package:
+    with zipfile.ZipFile(buffer, "w") as package:
         for name, asset in sorted(archive.assets.items()):
             if not isinstance(asset, pulumi.FileAsset):
                 raise StackError(f"The embedded stack puts files into a function's package, and {name!r} is {asset!r}.")
@@ -346,7 +346,8 @@ def _rest_api(inputs: Inputs, clients: Clients) -> Created:
         description=inputs.take("description", ""),
         endpointConfiguration={"types": [inputs.take_object("endpointConfiguration").take("types", "EDGE")]},
     )
-    root = next(item for item in gateway.get_resources(restApiId=api["id"])["items"] if item["path"] == "/")
+    # Not next(): a StopIteration cannot be handed to Pulumi, which would wait for it for ever.
+    [root] = [item for item in gateway.get_resources(restApiId=api["id"])["items"] if item["path"] == "/"]
     account = clients("sts").get_caller_identity()["Account"]
     return api["id"], {
         "rootResourceId": root["id"],

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextvars
 import functools
 import runpy
-import threading
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 from unittest.mock import patch
 
 import yaml
-from pulumi.runtime import MockCallArgs, MockResourceArgs, Mocks, rpc, set_mocks
+from pulumi.runtime import MockCallArgs, MockResourceArgs, Mocks, rpc, set_all_config, set_mocks
 from pulumi.runtime.mocks import MockMonitor
 from pulumi.runtime.settings import SETTINGS
 
@@ -22,8 +20,6 @@ from components.settings import Destination, Settings
 from filecopy import program as program_module
 from filecopy.configuration import PROJECT, PROJECT_ROOT, stack_configuration
 from filecopy.provisioning import COMPONENT_PREFIX
-
-T = TypeVar("T")
 
 REGION = "us-east-1"
 ACCOUNT = "123456789012"
@@ -55,6 +51,17 @@ def project(**settings: str) -> dict[str, str]:
     return {"aws:region": REGION} | {f"{PROJECT}:{name}": value for name, value in settings.items()}
 
 
+def load_settings(configuration: Mapping[str, str]) -> Settings:
+    """The settings of a program with this configuration, without running one."""
+
+    def load() -> Settings:
+        SETTINGS.project = PROJECT
+        set_all_config(dict(configuration))
+        return Settings.load()
+
+    return contextvars.copy_context().run(load)
+
+
 def project_file(name: str) -> dict[str, Any]:
     content: dict[str, Any] = yaml.safe_load((PROJECT_ROOT / name).read_text(encoding="utf-8"))
     return content
@@ -83,7 +90,7 @@ class Registered:
 
 
 class Recording(Mocks):
-    """One run, whatever came of it. Nothing of it is left in Pulumi's state."""
+    """One run, whatever came of it."""
 
     def __init__(self) -> None:
         self.registered: list[Registered] = []
@@ -101,7 +108,7 @@ class Recording(Mocks):
             patches.enter_context(patch.object(program_module, "set_mocks", recorded_mocks))
             if program:
                 patches.enter_context(patch.object(runpy, "run_path", lambda *_, **__: program()))
-            self.outputs = isolated(lambda: program_module.run_program(self, configuration, stack="test"))
+            self.outputs = program_module.run_program(self, configuration, stack="test")
         return self
 
     def of(self, resource_type: str) -> dict[str, Registered]:
@@ -120,29 +127,6 @@ class Recording(Mocks):
             return None, {}
         name = args.inputs.get("name") or args.inputs.get("bucket") or args.name
         return f"{name}-id", args.inputs | _attributes(args.typ, name)
-
-
-def isolated(run: Callable[[], T]) -> T:
-    """Calls ``run``, which runs a Pulumi program, and leaves nothing of it for the next one."""
-    made: list[asyncio.AbstractEventLoop] = []
-    new_event_loop = asyncio.new_event_loop
-
-    def recorded() -> asyncio.AbstractEventLoop:
-        made.append(new_event_loop())
-        return made[-1]
-
-    try:
-        # Settings, configuration and the stack are context variables.
-        with patch.object(asyncio, "new_event_loop", recorded):
-            return contextvars.copy_context().run(run)
-    finally:
-        # A run that failed leaves outputs that will never be resolved, and the mock monitor a loop in every thread.
-        SETTINGS.outputs.clear()
-        for thread in threading.enumerate():
-            if thread.name.startswith("asyncio_"):
-                thread.join()
-        for loop in made:
-            loop.close()
 
 
 class _Monitor(MockMonitor):

@@ -21,7 +21,6 @@ from filecopy.cli import app
 from filecopy.configuration import PROJECT_ROOT
 from filecopy.errors import missing_package
 
-from .mocks import isolated
 from .scripted_aws import ScriptedClients
 
 PORT = 4599
@@ -68,7 +67,7 @@ def busy_port() -> Iterator[int]:
 
 def run(*arguments: str) -> tuple[int, str, str]:
     """Exit status, standard output and standard error of a command."""
-    result = isolated(lambda: CliRunner().invoke(app, arguments))
+    result = CliRunner().invoke(app, arguments)
     if result.exception and not isinstance(result.exception, SystemExit):
         raise result.exception
     return result.exit_code, result.stdout, result.stderr
@@ -132,7 +131,7 @@ def test_ministack_is_not_installed(monkeypatch: pytest.MonkeyPatch, project: Pa
     assert list(project.iterdir()) == []
 
 
-@pytest.mark.parametrize("package", ["typer", "rich", "boto3", "pulumi", "yaml"])
+@pytest.mark.parametrize("package", ["typer", "boto3"])
 def test_a_package_is_not_installed(package: str) -> None:
     """The command itself starts without its packages, to say in one line which is missing and what to run."""
     code = WITHOUT_A_PACKAGE.format(package=package)
@@ -171,6 +170,16 @@ def test_a_resource_that_cannot_be_made(monkeypatch: pytest.MonkeyPatch, project
     said = refusal("up", "--port", str(PORT))
     assert said.startswith("The emulator did not make aws:dynamodb/table:Table 'tracking': ")
     assert said.endswith("Too many tables")
+    assert (stopped, list(project.iterdir())) == ([FAKE_PID], [])
+
+
+def test_a_mistake_of_ours_comes_out_as_it_is(
+    monkeypatch: pytest.MonkeyPatch, project: Path, stopped: list[int]
+) -> None:
+    """An error that nobody foresaw is not hidden, nor searched for a known cause for ever, and nothing is left."""
+    monkeypatch.setattr(stack, "Clients", lambda *_: ScriptedClients(CreateTable={"TableDescription": {}}))
+    with pytest.raises(KeyError, match="TableArn"):
+        run("up", "--port", str(PORT))
     assert (stopped, list(project.iterdir())) == ([FAKE_PID], [])
 
 

@@ -11,11 +11,10 @@ import pulumi_aws
 import pytest
 from pulumi_aws._inputs import ProviderEndpointArgsDict
 
-from components.settings import Settings
 from filecopy.configuration import PROJECT, stack_configuration
 from filecopy.errors import StackError
 
-from .mocks import EMULATOR, Recording, declared_settings, project_file
+from .mocks import EMULATOR, Recording, declared_settings, load_settings, project_file
 
 # Endpoints are named after the provider's services, resource types after Pulumi's modules.
 SERVICE_OF_MODULE = {"cloudwatch": "logs"}
@@ -56,10 +55,9 @@ def test_the_local_stack_differs_from_the_defaults_where_it_has_to() -> None:
 @pytest.mark.parametrize("endpoint", [None, "http://127.0.0.1:4570"])
 def test_the_local_stack_loads(endpoint: str | None) -> None:
     """The program takes Pulumi.local.yaml as the embedded stack reads it, with the endpoint that it is told."""
-    loaded: list[Settings] = []
-    Recording().run(stack_configuration("local", endpoint=endpoint), program=lambda: loaded.append(Settings.load()))
-    assert loaded[0].emulator_endpoint == (endpoint or EMULATOR)
-    assert (loaded[0].api_authorization, loaded[0].force_destroy) == ("NONE", True)
+    settings = load_settings(stack_configuration("local", endpoint=endpoint))
+    assert settings.emulator_endpoint == (endpoint or EMULATOR)
+    assert (settings.api_authorization, settings.force_destroy) == ("NONE", True)
 
 
 def test_an_endpoint_replaces_every_endpoint() -> None:

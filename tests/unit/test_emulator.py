@@ -47,3 +47,21 @@ def test_an_emulator_gets_a_clean_environment(tmp_path: Path, monkeypatch: pytes
     assert environment["SFN_WAIT_SCALE"] == "0"
     # What it writes stays in the stack's folder, which goes when the stack goes.
     assert {environment["HOME"], environment["TMPDIR"]} == {str(tmp_path), str(tmp_path / "tmp")}
+
+
+def test_an_interrupted_start_leaves_no_emulator(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C while an emulator starts ends it too: nothing would know its process id afterwards."""
+    (tmp_path / "ministack.py").write_text(
+        "import os, signal; open('pid', 'w').write(str(os.getpid())); signal.pause()", encoding="utf-8"
+    )
+    pid = tmp_path / "pid"
+
+    def interrupted(_: int) -> bool:
+        if pid.exists() and pid.read_text():
+            raise KeyboardInterrupt
+        return False
+
+    monkeypatch.setattr(emulator, "answers", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        emulator.start(emulator.free_port(), tmp_path, {})
+    assert not emulator.runs(int(pid.read_text()))

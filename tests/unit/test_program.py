@@ -7,16 +7,19 @@ import json
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
+import pulumi
 import pytest
 
 from components import outputs
 from components.settings import SettingsError
+from components.tracking import TrackingTable
 from filecopy.configuration import PROJECT_ROOT
 from filecopy.provisioning import _CREATORS, COMPONENT_PREFIX
 
-from .mocks import ACCOUNT, EMULATOR, REGION, Recording, arn, project
+from .mocks import ACCOUNT, DEFAULTS, EMULATOR, REGION, Recording, arn, project
 
 FUNCTIONS = {"replication-worker", "step-function-invoker", "build-worker", "regional-sync"}
 BUCKETS = {"global-builds", "region-a-builds", "region-b-builds"}
@@ -97,6 +100,21 @@ def test_the_embedded_stack_makes_the_programs_types_and_no_others(whole_program
     """Every type that the program uses can be made without the CLI, and no code is left for one that it does not."""
     used = {resource.type for resource in whole_program.registered if not resource.is_component}
     assert used == _CREATORS.keys()
+
+
+def test_a_run_leaves_nothing_for_the_next_one() -> None:
+    """A run after one that failed, or that exported other things, is as good as the first in its process."""
+
+    def fail() -> None:
+        pulumi.export("early", 1)
+        TrackingTable("tracking", DEFAULTS)
+        pulumi.export("never", pulumi.Output.from_input("x").apply(lambda _: 1 / 0))
+
+    open_files = len(list(Path("/proc/self/fd").iterdir()))
+    with pytest.raises(ZeroDivisionError):
+        Recording().run(program=fail)
+    assert Recording().run(program=lambda: pulumi.export("late", 2)).outputs == {"late": 2}
+    assert len(list(Path("/proc/self/fd").iterdir())) == open_files
 
 
 @pytest.mark.parametrize("prefix", ["", "acme-"])

@@ -18,7 +18,7 @@ from filecopy.errors import StackError
 from filecopy.program import run_program
 from filecopy.provisioning import COMPONENT_PREFIX, EmulatorProvider
 
-from .mocks import arn, isolated
+from .mocks import arn
 from .scripted_aws import ScriptedClients
 
 TABLE = {
@@ -39,7 +39,7 @@ def test_everything_that_the_program_says_is_made() -> None:
     """No resource, property or nested property of the program is unhandled, and every call is one that AWS knows."""
     clients = ScriptedClients()
     configuration = stack_configuration("local", overrides={"notificationEmails": '["ops@example.com"]'})
-    outputs = isolated(lambda: run_program(EmulatorProvider(clients), configuration, stack="test"))
+    outputs = run_program(EmulatorProvider(clients), configuration, stack="test")
     assert outputs["step_function_arn"] == arn("states", "stateMachine:machine")
     assert outputs["api_gateway_url"] == "http://localhost:4566/restapis/api/live/_user_request_"
     assert {call["Bucket"] for call in clients.of("CreateBucket")} == set(
@@ -155,8 +155,9 @@ def test_parameters_that_aws_does_not_know_name_the_resource() -> None:
         make("aws:sns/topic:Topic", {"name": ["topic"]})
 
 
-def test_a_function_that_does_not_start_is_an_error() -> None:
+def test_a_function_that_does_not_start_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     """A function that failed to become active is named at once: its first event would fail much later."""
+    monkeypatch.setattr("time.sleep", lambda _: pytest.fail("It was waited for."))
     clients = ScriptedClients(GetFunctionConfiguration={"State": "Failed"})
     function = {"name": "worker", "runtime": "python3.13", "handler": "a.b", "role": "r", "code": handlers_archive()}
     with pytest.raises(StackError, match="function 'worker' is Failed"):
@@ -186,6 +187,8 @@ def test_a_package_has_the_same_bytes_for_the_same_content(tmp_path: Path) -> No
     assert first == second
     with zipfile.ZipFile(io.BytesIO(first)) as opened:
         assert {name: opened.read(name) for name in opened.namelist()} == {"a.py": b"1", "b.py": b"2"}
+        # Not the time of packing, which two packages made in the same second would share.
+        assert {item.date_time for item in opened.infolist()} == {(1980, 1, 1, 0, 0, 0)}
 
 
 def test_a_package_takes_files_only() -> None:

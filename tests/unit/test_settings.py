@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from typing import Any
 from unittest.mock import patch
 
@@ -11,10 +10,10 @@ import pulumi
 import pytest
 from pulumi.runtime.config import get_config
 
-from components.settings import LOG_RETENTION_DAYS, Destination, Settings, SettingsError
+from components.settings import LOG_RETENTION_DAYS, Destination, SettingsError
 from filecopy.configuration import PROJECT
 
-from .mocks import DEFAULTS, EMULATOR, REGION, Recording, declared_settings, project
+from .mocks import DEFAULTS, EMULATOR, REGION, Recording, declared_settings, load_settings, project
 
 ENDPOINTS = {"aws:endpoints": json.dumps([{"apigateway": f"{EMULATOR}/"}])}
 
@@ -26,19 +25,13 @@ URL = "an https:// URL with no query, or nothing (http:// on an emulator only)"
 KEY = "at most 1024 bytes, as an S3 key does"
 
 
-def load(configuration: Mapping[str, str]) -> Settings:
-    loaded: list[Settings] = []
-    Recording().run(configuration, program=lambda: loaded.append(Settings.load()))
-    return loaded[0]
-
-
 def destinations(*items: object) -> str:
     return json.dumps(items)
 
 
 def test_nothing_set_means_the_defaults_that_are_promised() -> None:
     """The program's own defaults are the guide's names and bounds, so that nobody has to configure them."""
-    assert load({"aws:region": REGION}) == DEFAULTS
+    assert load_settings({"aws:region": REGION}) == DEFAULTS
 
 
 def test_each_declared_default_is_the_programs() -> None:
@@ -46,7 +39,7 @@ def test_each_declared_default_is_the_programs() -> None:
     for name, setting in declared_settings().items():
         default = setting["default"]
         value = default if isinstance(default, str) else json.dumps(default)
-        assert load(project(**{name: value})) == DEFAULTS, name
+        assert load_settings(project(**{name: value})) == DEFAULTS, name
 
 
 def test_the_program_reads_the_declared_settings_and_no_others() -> None:
@@ -85,7 +78,7 @@ def test_the_program_reads_the_declared_settings_and_no_others() -> None:
         *[
             ("artifactBaseUrl", value, URL)
             for value in (
-                "http://builds.example.com", "builds.example.com", "ftp://builds.example.com", "https://?x",
+                "http://builds.example.com", "builds.example.com", "ftp://builds.example.com", "https://", "/",
                 "https://example.com?x=1", "https://example.com#x", "https://exa mple.com", "file:///etc",
             )
         ],
@@ -101,7 +94,7 @@ def test_the_program_reads_the_declared_settings_and_no_others() -> None:
 def test_a_bad_value_is_refused_by_name(name: str, value: str, allowed: str) -> None:
     """A bad value is refused with its setting, itself and what is allowed, not found out half-way by a failed call."""
     with pytest.raises(SettingsError) as refused:
-        load(project(**{name: value}))
+        load_settings(project(**{name: value}))
     problem = f"\n  {name}: {json.dumps(value, ensure_ascii=False)} is not allowed; it takes {allowed}"
     assert problem in str(refused.value)
 
@@ -164,7 +157,7 @@ def test_a_bad_value_is_refused_by_name(name: str, value: str, allowed: str) -> 
 def test_a_bad_member_is_refused_by_its_path(settings: dict[str, str], where: str, value: object, allowed: str) -> None:
     """A bad member of a list, or a name that only its prefix makes bad, is refused with the path that leads to it."""
     with pytest.raises(SettingsError) as refused:
-        load(project(**settings))
+        load_settings(project(**settings))
     assert f"\n  {where}: {json.dumps(value)} is not allowed; it takes {allowed}" in str(refused.value)
 
 
@@ -172,7 +165,7 @@ def test_a_refusal_names_every_problem() -> None:
     """One run shows everything that is wrong, so that nobody mends settings one failed deployment at a time."""
     bad = project(maxConcurrency="0", forceDestroy="yes", destinations="[]", sourceBucket="B", keyPrefix="k" * 1025)
     with pytest.raises(SettingsError) as refused:
-        load(bad)
+        load_settings(bad)
     first, *problems = str(refused.value).splitlines()
     assert first == "Nothing was created, because of the stack's settings:"
     assert {problem.split(":")[0].strip() for problem in problems} == {
@@ -221,7 +214,7 @@ def test_a_bad_setting_creates_nothing(setting: dict[str, str]) -> None:
 )  # fmt: skip
 def test_a_good_value_is_taken(configuration: dict[str, str], attribute: str, expected: object) -> None:
     """What is just within a bound is taken: the checks refuse nothing that AWS accepts, and change no value."""
-    assert getattr(load(configuration), attribute) == expected
+    assert getattr(load_settings(configuration), attribute) == expected
 
 
 @pytest.mark.parametrize(
@@ -241,7 +234,7 @@ def test_the_stacks_region_is_the_one_the_provider_takes(
     configuration = project(destinations=destinations({"bucket": "a-builds", "region": own or REGION}))
     del configuration["aws:region"]
     if own:
-        assert load(configuration).destinations == (Destination(bucket="a-builds"),)
+        assert load_settings(configuration).destinations == (Destination(bucket="a-builds"),)
     else:
         with pytest.raises(SettingsError, match="the stack's own region, which aws:region must name"):
-            load(configuration)
+            load_settings(configuration)
