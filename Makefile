@@ -5,10 +5,10 @@ BIN := .venv/bin
 READY := .venv/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up down test lint format bench lock clean
+.PHONY: help setup demo up down test test-faults lint format bench lock clean
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: $(READY) ## Make .venv and install the pinned packages
 
@@ -21,8 +21,11 @@ up: $(READY) ## Bring a local stack up and leave it running (PORT=4566)
 down: $(READY) ## Take the local stack down (PORT=4566)
 	$(BIN)/filecopy down --port $(PORT)
 
-test: $(READY) ## Run all tests
-	$(BIN)/python -m pytest -q $(ARGS)
+test: $(READY) ## Run the tests, but for those of faults
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile --ignore=tests/faults $(ARGS)
+
+test-faults: $(READY) ## Run the tests of faults: bursts, kills, late and repeated events (some minutes)
+	$(BIN)/python -m pytest -q tests/faults $(ARGS)
 
 lint: $(READY) ## Check style and types
 	$(BIN)/ruff check .

@@ -6,7 +6,7 @@ from components import functions, outputs
 from components.api import RestApi
 from components.buckets import BuildBuckets
 from components.failures import FailureTopic
-from components.queues import BucketEventQueue
+from components.queues import BucketEventQueue, ExecutionEventQueue
 from components.settings import Settings
 from components.tracking import TrackingTable
 from components.workflow import CopyWorkflow
@@ -39,6 +39,15 @@ arrivals = BucketEventQueue(
 )
 regional_sync = functions.regional_sync(settings, arrivals, buckets, tracking, failures)
 
+# An execution that fails, times out or is stopped is noticed.
+endings = ExecutionEventQueue(
+    "endings",
+    settings,
+    state_machine_arn=workflow.arn,
+    function_timeout=functions.EXECUTION_WATCHER_TIMEOUT,
+)
+execution_watcher = functions.execution_watcher(settings, endings, workflow, tracking, failures)
+
 # The workflow started by hand, and builds brought into it.
 step_function_invoker = functions.step_function_invoker(settings, workflow)
 build_worker = functions.build_worker(settings, buckets)
@@ -52,7 +61,12 @@ pulumi.export(outputs.SOURCE_BUCKET, buckets.source.name)
 pulumi.export(outputs.DESTINATION_BUCKETS, buckets.destination_names)
 pulumi.export(outputs.UPLOAD_QUEUE_URL, uploads.url)
 pulumi.export(
-    outputs.DEAD_LETTER_QUEUE_URLS, {"uploads": uploads.dead_letter_url, "arrivals": arrivals.dead_letter_url}
+    outputs.DEAD_LETTER_QUEUE_URLS,
+    {
+        "uploads": uploads.dead_letter_url,
+        "arrivals": arrivals.dead_letter_url,
+        "endings": endings.dead_letter_url,
+    },
 )
 pulumi.export(
     outputs.LAMBDA_FUNCTIONS,
@@ -61,5 +75,6 @@ pulumi.export(
         "step-function-invoker": step_function_invoker.arn,
         "build-worker": build_worker.arn,
         "regional-sync": regional_sync.arn,
+        "execution-watcher": execution_watcher.arn,
     },
 )

@@ -78,7 +78,11 @@ class RestApi(pulumi.ComponentResource):
             name,
             rest_api=api.id,
             # A deployment is a snapshot: without this, a changed route would never reach the stage.
-            triggers={"routes": _fingerprint([*routes], settings.api_authorization)},
+            triggers={
+                "routes": pulumi.Output.all(
+                    settings.api_authorization, *routes, *[function.invoke_arn for function in routes.values()]
+                ).apply(_fingerprint)
+            },
             opts=pulumi.ResourceOptions(parent=self, depends_on=integrations),
         )
         stage = aws.apigateway.Stage(name, rest_api=api.id, deployment=deployment.id, stage_name=STAGE, opts=child)
@@ -91,5 +95,5 @@ class RestApi(pulumi.ComponentResource):
         self.register_outputs({"url": self.url})
 
 
-def _fingerprint(*parts: object) -> str:
+def _fingerprint(parts: list[str]) -> str:
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()

@@ -5,14 +5,20 @@ MiniStack evaluate alike (docs/engines.md): a list that may have one element is 
 unwraps a single match; and an object with members that may be missing is built in one expression, because an
 undefined member is left out there but is an error as a field of its own.
 
-Variables, assigned once by ValidateInput unless said otherwise:
-    $job: sourceBucket, sourceKey, sourceVersionId (may be missing), destinationBuckets (without repeats),
-        copySource (encoded for S3)
+One file's executions take turns. AcquireLease takes the lease on the file's record, or waits for it; under the lease
+ReadSource looks which version is the newest, and an execution for another one ends, superseded, without a copy. So
+whatever is copied last is the newest (docs/reliability.md has the argument).
+
+Variables, assigned by ValidateInput unless said otherwise:
+    $job: sourceBucket, sourceKey, sourceVersionId (may be missing), destinationBuckets (without repeats), retry
     $executionId: the execution's ARN; $startTime: ISO 8601, UTC
-    $results: one object per copy (see ``copyResults`` in docs/architecture.md); by ProcessResults
+    $turn: how often the execution has waited for the lease; by AcquireLease's Catch
+    $source: versionId (may be missing), etag, size in bytes; by ReadSource
+    $copySource: the source object, encoded for S3; by ReadSource
+    $previous: results, successful and failed buckets of the record that a retry adds to; by ReadPreviousResults
+    $results: one object per copy (see ``copyResults`` in docs/architecture.md); by CopyToMultipleBuckets
     $summary: status, counts and bucket lists; by ProcessResults
-    $trackingProblem: what went wrong with the record, or ""; by a Catch
-    $notificationProblem: what went wrong with the notification; by a Catch
+    $sourceProblem, $trackingProblem, $notificationProblem: what went wrong, or ""; by a Catch
 """
 
 from __future__ import annotations
@@ -32,11 +38,20 @@ MAX_NOTIFIED_FAILURES = 500
 
 # Seconds. CopyObject answers when the copy is done, and 5 GB take minutes; the others answer at once.
 COPY_TIMEOUT = 600
+HEAD_TIMEOUT = 30
 DYNAMODB_TIMEOUT = 30
 SNS_TIMEOUT = 30
-# A thousand destinations, ten at a time, each with four attempts of some minutes.
+# A thousand destinations, ten at a time, each a copy of some minutes.
 EXECUTION_TIMEOUT = 24 * 3600
 
+# Seconds that a lease outlives everything its holder may still do, so that what takes over an expired lease is never
+# overtaken by a copy of the dead holder. A round of copies: four attempts and the waits of 2, 4 and 8 s between them.
+LEASE_PER_ROUND = 4 * COPY_TIMEOUT + 14
+# ReadSource, LogWorkflowStart, ReadPreviousResults and UpdateDynamoDBFinal with their retries, and, because S3 may
+# still be at work on a copy that nobody waits for any more, one copy.
+LEASE_BASE = 4 * (4 * DYNAMODB_TIMEOUT + 3) + COPY_TIMEOUT
+
+# A condition that fails says that the record is another execution's: asking again at once changes nothing.
 DYNAMODB_RETRY = [
     {
         "ErrorEquals": ["DynamoDB.ConditionalCheckFailedException"],
@@ -50,12 +65,24 @@ DYNAMODB_RETRY = [
         "JitterStrategy": "FULL",
     },
 ]
-COPY_RETRY = [
-    # Neither a bucket nor a key that is missing comes back by waiting.
+# Neither a bucket nor a key that is missing comes back by waiting.
+NO_RETRY_OF_MISSING = {"ErrorEquals": ["S3.NoSuchBucketException", "S3.NoSuchKeyException"], "MaxAttempts": 0}
+# HeadObject's answer has no body, so a missing key, a forbidden one and a busy S3 look alike: two short retries.
+HEAD_RETRY = [
+    NO_RETRY_OF_MISSING,
     {
-        "ErrorEquals": ["S3.NoSuchBucketException", "S3.NoSuchKeyException"],
-        "MaxAttempts": 0,
+        "ErrorEquals": ["States.ALL"],
+        "IntervalSeconds": 1,
+        "MaxAttempts": 2,
+        "BackoffRate": 2.0,
+        "JitterStrategy": "FULL",
     },
+]
+COPY_RETRY = [
+    NO_RETRY_OF_MISSING,
+    # S3 may still be at work on a copy that timed out. It is not tried again, so that the results show it, and the
+    # lease is kept for as long as that copy may take.
+    {"ErrorEquals": ["States.Timeout"], "MaxAttempts": 0},
     {
         "ErrorEquals": ["States.ALL"],
         "IntervalSeconds": 2,
@@ -103,17 +130,57 @@ _JOB = (
         & ($isList and $exists($input.sourceBucket) and $input.sourceBucket in $given
             ? "; destinationBuckets must not hold the source bucket, " & $string($input.sourceBucket) : "")
         & ($exists($input.sourceVersionId) and $not($isText($input.sourceVersionId))
-            ? "; sourceVersionId must be a text" & $said($input.sourceVersionId) : "");
+            ? "; sourceVersionId must be a text" & $said($input.sourceVersionId) : "")
+        & ($exists($input.retry) and $type($input.retry) != "boolean"
+            ? "; retry must be true or false" & $said($input.retry) : "");
     $problems != "" ? $error("Invalid input: " & $substring($problems, 2) & ".") : {
         "sourceBucket": $input.sourceBucket,
         "sourceKey": $input.sourceKey,
         "destinationBuckets": [$distinct($given)],
         "sourceVersionId": $input.sourceVersionId,
-        "copySource": $input.sourceBucket & "/" & $encodeUrlComponent($input.sourceKey)
-            & ($exists($input.sourceVersionId) ? "?versionId=" & $encodeUrlComponent($input.sourceVersionId) : "")
+        "retry": $input.retry = true
     }
 )"""
 ).replace("MAX_DESTINATIONS", str(MAX_DESTINATIONS))
+
+_SOURCE = r"""{
+    "versionId": $states.result.VersionId,
+    "etag": $replace($states.result.ETag, '"', ""),
+    "size": $states.result.ContentLength
+}"""
+
+_COPY_SOURCE = r"""(
+    $version := $states.result.VersionId;
+    $job.sourceBucket & "/" & $encodeUrlComponent($job.sourceKey)
+        & ($exists($version) ? "?versionId=" & $encodeUrlComponent($version) : "")
+)"""
+
+_IS_SUPERSEDED = r"""
+    $exists($job.sourceVersionId) and $exists($source.versionId) and $job.sourceVersionId != $source.versionId
+"""
+
+_PREVIOUS = r"""(
+    $item := $states.result.Item;
+    $others := function($buckets) { [$filter($buckets, function($bucket) {
+        $not($bucket in $job.destinationBuckets)
+    })] };
+    {
+        "results": [$map($item.copyResults.L[$not(M.destinationBucket.S in $job.destinationBuckets)], function($r) {
+            $merge([
+                {
+                    "destinationBucket": $r.M.destinationBucket.S,
+                    "success": $r.M.success.BOOL,
+                    "timestamp": $r.M.timestamp.S
+                },
+                $exists($r.M.etag) ? {"etag": $r.M.etag.S} : {},
+                $exists($r.M.versionId) ? {"versionId": $r.M.versionId.S} : {},
+                $exists($r.M.error) ? {"error": $r.M.error.S, "cause": $r.M.cause.S} : {}
+            ])
+        })],
+        "successful": $others([$item.successfulBuckets.L.S]),
+        "failed": $others([$item.failedBuckets.L.S])
+    }
+)"""
 
 _COPIED = r"""{
     "destinationBucket": $states.input,
@@ -133,7 +200,7 @@ _NOT_COPIED = (
         "destinationBucket": $states.input,
         "success": false,
         "error": $plain($states.errorOutput.Error, 60),
-        "cause": $plain($states.errorOutput.Cause, $room < 400 ? $room : 400),
+        "cause": $plain($states.errorOutput.Cause, $room < 400 ? $room : 400) & "",
         "timestamp": $now()
     }
 )"""
@@ -142,15 +209,38 @@ _NOT_COPIED = (
 _SUMMARY = r"""(
     $copied := [$filter($states.input, function($result) { $result.success })];
     $failed := [$filter($states.input, function($result) { $not($result.success) })];
+    $successfulBuckets := [$previous.successful, $copied.destinationBucket];
+    $failedBuckets := $sourceProblem != "" ? [$previous.failed, $job.destinationBuckets]
+        : [$previous.failed, $failed.destinationBucket];
     {
-        "status": $count($failed) = 0 ? "COMPLETED" : $count($copied) = 0 ? "FAILED" : "PARTIAL_FAILURE",
-        "totalBuckets": $count($states.input),
-        "successfulCopies": $count($copied),
-        "failedCopies": $count($failed),
-        "successfulBuckets": [$copied.destinationBucket],
-        "failedBuckets": [$failed.destinationBucket]
+        "status": $count($failedBuckets) = 0 ? "COMPLETED"
+            : $count($successfulBuckets) = 0 ? "FAILED" : "PARTIAL_FAILURE",
+        "totalBuckets": $count($successfulBuckets) + $count($failedBuckets),
+        "successfulCopies": $count($successfulBuckets),
+        "failedCopies": $count($failedBuckets),
+        "successfulBuckets": $successfulBuckets,
+        "failedBuckets": $failedBuckets
     }
 )"""
+
+# All destinations of the record: what a retry leaves alone, and the job's.
+_ALL_DESTINATIONS = "[$previous.successful, $previous.failed, $job.destinationBuckets]"
+
+# What the record is at the start of an execution. A retry keeps what is known of the other copies.
+_START_UPDATE = r"""(
+    "SET executionId = :executionId, #status = :status, startTime = :startTime, sourceVersionId = :sourceVersionId,"
+    & " sourceETag = :sourceETag, sourceSize = :sourceSize, destinationBuckets = :destinationBuckets,"
+    & " totalBuckets = :totalBuckets, arrivals = "
+    & ($job.retry ? "if_not_exists(arrivals, :noArrivals) REMOVE completedAt, problem"
+        : ":noArrivals REMOVE completedAt, problem, successfulCopies, failedCopies, successfulBuckets,"
+            & " failedBuckets, copyResults")
+)"""
+
+# A copy that timed out may still land. The lease is kept for as long as that may take; otherwise it ends now.
+_RELEASED_AT = r"""(
+    "States.Timeout" in $states.input.error ? $string($floor($millis() / 1000) + COPY_TIMEOUT) : "0"
+)""".replace("COPY_TIMEOUT", str(COPY_TIMEOUT))
+
 
 _COPY_RESULTS = r"""(
     $failed := [$filter($results, function($result) { $not($result.success) })];
@@ -206,6 +296,7 @@ _MESSAGE = (
     & "\n🎯 Destinations: " & $string($count($job.destinationBuckets))
     & "\n✅ Copied: " & $string($summary.successfulCopies)
     & "\n❌ Failed: " & $string($summary.failedCopies)
+    & ($sourceProblem != "" ? "\n\n📭 The source could not be read: " & $sourceProblem : "")
     & ($trackingProblem != "" ? "\n\n📒 Tracking: " & $trackingProblem : "")
     & ($count($failed) > 0 ? "\n\nFailed copies:" : "")
     & $join($map($listed, function($result) {
@@ -222,6 +313,7 @@ _FAILURE_CAUSE = r"""(
     $trackingProblem != ""
         ? $string($summary.successfulCopies) & " of " & $string($count($job.destinationBuckets))
             & " copies were made, but the tracking record could not be written: " & $trackingProblem
+        : $sourceProblem != "" ? "The source could not be read: " & $sourceProblem
         : $string($summary.failedCopies) & " of " & $string($summary.totalBuckets) & " copies failed: "
             & $substring($join($summary.failedBuckets, ", "), 0, 1000)
 )"""
@@ -247,6 +339,11 @@ def text(expression: str) -> dict[str, str]:
     return {"S": jsonata(expression)}
 
 
+def optional(expression: str, dynamodb_type: str) -> str:
+    """A DynamoDB value of what may be undefined: NULL where it is."""
+    return jsonata(f'$exists({expression}) ? {{"{dynamodb_type}": {expression}}} : {{"NULL": true}}')
+
+
 def copy_workflow_definition(*, partition: str, table_name: str, topic_arn: str, max_concurrency: int) -> State:
     """The definition of file-copy-workflow.
 
@@ -255,6 +352,11 @@ def copy_workflow_definition(*, partition: str, table_name: str, topic_arn: str,
         max_concurrency: copies at a time, 1 to 40 (more than 40 iterations of an inline Map do not run at once).
     """
     integration = f"arn:{partition}:states:::"
+    record = {
+        "TableName": table_name,
+        "Key": {"fileKey": text("$job.sourceKey"), "sourceBucket": text("$job.sourceBucket")},
+    }
+    dynamodb_task = {"Type": "Task", "TimeoutSeconds": DYNAMODB_TIMEOUT, "Retry": DYNAMODB_RETRY}
     # Whatever goes wrong with the record, a person is told; the copies that were made stay.
     tell_of_tracking_problem = {
         "ErrorEquals": ["States.ALL"],
@@ -273,42 +375,136 @@ def copy_workflow_definition(*, partition: str, table_name: str, topic_arn: str,
                     "job": jsonata(_JOB),
                     "executionId": jsonata("$states.context.Execution.Id"),
                     "startTime": jsonata("$states.context.Execution.StartTime"),
+                    "turn": 0,
+                    "source": {},
+                    "previous": {"results": [], "successful": [], "failed": []},
                     "results": [],
                     "summary": {"status": "FAILED", "totalBuckets": 0, "successfulCopies": 0, "failedCopies": 0},
+                    "sourceProblem": jsonata('""'),
                     "trackingProblem": jsonata('""'),
                     "notificationProblem": jsonata('""'),
                 },
+                "Next": "AcquireLease",
+            },
+            "AcquireLease": {
+                **dynamodb_task,
+                "Resource": f"{integration}dynamodb:updateItem",
+                "Arguments": {
+                    **record,
+                    "UpdateExpression": "SET leaseOwner = :executionId, leaseExpiresAt = :expiresAt",
+                    "ConditionExpression": "attribute_not_exists(leaseOwner) OR leaseOwner = :executionId"
+                    " OR leaseExpiresAt < :now",
+                    "ExpressionAttributeValues": {
+                        ":executionId": text("$executionId"),
+                        ":now": number("$floor($millis() / 1000)"),
+                        ":expiresAt": number(
+                            f"$floor($millis() / 1000) + {LEASE_BASE} + {LEASE_PER_ROUND}"
+                            f" * $ceil($count($job.destinationBuckets) / {max_concurrency})"
+                        ),
+                    },
+                },
+                "Catch": [
+                    {
+                        "ErrorEquals": ["DynamoDB.ConditionalCheckFailedException"],
+                        "Assign": {"turn": jsonata("$turn + 1")},
+                        "Next": "WaitForTurn",
+                    },
+                    # Nothing is copied without a record of it.
+                    tell_of_tracking_problem,
+                ],
+                "Next": "ReadSource",
+            },
+            "WaitForTurn": {
+                "Type": "Wait",
+                "Seconds": jsonata("$turn <= 10 ? 2 : $turn <= 20 ? 10 : 90"),
+                "Next": "AcquireLease",
+            },
+            "ReadSource": {
+                "Type": "Task",
+                "Resource": f"{integration}aws-sdk:s3:headObject",
+                "Arguments": {"Bucket": jsonata("$job.sourceBucket"), "Key": jsonata("$job.sourceKey")},
+                "TimeoutSeconds": HEAD_TIMEOUT,
+                "Retry": HEAD_RETRY,
+                "Assign": {"source": jsonata(_SOURCE), "copySource": jsonata(_COPY_SOURCE)},
+                # Without a source no copy is tried: the record says so, and one notification.
+                "Catch": [
+                    {
+                        "ErrorEquals": ["States.ALL"],
+                        "Assign": {"sourceProblem": jsonata(_PROBLEM)},
+                        "Next": "CheckIfNewest",
+                    }
+                ],
+                "Next": "CheckIfNewest",
+            },
+            "CheckIfNewest": {
+                "Type": "Choice",
+                "Choices": [
+                    {"Condition": jsonata(_IS_SUPERSEDED), "Next": "ReleaseLease"},
+                    {"Condition": jsonata("$job.retry"), "Next": "ReadPreviousResults"},
+                ],
+                "Default": "LogWorkflowStart",
+            },
+            "ReleaseLease": {
+                **dynamodb_task,
+                "Resource": f"{integration}dynamodb:updateItem",
+                "Arguments": {
+                    **record,
+                    "UpdateExpression": "SET leaseExpiresAt = :released",
+                    "ConditionExpression": "leaseOwner = :executionId",
+                    "ExpressionAttributeValues": {":executionId": text("$executionId"), ":released": {"N": "0"}},
+                },
+                # If this fails, the newer version waits until the lease expires.
+                "Catch": [{"ErrorEquals": ["States.ALL"], "Next": "Superseded"}],
+                "Next": "Superseded",
+            },
+            "Superseded": {
+                "Type": "Pass",
+                "Output": {
+                    "status": "SUPERSEDED",
+                    "sourceVersionId": jsonata("$job.sourceVersionId"),
+                    "newestVersionId": jsonata("$source.versionId"),
+                },
+                "End": True,
+            },
+            "ReadPreviousResults": {
+                **dynamodb_task,
+                "Resource": f"{integration}dynamodb:getItem",
+                "Arguments": {
+                    **record,
+                    "ConsistentRead": True,
+                    "ProjectionExpression": "copyResults, successfulBuckets, failedBuckets",
+                },
+                "Assign": {"previous": jsonata(_PREVIOUS)},
+                "Catch": [tell_of_tracking_problem],
                 "Next": "LogWorkflowStart",
             },
             "LogWorkflowStart": {
-                "Type": "Task",
-                "Resource": f"{integration}dynamodb:putItem",
+                **dynamodb_task,
+                "Resource": f"{integration}dynamodb:updateItem",
                 "Arguments": {
-                    "TableName": table_name,
-                    "Item": {
-                        "fileKey": text("$job.sourceKey"),
-                        "sourceBucket": text("$job.sourceBucket"),
-                        "sourceVersionId": jsonata(
-                            '$exists($job.sourceVersionId) ? {"S": $job.sourceVersionId} : {"NULL": true}'
-                        ),
-                        "executionId": text("$executionId"),
-                        "status": {"S": "IN_PROGRESS"},
-                        "startTime": text("$startTime"),
-                        "destinationBuckets": strings("$job.destinationBuckets"),
-                        "totalBuckets": number("$count($job.destinationBuckets)"),
+                    **record,
+                    "UpdateExpression": jsonata(_START_UPDATE),
+                    "ConditionExpression": "leaseOwner = :executionId",
+                    "ExpressionAttributeNames": {"#status": "status"},
+                    "ExpressionAttributeValues": {
+                        ":executionId": text("$executionId"),
+                        ":status": {"S": "IN_PROGRESS"},
+                        ":startTime": text("$startTime"),
+                        ":sourceVersionId": optional("$source.versionId", "S"),
+                        ":sourceETag": optional("$source.etag", "S"),
+                        ":sourceSize": optional("$string($source.size)", "N"),
+                        ":destinationBuckets": strings(_ALL_DESTINATIONS),
+                        ":totalBuckets": number(f"$count({_ALL_DESTINATIONS})"),
                         # regional-sync adds one member per destination.
-                        "arrivals": {"M": {}},
+                        ":noArrivals": {"M": {}},
                     },
                 },
-                "TimeoutSeconds": DYNAMODB_TIMEOUT,
-                "Retry": DYNAMODB_RETRY,
-                # Nothing is copied without a record of it.
                 "Catch": [tell_of_tracking_problem],
                 "Next": "CopyToMultipleBuckets",
             },
             "CopyToMultipleBuckets": {
                 "Type": "Map",
-                "Items": jsonata("$job.destinationBuckets"),
+                "Items": jsonata('$sourceProblem = "" ? $job.destinationBuckets : []'),
                 "MaxConcurrency": max_concurrency,
                 "ItemProcessor": {
                     "ProcessorConfig": {"Mode": "INLINE"},
@@ -320,7 +516,7 @@ def copy_workflow_definition(*, partition: str, table_name: str, topic_arn: str,
                             "Arguments": {
                                 "Bucket": jsonata("$states.input"),
                                 "Key": jsonata("$job.sourceKey"),
-                                "CopySource": jsonata("$job.copySource"),
+                                "CopySource": jsonata("$copySource"),
                             },
                             "TimeoutSeconds": COPY_TIMEOUT,
                             "Retry": COPY_RETRY,
@@ -338,25 +534,30 @@ def copy_workflow_definition(*, partition: str, table_name: str, topic_arn: str,
                         "CopyFailed": {"Type": "Pass", "End": True},
                     },
                 },
+                # Not together with the summary: what one state assigns is 256 KiB at most.
+                "Assign": {"results": jsonata("[$previous.results, $states.result]")},
                 "Next": "ProcessResults",
             },
             "ProcessResults": {
                 "Type": "Pass",
-                "Assign": {"results": jsonata("[$states.input]"), "summary": jsonata(_SUMMARY)},
+                "Assign": {
+                    "summary": jsonata(_SUMMARY),
+                    "releasedAt": jsonata(_RELEASED_AT),
+                },
                 "Next": "UpdateDynamoDBFinal",
             },
             "UpdateDynamoDBFinal": {
-                "Type": "Task",
+                **dynamodb_task,
                 "Resource": f"{integration}dynamodb:updateItem",
                 "Arguments": {
-                    "TableName": table_name,
-                    "Key": {"fileKey": text("$job.sourceKey"), "sourceBucket": text("$job.sourceBucket")},
+                    **record,
                     "UpdateExpression": "SET #status = :status, completedAt = :completedAt,"
                     " totalBuckets = :totalBuckets, successfulCopies = :successfulCopies,"
                     " failedCopies = :failedCopies, successfulBuckets = :successfulBuckets,"
-                    " failedBuckets = :failedBuckets, copyResults = :copyResults",
+                    " failedBuckets = :failedBuckets, copyResults = :copyResults, problem = :problem,"
+                    " leaseExpiresAt = :releasedAt",
                     # A newer execution for the same file has taken the record over: it is left alone.
-                    "ConditionExpression": "executionId = :executionId",
+                    "ConditionExpression": "leaseOwner = :executionId",
                     "ExpressionAttributeNames": {"#status": "status"},
                     "ExpressionAttributeValues": {
                         ":executionId": text("$executionId"),
@@ -368,10 +569,10 @@ def copy_workflow_definition(*, partition: str, table_name: str, topic_arn: str,
                         ":successfulBuckets": strings("$summary.successfulBuckets"),
                         ":failedBuckets": strings("$summary.failedBuckets"),
                         ":copyResults": {"L": jsonata(_COPY_RESULTS)},
+                        ":problem": jsonata('$sourceProblem = "" ? {"NULL": true} : {"S": $sourceProblem}'),
+                        ":releasedAt": {"N": jsonata("$releasedAt")},
                     },
                 },
-                "TimeoutSeconds": DYNAMODB_TIMEOUT,
-                "Retry": DYNAMODB_RETRY,
                 "Catch": [
                     {
                         "ErrorEquals": ["DynamoDB.ConditionalCheckFailedException"],
@@ -409,7 +610,10 @@ def copy_workflow_definition(*, partition: str, table_name: str, topic_arn: str,
             },
             "SomeCopiesFailed": {
                 "Type": "Fail",
-                "Error": jsonata('$trackingProblem != "" ? "TrackingFailed" : "CopiesFailed"'),
+                "Error": jsonata(
+                    '$trackingProblem != "" ? "TrackingFailed"'
+                    ' : $sourceProblem != "" ? "SourceUnreadable" : "CopiesFailed"'
+                ),
                 "Cause": jsonata(_FAILURE_CAUSE),
             },
             "NotificationFailed": {

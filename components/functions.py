@@ -1,4 +1,4 @@
-"""The four functions: what each may do, what it is told, and how long it may take."""
+"""The five functions: what each may do, what it is told, and how long it may take."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ import pulumi
 
 from . import policies
 from .buckets import BuildBuckets
+from .definition import COPY_TIMEOUT
 from .failures import FailureTopic
 from .handler_function import HandlerFunction
-from .queues import BucketEventQueue
+from .queues import BucketEventQueue, ExecutionEventQueue
 from .settings import Settings
 from .tracking import TrackingTable
 from .workflow import CopyWorkflow
@@ -16,6 +17,7 @@ from .workflow import CopyWorkflow
 # Seconds. Both handle at most ten events a batch, each with a call or two of some milliseconds.
 REPLICATION_WORKER_TIMEOUT = 30
 REGIONAL_SYNC_TIMEOUT = 60
+EXECUTION_WATCHER_TIMEOUT = 30
 
 # API Gateway waits 29 seconds at most, so there is nobody to answer after that.
 INVOKER_TIMEOUT = 29
@@ -94,5 +96,30 @@ def regional_sync(
         },
         timeout=REGIONAL_SYNC_TIMEOUT,
         queue=arrivals,
+        queue_concurrency=QUEUE_CONCURRENCY,
+    )
+
+
+def execution_watcher(
+    settings: Settings,
+    endings: ExecutionEventQueue,
+    workflow: CopyWorkflow,
+    tracking: TrackingTable,
+    failures: FailureTopic,
+) -> HandlerFunction:
+    """Closes the record of an execution that could not do so itself, and tells a person of it."""
+    return HandlerFunction(
+        "execution-watcher",
+        settings,
+        statements=pulumi.Output.all(
+            table_arn=tracking.arn, topic_arn=failures.arn, state_machine_arn=workflow.arn
+        ).apply(lambda arns: policies.close_records(**arns)),
+        environment={
+            "TABLE_NAME": tracking.table_name,
+            "TOPIC_ARN": failures.arn,
+            "LEASE_GRACE_SECONDS": str(COPY_TIMEOUT),
+        },
+        timeout=EXECUTION_WATCHER_TIMEOUT,
+        queue=endings,
         queue_concurrency=QUEUE_CONCURRENCY,
     )

@@ -10,7 +10,7 @@ import pulumi_aws as aws
 
 from . import policies
 from .documents import document
-from .queues import BucketEventQueue
+from .queues import EventQueue
 from .settings import Settings
 
 RUNTIME = "python3.13"
@@ -43,7 +43,7 @@ class HandlerFunction(pulumi.ComponentResource):
         environment: Mapping[str, pulumi.Input[str]],
         timeout: int,
         memory_size: int = 256,
-        queue: BucketEventQueue | None = None,
+        queue: EventQueue | None = None,
         queue_concurrency: int | None = None,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:

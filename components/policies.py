@@ -59,6 +59,28 @@ def queue_accepts_bucket_events(queue_arn: str, bucket_arns: Sequence[str]) -> P
     )
 
 
+def queue_accepts_rule_events(queue_arn: str, rule_arn: str) -> Policy:
+    """Lets one EventBridge rule send to the queue."""
+    return policy(
+        {
+            "Effect": "Allow",
+            "Principal": {"Service": "events.amazonaws.com"},
+            "Action": "sqs:SendMessage",
+            "Resource": queue_arn,
+            "Condition": {"ArnEquals": {"aws:SourceArn": rule_arn}},
+        }
+    )
+
+
+def unsuccessful_executions(state_machine_arn: str) -> dict[str, Any]:
+    """The EventBridge pattern of a state machine's executions that end in any way but well."""
+    return {
+        "source": ["aws.states"],
+        "detail-type": ["Step Functions Execution Status Change"],
+        "detail": {"status": ["FAILED", "TIMED_OUT", "ABORTED"], "stateMachineArn": [state_machine_arn]},
+    }
+
+
 def write_logs(log_group_arn: str) -> Statement:
     """No ``logs:CreateLogGroup``: the program makes the group, with a retention."""
     return allow(["logs:CreateLogStream", "logs:PutLogEvents"], [f"{log_group_arn}:*"])
@@ -88,7 +110,7 @@ def copy_workflow(
         # CopyObject copies tags too, and is refused as a whole where it may not.
         allow(["s3:GetObjectTagging", "s3:GetObjectVersionTagging"], [f"{source_bucket_arn}/*"]),
         allow(["s3:PutObject", "s3:PutObjectTagging"], [f"{arn}/*" for arn in destination_bucket_arns]),
-        allow(["dynamodb:PutItem", "dynamodb:UpdateItem"], [table_arn]),
+        allow(["dynamodb:GetItem", "dynamodb:UpdateItem"], [table_arn]),
         allow(["sns:Publish"], [topic_arn]),
     )
 
@@ -101,6 +123,16 @@ def start_workflow(state_machine_arn: str) -> list[Statement]:
 def store_builds(source_bucket_arn: str) -> list[Statement]:
     """build-worker: a multipart upload that fails is aborted, so that no parts are left to pay for."""
     return [allow(["s3:PutObject", "s3:AbortMultipartUpload"], [f"{source_bucket_arn}/*"])]
+
+
+def close_records(table_arn: str, topic_arn: str, state_machine_arn: str) -> list[Statement]:
+    """execution-watcher: asks for an input that was too long for its event, closes the record, tells a person."""
+    executions = state_machine_arn.replace(":stateMachine:", ":execution:")
+    return [
+        allow(["states:DescribeExecution"], [f"{executions}:*"]),
+        allow(["dynamodb:UpdateItem"], [table_arn]),
+        allow(["sns:Publish"], [topic_arn]),
+    ]
 
 
 def verify_arrivals(

@@ -1,4 +1,4 @@
-"""Queues of S3 events: a burst of uploads waits here, and an event that cannot be handled becomes a dead letter."""
+"""Queues of events: a burst of uploads waits here, and an event that cannot be handled becomes a dead letter."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import pulumi_aws as aws
 from . import policies
 from .buckets import BucketRef
 from .documents import document
+from .names import DEAD_LETTERS_SUFFIX
 from .settings import Settings
 
 # Lambda developer guide, "Using Lambda with Amazon SQS": at least six times the function's time-out, so that
@@ -24,12 +25,53 @@ DEAD_LETTER_RETENTION_SECONDS = 14 * 24 * 3600
 RETENTION_SECONDS = 4 * 24 * 3600
 
 
-class BucketEventQueue(pulumi.ComponentResource):
-    """A queue of "object created" events of some buckets, with its dead-letter queue."""
+class EventQueue(pulumi.ComponentResource):
+    """A queue with its dead-letter queue. What sends to it is the subclass's."""
 
     url: pulumi.Output[str]
     arn: pulumi.Output[str]
     dead_letter_url: pulumi.Output[str]
+
+    def __init__(
+        self,
+        kind: str,
+        name: str,
+        settings: Settings,
+        *,
+        function_timeout: int,
+        opts: pulumi.ResourceOptions | None = None,
+    ) -> None:
+        """
+        Args:
+            function_timeout: seconds that the function which reads the queue may take.
+        """
+        super().__init__(f"file-copy-workflow:index:{kind}", name, None, opts)
+        child = pulumi.ResourceOptions(parent=self)
+        physical_name = settings.name(f"file-copy-{name}")
+        dead_letters = aws.sqs.Queue(
+            f"{name}-dead-letters",
+            name=f"{physical_name}{DEAD_LETTERS_SUFFIX}",
+            message_retention_seconds=DEAD_LETTER_RETENTION_SECONDS,
+            opts=child,
+        )
+        queue = aws.sqs.Queue(
+            name,
+            name=physical_name,
+            message_retention_seconds=RETENTION_SECONDS,
+            visibility_timeout_seconds=VISIBILITY_TIMEOUT_PER_FUNCTION_TIMEOUT * function_timeout,
+            redrive_policy=dead_letters.arn.apply(
+                lambda arn: json.dumps({"deadLetterTargetArn": arn, "maxReceiveCount": MAX_RECEIVE_COUNT})
+            ),
+            opts=child,
+        )
+        self.url = queue.url
+        self.arn = queue.arn
+        self.dead_letter_url = dead_letters.url
+        self.register_outputs({"url": self.url, "arn": self.arn, "dead_letter_url": self.dead_letter_url})
+
+
+class BucketEventQueue(EventQueue):
+    """A queue of "object created" events of some buckets."""
 
     def __init__(
         self,
@@ -44,55 +86,65 @@ class BucketEventQueue(pulumi.ComponentResource):
     ) -> None:
         """
         Args:
-            function_timeout: seconds that the function which reads the queue may take.
             key_prefix, key_suffix: only keys that begin and end with these give an event.
         """
-        super().__init__("file-copy-workflow:index:BucketEventQueue", name, None, opts)
-        child = pulumi.ResourceOptions(parent=self)
-        physical_name = settings.name(f"file-copy-{name}")
-        dead_letters = aws.sqs.Queue(
-            f"{name}-dead-letters",
-            name=f"{physical_name}-dead-letters",
-            message_retention_seconds=DEAD_LETTER_RETENTION_SECONDS,
-            opts=child,
-        )
-        queue = aws.sqs.Queue(
-            name,
-            name=physical_name,
-            message_retention_seconds=RETENTION_SECONDS,
-            visibility_timeout_seconds=VISIBILITY_TIMEOUT_PER_FUNCTION_TIMEOUT * function_timeout,
-            redrive_policy=dead_letters.arn.apply(
-                lambda arn: json.dumps({"deadLetterTargetArn": arn, "maxReceiveCount": MAX_RECEIVE_COUNT})
+        super().__init__("BucketEventQueue", name, settings, function_timeout=function_timeout, opts=opts)
+        if not buckets:
+            return
+        policy = aws.sqs.QueuePolicy(
+            f"{name}-policy",
+            queue_url=self.url,
+            policy=document(
+                policies.queue_accepts_bucket_events,
+                queue_arn=self.arn,
+                bucket_arns=[bucket.arn for bucket in buckets],
             ),
-            opts=child,
+            opts=pulumi.ResourceOptions(parent=self),
         )
-        if buckets:
-            queue_policy = aws.sqs.QueuePolicy(
-                f"{name}-policy",
-                queue_url=queue.url,
-                policy=document(
-                    policies.queue_accepts_bucket_events,
-                    queue_arn=queue.arn,
-                    bucket_arns=[bucket.arn for bucket in buckets],
-                ),
-                opts=child,
-            )
         for bucket in buckets:
             aws.s3.BucketNotification(
                 f"{name}-{bucket.label}",
                 bucket=bucket.name,
                 queues=[
                     {
-                        "queue_arn": queue.arn,
+                        "queue_arn": self.arn,
                         "events": ["s3:ObjectCreated:*"],
                         "filter_prefix": key_prefix or None,
                         "filter_suffix": key_suffix or None,
                     }
                 ],
                 # S3 sends a test event when the notification is made, and refuses to make it if it may not.
-                opts=pulumi.ResourceOptions(parent=self, depends_on=[queue_policy]),
+                opts=pulumi.ResourceOptions(parent=self, depends_on=[policy]),
             )
-        self.url = queue.url
-        self.arn = queue.arn
-        self.dead_letter_url = dead_letters.url
-        self.register_outputs({"url": self.url, "arn": self.arn, "dead_letter_url": self.dead_letter_url})
+
+
+class ExecutionEventQueue(EventQueue):
+    """A queue of the executions of a state machine that failed, timed out or were stopped."""
+
+    def __init__(
+        self,
+        name: str,
+        settings: Settings,
+        *,
+        state_machine_arn: pulumi.Output[str],
+        function_timeout: int,
+        opts: pulumi.ResourceOptions | None = None,
+    ) -> None:
+        super().__init__("ExecutionEventQueue", name, settings, function_timeout=function_timeout, opts=opts)
+        child = pulumi.ResourceOptions(parent=self)
+        rule = aws.cloudwatch.EventRule(
+            name,
+            name=settings.name(f"file-copy-{name}"),
+            description="Executions of the file copy workflow that did not succeed.",
+            event_pattern=document(policies.unsuccessful_executions, state_machine_arn=state_machine_arn),
+            opts=child,
+        )
+        policy = aws.sqs.QueuePolicy(
+            f"{name}-policy",
+            queue_url=self.url,
+            policy=document(policies.queue_accepts_rule_events, queue_arn=self.arn, rule_arn=rule.arn),
+            opts=child,
+        )
+        aws.cloudwatch.EventTarget(
+            name, rule=rule.name, arn=self.arn, opts=pulumi.ResourceOptions(parent=self, depends_on=[policy])
+        )

@@ -185,11 +185,10 @@ class _Reader:
 
     def artifact_base_url(self, endpoint: str | None) -> str:
         value = self.text("artifactBaseUrl", "")
-        pattern = r"https?://[^\s/?#]+(/[^\s?#]*)?" if endpoint else r"https://[^\s/?#]+(/[^\s?#]*)?"
-        if value and not re.fullmatch(pattern, value):
-            self.problem(
-                "artifactBaseUrl", value, "an https:// URL with no query, or nothing (http:// on an emulator only)"
-            )
+        pattern = (r"https?://" if endpoint else r"https://") + r"[^\s/?#@]+(/[^\s?#]*)?"
+        if value and not (value.isascii() and re.fullmatch(pattern, value)):
+            allowed = "an https:// URL in ASCII without user or query, or nothing (http:// on an emulator only)"
+            self.problem("artifactBaseUrl", value, allowed)
         return value.rstrip("/")
 
     def destinations(self, prefix: str, source: str) -> tuple[Destination, ...]:

@@ -12,11 +12,11 @@ from typing import Annotated, Any, NoReturn
 import typer
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
 from . import demo as demonstration
 from . import stack
 from .errors import StackError
+from .operations import Operations
 
 app = typer.Typer(
     name="filecopy",
@@ -65,7 +65,7 @@ def up(port: Port = stack.DEFAULT_PORT, config: Config = None, emulator: Emulato
             if is_new
             else f"The stack was up at {brought.endpoint}."
         )
-        out.print(outputs_table(brought.outputs))
+        print_outputs(brought.outputs)
         option = "" if port == stack.DEFAULT_PORT else f" --port {port}"
         out.print(f"Take it down with: filecopy down{option}")
 
@@ -80,7 +80,8 @@ def down(port: Port = stack.DEFAULT_PORT) -> None:
         if stack.down(port):
             out.print(f"The stack on port {port} is down.")
         else:
-            out.print(f"No stack is up on port {port}.")
+            others = f" There is one on port {', '.join(map(str, stack.ports()))}." if stack.ports() else ""
+            out.print(f"No stack is up on port {port}.{others}")
 
 
 @app.command()
@@ -99,7 +100,7 @@ def outputs(
             if as_json:
                 typer.echo(json.dumps(found, indent=2))
             else:
-                out.print(outputs_table(found))
+                print_outputs(found)
             return
         if name not in found:
             raise StackError(f"There is no output {name!r}. The outputs are {', '.join(found)}.")
@@ -108,9 +109,46 @@ def outputs(
 
 
 @app.command()
+def retry(
+    key: Annotated[str, typer.Argument(help="The file's key in the source bucket.")], port: Port = stack.DEFAULT_PORT
+) -> None:
+    """Try the failed copies of a file again, those alone. The exit status tells the outcome.
+
+    Example: filecopy retry build-123.zip
+    """
+    with one_sentence_errors():
+        retried = Operations(stack.get(port)).retry(key)
+        if retried is None:
+            out.print(f"No copy of {escape(key)} has failed.")
+            return
+        record = retried.record
+        out.print(
+            f"{escape(key)}: {record['status']}, {record['successfulCopies']} of {record['totalBuckets']} copied."
+            f" Execution: {retried.execution_arn}"
+        )
+        if retried.status != "SUCCEEDED" or record["failedBuckets"]:
+            raise StackError(f"Still failed: {', '.join(record['failedBuckets'])}.")
+
+
+@app.command()
+def replay(
+    queue: Annotated[str, typer.Argument(help="uploads, arrivals or endings.")] = "uploads",
+    port: Port = stack.DEFAULT_PORT,
+) -> None:
+    """Put the messages of a dead-letter queue back into the queue that they came from.
+
+    Example: filecopy replay uploads
+    """
+    with one_sentence_errors():
+        count = Operations(stack.get(port)).replay(queue)
+        out.print(f"{count} message{'' if count == 1 else 's'} put back into {queue}.")
+
+
+@app.command()
 def demo(
     port: Annotated[
-        int | None, typer.Option(help="The port of the demonstration's own stack; any free one if not given.")
+        int | None,
+        typer.Option(help="The port of the demonstration's own stack; any free one if not given.", min=1, max=65535),
     ] = None,
 ) -> None:
     """Show the workflow at work: a file that is copied, and one that cannot be copied everywhere.
@@ -123,28 +161,29 @@ def demo(
         demonstration.run(out, port)
 
 
-def outputs_table(values: dict[str, Any]) -> Table:
-    table = Table(box=None, padding=(0, 2, 0, 0))
-    table.add_column("Output", no_wrap=True, style="bold")
-    table.add_column("Value", overflow="fold")
+def print_outputs(values: dict[str, Any]) -> None:
+    """A line for each value, never wrapped, so that it can be copied."""
     for name, value in values.items():
         if isinstance(value, dict):
-            lines = [f"{key}: {item}" for key, item in value.items()]
+            lines = [f"  {key}: {item}" for key, item in value.items()]
         elif isinstance(value, list):
-            lines = [str(item) for item in value]
+            lines = [f"  {item}" for item in value]
         else:
-            lines = [str(value)]
-        table.add_row(name, "\n".join(lines))
-    return table
+            out.print(f"[bold]{name}[/]: {escape(str(value))}", soft_wrap=True)
+            continue
+        out.print(f"[bold]{name}[/]:")
+        for line in lines:
+            out.print(escape(line), soft_wrap=True)
 
 
 @contextmanager
 def one_sentence_errors() -> Iterator[None]:
     """What went wrong, in one sentence and with status 1, where it is something that a person can mend.
 
-    A request to end (SIGTERM) ends a command as Ctrl-C does, so that what it started is ended, too.
+    A request to end, and a terminal that is closed, end a command as Ctrl-C does: what it started is ended, too.
     """
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for request in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(request, signal.default_int_handler)
     try:
         yield
     except StackError as error:

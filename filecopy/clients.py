@@ -7,6 +7,7 @@ from typing import Any
 
 import boto3
 import botocore.config
+import botocore.session
 
 
 class Clients:
@@ -15,7 +16,10 @@ class Clients:
     def __init__(self, endpoint: str, region: str) -> None:
         self.region = region
         self._endpoint = endpoint
+        # A profile of the person who runs this is for AWS, and may not even exist.
+        without_profile = botocore.session.Session(session_vars={"profile": (None, [], None, None)})
         self._session: Any = boto3.Session(
+            botocore_session=without_profile,
             aws_access_key_id="test",
             aws_secret_access_key="test",  # noqa: S106 - what emulators take
             region_name=region,
@@ -32,6 +36,8 @@ class Clients:
                     endpoint_url=self._endpoint,
                     config=botocore.config.Config(
                         s3={"addressing_style": "path"},
+                        # An emulator is on this machine, whatever proxy leads elsewhere.
+                        proxies={},
                         retries={"mode": "standard", "max_attempts": 2},
                         connect_timeout=5,
                         read_timeout=60,

@@ -58,6 +58,7 @@ def run(console: Console, port: int | None = None) -> None:
         stack.down(port)
     console.rule("[bold green]Everything was as it should be")
     console.print("The stack is down again: no process and no file of it is left.")
+    console.print('Next: [bold]make up[/], then "Using it" in README.md.')
 
 
 class Demonstration:
@@ -92,7 +93,7 @@ class Demonstration:
         self._compare(content)
 
     def fail_somewhere(self) -> None:
-        self.console.rule("[bold]3. A destination does not exist: the others get the file, and a person is told")
+        self.console.rule("[bold]3. One destination does not exist")
         inbox = self._subscribe()
         self.s3.put_object(Bucket=self.source, Key=FAILING_KEY, Body=make_zip(1_000))
         upload = self._wait("the upload's execution", lambda: self._execution_of(FAILING_KEY))
@@ -122,16 +123,26 @@ class Demonstration:
     def _follow(self, execution: str, key: str, buckets: Sequence[str], started: float) -> str:
         """Prints each state as it is entered and each copy as it lands. Returns how the execution ended."""
         seen, landed = 0, set[str]()
+        is_copying = False
         deadline = time.monotonic() + DEADLINE
-        while True:
-            status = self._status(execution)
-            for state in executions.states_entered(self.workflow, execution, after=seen):
-                seen = state.event_id
-                self._line(started, f"● {state.name}")
+
+        def show_copies() -> None:
             for bucket in buckets:
                 if bucket not in landed and (size := self._size(bucket, key)) is not None:
                     landed.add(bucket)
                     self._line(started, f"    [green]✔[/] {bucket}: {size:,} bytes")
+
+        while True:
+            status = self._status(execution)
+            for state in executions.states_entered(self.workflow, execution, after=seen):
+                seen = state.event_id
+                if state.name == "ProcessResults":
+                    # The last of them may have landed since the last look.
+                    show_copies()
+                is_copying = state.name == "CopyToMultipleBuckets"
+                self._line(started, f"● {state.name}")
+            if is_copying:
+                show_copies()
             if status != "RUNNING":
                 colour = "green" if status == "SUCCEEDED" else "yellow"
                 self._line(started, f"[{colour}]■ Execution {status}[/]")

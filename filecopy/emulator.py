@@ -12,13 +12,16 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from .errors import StackError, missing_package
 
 HOST = "127.0.0.1"
 START_DEADLINE = 30.0
+
+# Whatever proxy the environment names, it is not for the loopback interface.
+_DIRECTLY = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 STOP_DEADLINE = 10.0
 
 
@@ -33,11 +36,12 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def start(port: int, folder: Path, settings: Mapping[str, str]) -> int:
+def start(port: int, folder: Path, settings: Mapping[str, str], on_start: Callable[[int], None]) -> int:
     """Starts an emulator that listens on ``port`` of the loopback interface and keeps its files in ``folder``.
 
     Args:
         settings: further environment variables, such as ``SFN_WAIT_SCALE``.
+        on_start: is told the process id as soon as there is one.
 
     Returns:
         Its process id, once it answers. It leads a process group of its own.
@@ -45,6 +49,8 @@ def start(port: int, folder: Path, settings: Mapping[str, str]) -> int:
     Raises:
         StackError: MiniStack is not installed, the port is taken, or the emulator ended or did not answer.
     """
+    if fixed := settings.keys() & {"GATEWAY_PORT", "BIND_HOST"}:
+        raise StackError(f"{' and '.join(sorted(fixed))} cannot be set: the stack listens on {HOST} and its own port.")
     if importlib.util.find_spec("ministack") is None:
         raise StackError(missing_package("ministack"))
     with socket.socket() as probe:
@@ -84,6 +90,7 @@ def start(port: int, folder: Path, settings: Mapping[str, str]) -> int:
             start_new_session=True,
         )
     try:
+        on_start(process.pid)
         deadline = time.monotonic() + START_DEADLINE
         while not answers(port):
             if process.poll() is not None:
@@ -134,7 +141,7 @@ def runs(pid: int) -> bool:
 def answers(port: int) -> bool:
     """Whether an emulator answers on ``port``."""
     try:
-        with urllib.request.urlopen(f"{endpoint(port)}/_ministack/health", timeout=2) as response:  # noqa: S310 - loopback
+        with _DIRECTLY.open(f"{endpoint(port)}/_ministack/health", timeout=2) as response:
             return bool(response.status == 200)
     except (urllib.error.URLError, OSError):
         return False

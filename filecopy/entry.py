@@ -10,7 +10,11 @@ from .errors import missing_package
 def main() -> None:
     try:
         from .cli import app
+
+        app()
     except ModuleNotFoundError as error:
         print(f"error: {missing_package(error.name)}", file=sys.stderr)
         sys.exit(1)
-    app()
+    except KeyboardInterrupt:
+        print("error: Interrupted.", file=sys.stderr)
+        sys.exit(130)

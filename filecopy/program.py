@@ -16,6 +16,9 @@ from pulumi.runtime.stack import Stack, run_pulumi_func
 
 from .configuration import PROJECT, PROJECT_ROOT
 
+# Seconds. A deployment into an emulator takes three.
+DEADLINE = 120.0
+
 
 def run_program(mocks: pulumi.runtime.Mocks, configuration: Mapping[str, str], *, stack: str) -> dict[str, Any]:
     """Runs the program against ``mocks``, which stand for the provider.
@@ -24,6 +27,7 @@ def run_program(mocks: pulumi.runtime.Mocks, configuration: Mapping[str, str], *
         The stack's outputs, resolved.
 
     Raises:
+        TimeoutError: the program did not come to its end.
         Exception: whatever the program or ``mocks`` raised.
     """
     made: list[asyncio.AbstractEventLoop] = []
@@ -52,7 +56,8 @@ def run_program(mocks: pulumi.runtime.Mocks, configuration: Mapping[str, str], *
         sys.path.insert(0, str(PROJECT_ROOT))
     try:
         # Pulumi's state is in context variables, of which this run gets its own: nothing is left for the next one.
-        return asyncio.run(run())
+        # It may also have swallowed an interrupt, and would then wait for what never comes.
+        return asyncio.run(asyncio.wait_for(run(), DEADLINE))
     finally:
         # Outputs that a failed run did not resolve, kept where the next run would wait for them.
         SETTINGS.outputs.clear()

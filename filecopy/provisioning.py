@@ -225,7 +225,7 @@ def _queue_policy(inputs: Inputs, clients: Clients) -> Created:
     return url, {}
 
 
-# --- IAM, CloudWatch Logs ---------------------------------------------------------------------------------------
+# --- IAM, EventBridge, CloudWatch Logs ---------------------------------------------------------------------------
 
 
 @creates("aws:iam/role:Role")
@@ -241,6 +241,23 @@ def _role_policy(inputs: Inputs, clients: Clients) -> Created:
     role, name = inputs.take("role"), inputs.take("name")
     clients("iam").put_role_policy(RoleName=role, PolicyName=name, PolicyDocument=inputs.take("policy"))
     return f"{role}:{name}", {}
+
+
+@creates("aws:cloudwatch/eventRule:EventRule")
+def _event_rule(inputs: Inputs, clients: Clients) -> Created:
+    name = inputs.take("name")
+    rule = clients("events").put_rule(
+        Name=name, Description=inputs.take("description", ""), EventPattern=inputs.take("eventPattern")
+    )
+    return name, {"arn": rule["RuleArn"]}
+
+
+@creates("aws:cloudwatch/eventTarget:EventTarget")
+def _event_target(inputs: Inputs, clients: Clients) -> Created:
+    rule, arn = inputs.take("rule"), inputs.take("arn")
+    target = f"{rule}-target"
+    clients("events").put_targets(Rule=rule, Targets=[{"Id": target, "Arn": arn}])
+    return f"{rule}-{target}", {"targetId": target}
 
 
 @creates("aws:cloudwatch/logGroup:LogGroup")

@@ -54,7 +54,7 @@ def up(
             Whatever had been started is ended again.
     """
     if running := _running(port):
-        if overrides:
+        if overrides or emulator_settings:
             raise StackError(
                 f"A stack is up on port {port}, and the embedded stack is never changed, only made."
                 f" Run 'filecopy down --port {port}' first."
@@ -71,8 +71,9 @@ def up(
         ) from None
     pid = None
     try:
-        pid = emulator.start(port, folder, emulator_settings or {})
-        _write_state(folder, {"pid": pid, "port": port})
+        pid = emulator.start(
+            port, folder, emulator_settings or {}, on_start=lambda new: _write_state(folder, {"pid": new, "port": port})
+        )
         stack = Stack(port, configuration["aws:region"], _deploy(port, configuration))
         _write_state(folder, {"pid": pid, "port": port, "region": stack.region, "outputs": stack.outputs})
     except BaseException:
@@ -97,6 +98,11 @@ def down(port: int) -> bool:
         emulator.stop(pid)
     _remove(folder)
     return True
+
+
+def ports() -> list[int]:
+    """The ports that have a stack, or what is left of one."""
+    return sorted(int(folder.name) for folder in folder_of(0).parent.glob("[0-9]*"))
 
 
 def get(port: int) -> Stack:
@@ -130,6 +136,8 @@ def _deploy(port: int, configuration: Mapping[str, str]) -> dict[str, Any]:
         return run_program(EmulatorProvider(clients), configuration, stack=STACK)
     except ModuleNotFoundError as error:
         raise StackError(missing_package(error.name)) from error
+    except TimeoutError as error:
+        raise StackError(f"The program did not come to its end on port {port}. Try again.") from error
     except Exception as error:
         # Pulumi wraps what a resource raised in one error after another; one of them says what happened.
         for cause in _causes(error):
@@ -151,7 +159,7 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
 def _read_state(folder: Path) -> dict[str, Any]:
     try:
         state: dict[str, Any] = json.loads((folder / _STATE_FILE).read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    except (FileNotFoundError, json.JSONDecodeError):
         return {}
     return state
 

@@ -148,6 +148,8 @@ class Artifact:
             raise FetchError(502, f"The artifact's host broke off: {error!r}.") from error
         self.size += len(piece)
         self._refuse_if_too_large(self.size)
+        if not piece and self.size == 0:
+            raise FetchError(502, "The artifact is empty.")
         # http.client ends a partial read of a body that breaks off as if it were complete.
         if not piece and self._expected is not None and self.size != self._expected:
             raise FetchError(502, f"The artifact's host broke off after {self.size} of {self._expected} bytes.")

@@ -10,10 +10,11 @@ import json
 import re
 from typing import Any
 
-MEMBERS = ("sourceBucket", "sourceKey", "destinationBuckets", "sourceVersionId")
+MEMBERS = ("sourceBucket", "sourceKey", "destinationBuckets", "sourceVersionId", "retry")
 MAX_DESTINATIONS = 1_000
 MAX_KEY_LENGTH = 1024
 
+_MISSING = object()
 _BUCKET_NAME = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 
 
@@ -21,14 +22,14 @@ def problems(job: Any) -> list[str]:
     """Everything that is wrong with ``job``, a sentence each; nothing where it may be started."""
     if not isinstance(job, dict):
         return [f"The input must be an object{_not(job)}."]
-    found = []
-    source = job.get("sourceBucket")
+    found = [f"{name} is not a member of the input." for name in job if name not in MEMBERS]
+    source = job.get("sourceBucket", _MISSING)
     if not _is_bucket_name(source):
         found.append(f"sourceBucket must be a bucket's name{_not(source)}.")
-    key = job.get("sourceKey")
+    key = job.get("sourceKey", _MISSING)
     if not _is_text(key) or len(str(key)) > MAX_KEY_LENGTH:
         found.append(f"sourceKey must be a text of 1 to {MAX_KEY_LENGTH} characters{_not(key)}.")
-    buckets = job.get("destinationBuckets")
+    buckets = job.get("destinationBuckets", _MISSING)
     if not isinstance(buckets, list):
         found.append(f"destinationBuckets must be a list of 1 to {MAX_DESTINATIONS} bucket names{_not(buckets)}.")
     else:
@@ -42,6 +43,8 @@ def problems(job: Any) -> list[str]:
             found.append(f"destinationBuckets must not hold the source bucket, {source}.")
     if "sourceVersionId" in job and not _is_text(job["sourceVersionId"]):
         found.append(f"sourceVersionId must be a text{_not(job['sourceVersionId'])}.")
+    if not isinstance(job.get("retry", False), bool):
+        found.append(f"retry must be true or false{_not(job['retry'])}.")
     return found
 
 
@@ -50,8 +53,11 @@ def _is_bucket_name(value: object) -> bool:
 
 
 def _is_text(value: object) -> bool:
-    return isinstance(value, str) and value.strip() != ""
+    """Lone surrogates, which JSON can hold, are no text: nothing can be called so."""
+    return (
+        isinstance(value, str) and value.strip() != "" and not any("\ud800" <= letter <= "\udfff" for letter in value)
+    )
 
 
 def _not(value: object) -> str:
-    return ", which is missing" if value is None else f", not {json.dumps(value)[:100]}"
+    return ", which is missing" if value is _MISSING else f", not {json.dumps(value)[:100]}"

@@ -10,16 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
-from . import clients, log, s3_events, sqs_batch
+from . import clients, log, s3_events, sqs_batch, text
 from .s3_events import ObjectCreated
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.type_defs import HeadObjectOutputTypeDef
 
 _CHECKSUMS = ("ChecksumSHA256", "ChecksumSHA1", "ChecksumCRC64NVME", "ChecksumCRC32C", "ChecksumCRC32")
-
-# SNS API reference, Publish: a subject is ASCII and shorter than 100 characters.
-_MAX_SUBJECT_LENGTH = 99
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,10 +65,10 @@ def _confirm_arrivals(body: str) -> None:
 
 def _confirm(arrival: ObjectCreated) -> None:
     record = _read_record(arrival.key)
-    if record is None:
+    if record is None or "executionId" not in record:
         log.info("Arrival without a record: not from the workflow", bucket=arrival.bucket, key=arrival.key)
         return
-    verdict = _verify(arrival, record.get("sourceVersionId", {}).get("S"))
+    verdict = _verify(arrival, record)
     if record["status"]["S"] == "IN_PROGRESS":
         if verdict.problem:
             raise UndecidedError(f"{arrival.key} in {arrival.bucket}: {verdict.problem}")
@@ -103,7 +100,8 @@ def _read_record(file_key: str) -> dict[str, Any] | None:
         TableName=environment().table_name,
         Key=_key_of(file_key),
         ConsistentRead=True,
-        ProjectionExpression="executionId, #status, sourceVersionId, successfulBuckets, copyResults",
+        ProjectionExpression="executionId, #status, sourceVersionId, sourceETag, sourceSize, successfulBuckets,"
+        " copyResults",
         ExpressionAttributeNames={"#status": "status"},
     )
     return found.get("Item")
@@ -122,7 +120,13 @@ def _was_sent_by(record: dict[str, Any], arrival: ObjectCreated) -> bool:
     return True
 
 
-def _verify(arrival: ObjectCreated, source_version: str | None) -> Verdict:
+def _verify(arrival: ObjectCreated, record: dict[str, Any]) -> Verdict:
+    """Compares what arrived with what the execution saw of the source, and, where that does not settle it, with the
+    source itself."""
+    seen = record.get("sourceETag", {}).get("S"), record.get("sourceSize", {}).get("N")
+    if (arrival.etag, str(arrival.size)) == seen:
+        return Verdict(check="etag")
+    source_version = record.get("sourceVersionId", {}).get("S")
     version = {"VersionId": source_version} if source_version else {}
     source = _head(environment().source_bucket, arrival.key, version)
     if source is None:
@@ -195,11 +199,10 @@ def _write(arrival: ObjectCreated, verdict: Verdict, execution_id: str) -> bool:
 
 
 def _notify(arrival: ObjectCreated, problem: str, execution_id: str) -> None:
-    shown = "".join(character if character.isprintable() else "?" for character in arrival.key)
-    subject = f"File copy arrived damaged: {shown}".encode("ascii", "replace").decode()[:_MAX_SUBJECT_LENGTH]
+    shown = text.printable(arrival.key)
     clients.sns().publish(
         TopicArn=environment().topic_arn,
-        Subject=subject,
+        Subject=text.subject(f"File copy arrived damaged: {shown}"),
         Message=(
             "🚨 A copy is not what was sent\n\n"
             f"📄 File: {shown}\n"

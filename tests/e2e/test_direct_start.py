@@ -77,6 +77,9 @@ def test_success(system: System) -> None:
     }
     assert system.states(ended["executionArn"]) == [
         "ValidateInput",
+        "AcquireLease",
+        "ReadSource",
+        "CheckIfNewest",
         "LogWorkflowStart",
         "CopyToMultipleBuckets",
         "ProcessResults",
@@ -134,14 +137,31 @@ def test_partial_failure(system: System) -> None:
 
 
 def test_total_failure(system: System) -> None:
-    """A source that does not exist fails every copy, and says so."""
+    """When no destination takes the file, the record and the notification say that nothing was copied."""
+    notification = system.inbox()
+    system.upload("nowhere.zip")
+    ended = system.run(system.job("nowhere.zip", "invalid-bucket", "another-invalid-bucket"))
+    assert (ended["status"], ended["error"]) == ("FAILED", "CopiesFailed")
+    record = system.finished_record("nowhere.zip")
+    assert (record["status"], record["failedCopies"]) == ("FAILED", 2)
+    assert {result["error"] for result in record["copyResults"]} == {"S3.NoSuchBucketException"}
+    assert notification(ended["executionArn"])["Subject"] == "File copy failed: nowhere.zip"
+
+
+def test_missing_source_is_told_once_and_no_copy_is_tried(system: System) -> None:
+    """A source that does not exist fails fast with one notification, not with as many as there are destinations."""
     notification = system.inbox()
     ended = system.run(system.job("missing.zip"))
-    assert (ended["status"], ended["error"]) == ("FAILED", "CopiesFailed")
+    assert (ended["status"], ended["error"]) == ("FAILED", "SourceUnreadable")
+    assert "The source could not be read" in ended["cause"]
+    assert system.attempts(ended["executionArn"], "copyObject") == 0
+    assert system.attempts(ended["executionArn"], "publish") == 1
     record = system.finished_record("missing.zip")
     assert (record["status"], record["failedBuckets"]) == ("FAILED", system.destinations)
-    assert {result["error"] for result in record["copyResults"]} == {"S3.NoSuchKeyException"}
-    assert notification(ended["executionArn"])["Subject"] == "File copy failed: missing.zip"
+    assert record["problem"].startswith("S3.")
+    told = notification(ended["executionArn"])
+    assert told["Subject"] == "File copy failed: missing.zip"
+    assert "📭 The source could not be read: S3." in told["Message"]
 
 
 def test_errors_that_no_retry_can_mend_fail_at_once(system: System) -> None:
@@ -155,6 +175,7 @@ def test_subject_and_message_stay_inside_the_limits_of_sns(system: System) -> No
     """500 failed destinations and the longest key still give one notification that SNS takes."""
     notification = system.inbox()
     key = "ä" * 512
+    system.upload(key)
     ended = system.run(system.job(key, *(f"missing-{number:03}-{'x' * 50}" for number in range(600))))
     assert ended["error"] == "CopiesFailed"
     told = notification(ended["executionArn"])

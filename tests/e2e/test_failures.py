@@ -28,7 +28,7 @@ def test_without_a_record_nothing_is_copied_and_a_person_is_told(system: System)
     """A table that cannot be written at the start stops the work before it begins, and not in silence."""
     notification = system.inbox()
     system.upload("untracked.zip")
-    machine = variant(system, "no-first-record", LogWorkflowStart={"TableName": "NoSuchTable"})
+    machine = variant(system, "no-first-record", AcquireLease={"TableName": "NoSuchTable"})
     ended = system.run(system.job("untracked.zip", "invalid-bucket"), machine)
     assert (ended["status"], ended["error"]) == ("FAILED", "TrackingFailed")
     assert "0 of 1 copies were made" in ended["cause"]
@@ -52,28 +52,17 @@ def test_record_that_cannot_be_finished_is_told_of(system: System) -> None:
 
 
 def test_newer_executions_record_is_left_alone(system: System) -> None:
-    """An execution whose record a newer one has taken over does not overwrite it, and still ends as its copies did."""
-    system.put("taken-over.zip")
-    newer = {"S": "a newer execution"}
-    first = system.finished_record("taken-over.zip")
-    system.dynamodb.update_item(
-        TableName=system.table,
-        Key={"fileKey": {"S": "taken-over.zip"}, "sourceBucket": {"S": system.source}},
-        UpdateExpression="SET executionId = :newer, #status = :status",
-        ExpressionAttributeNames={"#status": "status"},
-        ExpressionAttributeValues={":newer": newer, ":status": {"S": "IN_PROGRESS"}},
-    )
-    # The first write goes elsewhere, as if it had happened before the newer execution's.
+    """An execution that has lost its lease does not overwrite the record, and still ends as its copies did."""
+    system.upload("taken-over.zip")
+    # Another execution takes the lease between the copies and the last write.
     machine = variant(
-        system,
-        "taken-over",
-        LogWorkflowStart={"Item": {"fileKey": {"S": "elsewhere"}, "sourceBucket": {"S": system.source}}},
+        system, "taken-over", UpdateDynamoDBFinal={"ConditionExpression": "NOT leaseOwner = :executionId"}
     )
-    assert system.run(system.job("taken-over.zip"), machine)["status"] == "SUCCEEDED"
+    ended = system.run(system.job("taken-over.zip"), machine)
+    assert ended["status"] == "SUCCEEDED"
     record = system.record("taken-over.zip")
     assert record is not None
-    assert (record["executionId"], record["status"]) == ("a newer execution", "IN_PROGRESS")
-    assert record["completedAt"] == first["completedAt"]
+    assert record["status"] == "IN_PROGRESS"
 
 
 def test_notification_that_fails_ends_in_notification_failed(system: System) -> None:

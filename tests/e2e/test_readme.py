@@ -61,9 +61,10 @@ def test_commands_work_as_printed(tmp_path: Path) -> None:
         typed = run(before_down)
         assert typed.returncode == 0, typed.stdout + typed.stderr
         system = System(stack.get(port))
-        # One upload, two starts by hand that succeed, one that fails as the README says.
+        # One upload, two starts by hand that succeed, one that fails as the README says, and its retry.
         endings = [system.finish(execution)["status"] for execution in system.executions_of("build-123.zip")]
-        assert sorted(endings) == ["FAILED", "SUCCEEDED", "SUCCEEDED", "SUCCEEDED"]
+        assert sorted(endings) == ["FAILED", "SUCCEEDED", "SUCCEEDED", "SUCCEEDED", "SUCCEEDED"]
+        assert "build-123.zip: COMPLETED, 2 of 2 copied." in typed.stdout
         assert '"executionArn"' in typed.stdout
         with (PROJECT_ROOT / "build-123.zip").open("rb") as built:
             assert system.get("region-b-builds", "build-123.zip") == built.read()

@@ -39,7 +39,8 @@ def test_up_twice_is_harmless_and_down_leaves_nothing() -> None:
     assert not folder.exists()
     assert processes_of(folder) == []
     again = filecopy("down", "--port", str(first.stack.port))
-    assert (again.returncode, again.stdout) == (0, f"No stack is up on port {first.stack.port}.\n")
+    assert again.returncode == 0
+    assert again.stdout.startswith(f"No stack is up on port {first.stack.port}.")
 
 
 def test_two_stacks_do_not_meet(system: System) -> None:

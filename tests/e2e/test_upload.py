@@ -70,20 +70,6 @@ def test_copy_is_of_the_version_that_was_uploaded(system: System) -> None:
     assert json.loads(described["input"])["sourceVersionId"] == version
 
 
-def test_old_version_is_copied_when_it_is_asked_for(system: System) -> None:
-    """A pinned execution copies the version it was told, not the newest."""
-    old = system.s3.put_object(Bucket=system.source, Key="old.zip", Body=b"old")["VersionId"]
-    system.finished_record("old.zip")
-    system.put("old.zip", b"new")
-    system.wait_for("the second execution", lambda: system.executions_of("old.zip")[1:] or None)
-    for execution in system.executions_of("old.zip"):
-        system.finish(execution)
-    assert system.get(system.destinations[0], "old.zip") == b"new"
-    ended = system.run({**system.job("old.zip", system.destinations[0]), "sourceVersionId": old})
-    assert ended["status"] == "SUCCEEDED"
-    assert system.get(system.destinations[0], "old.zip") == b"old"
-
-
 def test_every_upload_of_a_burst_is_copied(system: System) -> None:
     """More uploads at once than functions run at once lose nothing."""
     keys = [f"burst/{number}.zip" for number in range(60)]

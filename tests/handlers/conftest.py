@@ -222,3 +222,24 @@ def state_machine(monkeypatch: pytest.MonkeyPatch) -> Iterator[StateMachine]:
         machine = StateMachine()
         monkeypatch.setenv("STATE_MACHINE_ARN", machine.arn)
         yield machine
+
+
+class Notifications:
+    """What was published to the topic, read back from a queue that is subscribed to it."""
+
+    def __init__(self) -> None:
+        sns, sqs = account.sns(), account.sqs()
+        self.topic_arn = sns.create_topic(Name="file-copy-failures")["TopicArn"]
+        self._queue_url = sqs.create_queue(QueueName="inbox")["QueueUrl"]
+        attributes = sqs.get_queue_attributes(QueueUrl=self._queue_url, AttributeNames=["QueueArn"])["Attributes"]
+        sns.subscribe(TopicArn=self.topic_arn, Protocol="sqs", Endpoint=attributes["QueueArn"])
+
+    def received(self) -> list[Json]:
+        messages = account.sqs().receive_message(QueueUrl=self._queue_url, MaxNumberOfMessages=10)
+        return [json.loads(message["Body"]) for message in messages.get("Messages", [])]
+
+
+@pytest.fixture
+def notifications() -> Iterator[Notifications]:
+    with empty_account():
+        yield Notifications()

@@ -106,7 +106,6 @@ def chunked(*chunks: bytes, ended: bool = True) -> Answer:
     ("answer", "content"),
     [
         (whole(b"PK\x03\x04 a build"), b"PK\x03\x04 a build"),
-        (whole(b""), b""),
         (chunked(b"PK", b"\x03\x04"), b"PK\x03\x04"),
         (Answer(body=b"until the end"), b"until the end"),
         (Answer(headers={"Content-Length": "\xb2"}, body=b"PK"), b"PK"),
@@ -116,7 +115,6 @@ def chunked(*chunks: bytes, ended: bool = True) -> Answer:
     ],
     ids=[
         "small",
-        "empty",
         "small-chunked",
         "small-without-length",
         "small-with-odd-length",
@@ -392,3 +390,11 @@ def test_invoked_directly_it_raises(
         with pytest.raises(http.BadRequestError, match="commit must be"):
             handler(event, Context())
     assert_nothing_stored()
+
+
+def test_an_empty_artifact_is_none(artifact_host: ArtifactHost) -> None:
+    """A host that has nothing yet must not have nothing distributed as if it were a build."""
+    artifact_host.answers[PATH] = whole(b"")
+    status, answer = post_commit()
+    assert (status, answer["message"]) == (502, "The artifact is empty.")
+    assert "Contents" not in account.s3().list_objects_v2(Bucket=SOURCE)

@@ -25,9 +25,13 @@ ACCEPTED: list[dict[str, Any]] = [
     {"destinationBuckets": ["abc"]},
     {"destinationBuckets": ["a.b-c.0"]},
     {"destinationBuckets": MANY[:1_000]},
-    {"requestedBy": "somebody"},
+    {"retry": True},
 ]
 REFUSED: list[tuple[dict[str, Any], str]] = [
+    # A misspelt member would be passed over, and something else done than was asked for.
+    ({"sourceVersionID": "v1"}, "sourceVersionID is not a member of the input"),
+    ({"retry": "yes"}, "retry must be true or false"),
+    ({"sourceKey": "\ud800"}, "sourceKey must be a text"),
     *[
         ({"sourceBucket": wrong}, "sourceBucket must be a bucket's name")
         for wrong in (None, 1, "", " ", "ab", "a" * 64, "Upper", "-abc", "abc.", "a_b", "a/b", "abc\n", ["abc"])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -18,9 +17,9 @@ from .conftest import (
     DESTINATIONS,
     SOURCE,
     Json,
+    Notifications,
     before_call,
     client_error,
-    empty_account,
     example,
     fail_with,
     failed,
@@ -37,27 +36,6 @@ EXECUTION = "arn:aws:states:us-east-1:123456789012:execution:file-copy-workflow:
 CONTENT = b"PK\x03\x04 a build"
 OTHER = bytes(reversed(CONTENT))
 ODD_KEY = "line\nbreak\r\x1b[2J 📦 é " + "k" * 980
-
-
-class Notifications:
-    """What was published to the topic, read back from a queue that is subscribed to it."""
-
-    def __init__(self) -> None:
-        sns, sqs = account.sns(), account.sqs()
-        self.topic_arn = sns.create_topic(Name="file-copy-failures")["TopicArn"]
-        self._queue_url = sqs.create_queue(QueueName="inbox")["QueueUrl"]
-        attributes = sqs.get_queue_attributes(QueueUrl=self._queue_url, AttributeNames=["QueueArn"])["Attributes"]
-        sns.subscribe(TopicArn=self.topic_arn, Protocol="sqs", Endpoint=attributes["QueueArn"])
-
-    def received(self) -> list[Json]:
-        messages = account.sqs().receive_message(QueueUrl=self._queue_url, MaxNumberOfMessages=10)
-        return [json.loads(message["Body"]) for message in messages.get("Messages", [])]
-
-
-@pytest.fixture
-def notifications() -> Iterator[Notifications]:
-    with empty_account():
-        yield Notifications()
 
 
 @pytest.fixture(autouse=True)

@@ -33,10 +33,10 @@ def test_the_guides_request_starts_an_execution(is_base64: bool, state_machine: 
     assert state_machine.inputs() == [JOB]
 
 
-def test_the_version_is_passed_on_and_nothing_unknown(state_machine: StateMachine) -> None:
-    """A version that was asked for is the one copied; members that the workflow does not know stay outside."""
-    assert post(json.dumps({**JOB, "sourceVersionId": "v1", "requestedBy": "me"}))[0] == 202
-    assert state_machine.inputs() == [{**JOB, "sourceVersionId": "v1"}]
+def test_the_version_and_a_retry_are_passed_on(state_machine: StateMachine) -> None:
+    """A version that was asked for is the one copied, and a retry is one."""
+    assert post(json.dumps({**JOB, "sourceVersionId": "v1", "retry": True}))[0] == 202
+    assert state_machine.inputs() == [{**JOB, "sourceVersionId": "v1", "retry": True}]
 
 
 def test_the_same_request_twice_is_two_executions(state_machine: StateMachine) -> None:

@@ -19,6 +19,7 @@ ANSWERS: dict[str, dict[str, Any]] = {
     "Subscribe": {"SubscriptionArn": arn("sns", "topic:subscription")},
     "CreateQueue": {"QueueUrl": "https://sqs.example.com/queue"},
     "GetQueueAttributes": {"Attributes": {"QueueArn": arn("sqs", "queue")}},
+    "PutRule": {"RuleArn": arn("events", "rule/rule")},
     "CreateRole": {"Role": {"RoleName": "role", "Arn": f"arn:aws:iam::{ACCOUNT}:role/role"}},
     "DescribeLogGroups": {"logGroups": [{"arn": arn("logs", "log-group:group:*")}]},
     "CreateFunction": {"FunctionArn": arn("lambda", "function:function")},

@@ -53,7 +53,7 @@ def project(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 def stopped(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Emulators are pretended: they start at once, and this list holds those that were stopped."""
     pids: list[int] = []
-    monkeypatch.setattr(emulator, "start", lambda *_: FAKE_PID)
+    monkeypatch.setattr(emulator, "start", lambda *_, **__: FAKE_PID)
     monkeypatch.setattr(emulator, "stop", pids.append)
     monkeypatch.setattr(stack, "Clients", ScriptedClients)
     return pids

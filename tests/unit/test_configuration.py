@@ -17,7 +17,11 @@ from filecopy.errors import StackError
 from .mocks import EMULATOR, Recording, declared_settings, load_settings, project_file
 
 # Endpoints are named after the provider's services, resource types after Pulumi's modules.
-SERVICE_OF_MODULE = {"cloudwatch": "logs"}
+SERVICE_OF_TYPE = {
+    "cloudwatch/logGroup": "logs",
+    "cloudwatch/eventRule": "events",
+    "cloudwatch/eventTarget": "events",
+}
 
 
 def local() -> dict[str, Any]:
@@ -75,9 +79,9 @@ def test_the_provider_knows_every_endpoint() -> None:
 
 def test_every_service_that_is_used_has_an_endpoint(whole_program: Recording) -> None:
     """No resource of the local stack is made in a real account, for want of its service's endpoint."""
-    modules = {found.type.split(":")[1].split("/")[0] for found in whole_program.registered if not found.is_component}
-    used = {SERVICE_OF_MODULE.get(module, module) for module in modules}
-    assert used == {"apigateway", "dynamodb", "iam", "lambda", "logs", "s3", "sfn", "sns", "sqs"}
+    types = {found.type.split(":")[1] for found in whole_program.registered if not found.is_component}
+    used = {SERVICE_OF_TYPE.get(found, found.split("/")[0]) for found in types}
+    assert used == {"apigateway", "dynamodb", "events", "iam", "lambda", "logs", "s3", "sfn", "sns", "sqs"}
     # The provider itself asks sts who it is, and s3control for a bucket's tags.
     assert endpoints().keys() == used | {"sts", "s3control"}
 

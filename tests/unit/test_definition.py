@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from statelint.linter import Linter
 
-from components.definition import copy_workflow_definition
+from components.definition import COPY_TIMEOUT, copy_workflow_definition
 from components.settings import MAX_CONCURRENCY_BOUND
 from handlers import copy_job
 
@@ -42,13 +42,17 @@ def targets(state: dict[str, Any]) -> set[str]:
 
 def test_linter_finds_nothing() -> None:
     """A misspelt field passes every engine when the machine is created, and fails when it runs."""
-    assert Linter.validate(json.loads(json.dumps(DEFINITION))) == []
+    found = Linter.validate(json.loads(json.dumps(DEFINITION)))
+    # It does not know that Seconds may be an expression.
+    assert [problem.split(" is ")[0] for problem in found] == ["State Machine.States.WaitForTurn.Seconds"]
 
 
 def test_states_are_the_users_in_their_order() -> None:
-    """The states have the names, and the order, that the user's guide gives them."""
+    """The user's states have their names and their order; what takes turns stands between the first two of them."""
     assert [*STATES] == [
         "ValidateInput",
+        *["AcquireLease", "WaitForTurn", "ReadSource", "CheckIfNewest"],
+        *["ReleaseLease", "Superseded", "ReadPreviousResults"],
         "LogWorkflowStart",
         "CopyToMultipleBuckets",
         "ProcessResults",
@@ -88,6 +92,8 @@ def test_every_task_has_a_timeout_retries_and_a_catch(name: str) -> None:
     ("name", "attempts", "interval", "rate"),
     [
         ("CopyToBucket", 3, 2, 2.0),
+        ("AcquireLease", 3, 1, 1.0),
+        ("ReadSource", 2, 1, 2.0),
         ("LogWorkflowStart", 3, 1, 1.0),
         ("UpdateDynamoDBFinal", 3, 1, 1.0),
         ("SendFailureNotification", 2, 1, 1.0),
@@ -112,6 +118,38 @@ def test_missing_bucket_and_key_are_not_retried() -> None:
     }
 
 
+def test_copy_that_timed_out_is_not_retried_and_keeps_the_lease() -> None:
+    """S3 may still be at work on it: a second attempt would hide that, and a free lease would let it win."""
+    assert {"ErrorEquals": ["States.Timeout"], "MaxAttempts": 0} in COPY_STATES["CopyToBucket"]["Retry"]
+    assert '"States.Timeout" in $states.input.error' in STATES["ProcessResults"]["Assign"]["releasedAt"]
+    assert str(COPY_TIMEOUT) in STATES["ProcessResults"]["Assign"]["releasedAt"]
+    release = STATES["UpdateDynamoDBFinal"]["Arguments"]
+    assert release["ExpressionAttributeValues"][":releasedAt"] == {"N": "{% $releasedAt %}"}
+
+
+@pytest.mark.parametrize("concurrency", [1, 10, 40])
+def test_lease_outlives_everything_that_its_holder_may_do(concurrency: int) -> None:
+    """A lease that ended before its holder's last copy would let an older version land on a newer one."""
+    definition = copy_workflow_definition(partition="aws", table_name="T", topic_arn=TOPIC, max_concurrency=concurrency)
+    states = definition["States"]
+    lease = states["AcquireLease"]["Arguments"]["ExpressionAttributeValues"][":expiresAt"]["N"]
+    found = re.search(r"\+ (\d+) \+ (\d+) \* \$ceil\(\$count\(\$job\.destinationBuckets\) / (\d+)\)", lease)
+    assert found
+    base, per_round, at_once = map(int, found.groups())
+
+    def longest(state: dict[str, Any]) -> float:
+        """Every attempt until its time-out, with the whole of every wait between them."""
+        retrier = state["Retry"][-1]
+        waits = [retrier["IntervalSeconds"] * retrier["BackoffRate"] ** n for n in range(retrier["MaxAttempts"])]
+        return float((1 + len(waits)) * state["TimeoutSeconds"] + sum(waits))
+
+    copy = states["CopyToMultipleBuckets"]["ItemProcessor"]["States"]["CopyToBucket"]
+    others = ["ReadSource", "ReadPreviousResults", "LogWorkflowStart", "UpdateDynamoDBFinal"]
+    assert at_once == concurrency == states["CopyToMultipleBuckets"]["MaxConcurrency"]
+    assert per_round >= longest(copy)
+    assert base >= sum(longest(states[name]) for name in others) + copy["TimeoutSeconds"]
+
+
 def test_arguments_come_from_the_stack() -> None:
     """Table, topic, partition and concurrency are those of the stack, not of the example."""
     definition = copy_workflow_definition(
@@ -119,7 +157,7 @@ def test_arguments_come_from_the_stack() -> None:
     )
     text = json.dumps(definition)
     assert definition["States"]["CopyToMultipleBuckets"]["MaxConcurrency"] == MAX_CONCURRENCY_BOUND
-    assert text.count('"TableName": "Other"') == 2
+    assert text.count('"TableName": "Other"') == 5
     assert "--table-name Other" in text
     assert definition["States"]["SendFailureNotification"]["Arguments"]["TopicArn"] == TOPIC + "2"
     assert "arn:aws:states" not in text

@@ -16,7 +16,7 @@ def start(folder: Path, program: str, **settings: str) -> str:
     # A module of the folder that the emulator runs in comes before the installed package.
     (folder / "ministack.py").write_text(program, encoding="utf-8")
     with pytest.raises(StackError) as refused:
-        emulator.start(emulator.free_port(), folder, settings)
+        emulator.start(emulator.free_port(), folder, settings, on_start=lambda _: None)
     return str(refused.value)
 
 
@@ -63,5 +63,5 @@ def test_an_interrupted_start_leaves_no_emulator(tmp_path: Path, monkeypatch: py
 
     monkeypatch.setattr(emulator, "answers", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        emulator.start(emulator.free_port(), tmp_path, {})
+        emulator.start(emulator.free_port(), tmp_path, {}, on_start=lambda _: None)
     assert not emulator.runs(int(pid.read_text()))

@@ -39,7 +39,7 @@ def granted(statements: list[policies.Statement]) -> list[tuple[list[str], list[
                 (["s3:ListBucket"], [SOURCE]),
                 (["s3:GetObjectTagging", "s3:GetObjectVersionTagging"], [f"{SOURCE}/*"]),
                 (["s3:PutObject", "s3:PutObjectTagging"], [f"{bucket}/*" for bucket in DESTINATIONS]),
-                (["dynamodb:PutItem", "dynamodb:UpdateItem"], [TABLE]),
+                (["dynamodb:GetItem", "dynamodb:UpdateItem"], [TABLE]),
                 (["sns:Publish"], [TOPIC]),
             ],
         ),
@@ -55,6 +55,14 @@ def granted(statements: list[policies.Statement]) -> list[tuple[list[str], list[
             ],
         ),
         (
+            policies.close_records(TABLE, TOPIC, MACHINE),
+            [
+                (["states:DescribeExecution"], [f"{arn('states', 'execution:file-copy-workflow')}:*"]),
+                (["dynamodb:UpdateItem"], [TABLE]),
+                (["sns:Publish"], [TOPIC]),
+            ],
+        ),
+        (
             [policies.write_logs(LOG_GROUP)],
             [(["logs:CreateLogStream", "logs:PutLogEvents"], [f"{LOG_GROUP}:*"])],
         ),
@@ -63,7 +71,10 @@ def granted(statements: list[policies.Statement]) -> list[tuple[list[str], list[
             [(["sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"], [QUEUE])],
         ),
     ],
-    ids=["copy_workflow", "start_workflow", "store_builds", "verify_arrivals", "write_logs", "consume_queue"],
+    ids=[
+        *["copy_workflow", "start_workflow", "store_builds", "verify_arrivals", "close_records"],
+        *["write_logs", "consume_queue"],
+    ],
 )
 def test_a_principal_may_do_what_it_does_and_nothing_else(
     statements: list[policies.Statement], expected: list[tuple[list[str], list[str]]]
@@ -103,3 +114,19 @@ def test_arns_stay_in_their_partition(partition: str) -> None:
     like = f"arn:{partition}:s3:::global-builds"
     assert policies.partition_of(like) == partition
     assert policies.bucket_arn("theirs", like=like) == f"arn:{partition}:s3:::theirs"
+
+
+def test_queue_takes_what_one_rule_sends() -> None:
+    """Any rule of anybody's could otherwise report executions that never were."""
+    rule = arn("events", "rule/file-copy-endings")
+    [statement] = policies.queue_accepts_rule_events(QUEUE, rule)["Statement"]
+    assert statement["Principal"] == {"Service": "events.amazonaws.com"}
+    assert statement["Condition"] == {"ArnEquals": {"aws:SourceArn": rule}}
+    assert statement["Resource"] == QUEUE
+
+
+def test_rule_hears_of_every_end_but_success_and_of_no_other_machine() -> None:
+    """An ending that no rule hears of is one that ends in silence."""
+    pattern = policies.unsuccessful_executions(MACHINE)
+    assert pattern["detail"] == {"status": ["FAILED", "TIMED_OUT", "ABORTED"], "stateMachineArn": [MACHINE]}
+    assert pattern["source"] == ["aws.states"]

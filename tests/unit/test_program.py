@@ -21,7 +21,7 @@ from filecopy.provisioning import _CREATORS, COMPONENT_PREFIX
 
 from .mocks import ACCOUNT, DEFAULTS, EMULATOR, REGION, Recording, arn, project
 
-FUNCTIONS = {"replication-worker", "step-function-invoker", "build-worker", "regional-sync"}
+FUNCTIONS = {"replication-worker", "step-function-invoker", "build-worker", "regional-sync", "execution-watcher"}
 BUCKETS = {"global-builds", "region-a-builds", "region-b-builds"}
 NAMES = {
     "aws:s3/bucket:Bucket": BUCKETS,
@@ -32,8 +32,10 @@ NAMES = {
     "aws:sns/topic:Topic": {"file-copy-failures"},
     "aws:sqs/queue:Queue": {
         "file-copy-uploads", "file-copy-uploads-dead-letters", "file-copy-arrivals", "file-copy-arrivals-dead-letters",
+        "file-copy-endings", "file-copy-endings-dead-letters",
     },
     "aws:sfn/stateMachine:StateMachine": {"file-copy-workflow"},
+    "aws:cloudwatch/eventRule:EventRule": {"file-copy-endings"},
     "aws:iam/role:Role": FUNCTIONS | {"file-copy-workflow"},
     "aws:iam/rolePolicy:RolePolicy": FUNCTIONS | {"file-copy-workflow"},
     "aws:cloudwatch/logGroup:LogGroup": FUNCTIONS,
@@ -47,6 +49,7 @@ CHILDREN = {
     "TrackingTable": {"Table"},
     "FailureTopic": {"Topic", "TopicSubscription"},
     "BucketEventQueue": {"Queue", "QueuePolicy", "BucketNotification"},
+    "ExecutionEventQueue": {"Queue", "QueuePolicy", "EventRule", "EventTarget"},
     "CopyWorkflow": {"Role", "RolePolicy", "StateMachine"},
     "HandlerFunction": {"Role", "RolePolicy", "LogGroup", "Function", "EventSourceMapping"},
     "RestApi": {"RestApi", "Resource", "Method", "Integration", "Permission", "Deployment", "Stage"},
@@ -87,6 +90,7 @@ def test_the_stack_exports_what_outputs_names(whole_program: Recording) -> None:
         "dead_letter_queue_urls": {
             "uploads": queue_url("file-copy-uploads-dead-letters"),
             "arrivals": queue_url("file-copy-arrivals-dead-letters"),
+            "endings": queue_url("file-copy-endings-dead-letters"),
         },
         "lambda_functions": {name: arn("lambda", f"function:{name}") for name in FUNCTIONS},
     }
@@ -196,6 +200,11 @@ def test_functions_are_told_what_they_work_with(whole_program: Recording) -> Non
             "TABLE_NAME": "FileCopyTracking",
             "TOPIC_ARN": arn("sns", "file-copy-failures"),
         },
+        "execution-watcher": {
+            "TABLE_NAME": "FileCopyTracking",
+            "TOPIC_ARN": arn("sns", "file-copy-failures"),
+            "LEASE_GRACE_SECONDS": "600",
+        },
     }
 
 
@@ -205,6 +214,7 @@ def test_queues_feed_the_functions_that_handle_them(whole_program: Recording) ->
     assert {name: mapping["eventSourceArn"] for name, mapping in mappings.items()} == {
         "replication-worker": arn("sqs", "file-copy-uploads"),
         "regional-sync": arn("sqs", "file-copy-arrivals"),
+        "execution-watcher": arn("sqs", "file-copy-endings"),
     }
     notifications = whole_program.inputs("s3/bucketNotification:BucketNotification").values()
     assert {item["bucket"]: item["queues"][0]["queueArn"] for item in notifications} == {
@@ -220,6 +230,7 @@ def test_a_queue_waits_six_times_its_functions_time_out(whole_program: Recording
     queues = whole_program.inputs("sqs/queue:Queue")
     assert queues["uploads"]["visibilityTimeoutSeconds"] >= 6 * timeouts["replication-worker"]
     assert queues["arrivals"]["visibilityTimeoutSeconds"] >= 6 * timeouts["regional-sync"]
+    assert queues["endings"]["visibilityTimeoutSeconds"] >= 6 * timeouts["execution-watcher"]
 
 
 def test_settings_reach_what_they_are_for() -> None:
@@ -283,12 +294,12 @@ def test_policies_grant_nothing_wholesale(whole_program: Recording) -> None:
         for key in ("policy", "assumeRolePolicy")
         if key in resource.inputs
     ]
-    assert len(documents) == len(NAMES["aws:iam/role:Role"]) * 2 + 2
+    assert len(documents) == len(NAMES["aws:iam/role:Role"]) * 2 + 3
     for statement in (statement for document in documents for statement in document["Statement"]):
         for action in as_list(statement["Action"]):
             assert re.fullmatch(r"[a-z0-9]+:[A-Za-z]+", action)
         for resource in as_list(statement.get("Resource", [])):
-            assert re.fullmatch(r"arn:aws:s3:::[a-z-]+/\*|arn:aws:logs:[^*]+:\*|arn:aws:[^*]+", resource)
+            assert re.fullmatch(r"arn:aws:s3:::[a-z-]+/\*|arn:aws:(logs|states):[^*]+:\*|arn:aws:[^*]+", resource)
 
 
 def as_list(value: str | list[str]) -> list[str]:

@@ -21,7 +21,7 @@ NAME_PREFIX = "at most 30 of a-z, 0-9 and '-', beginning with a letter or digit"
 BUCKET_NAME = "a bucket name: 3 to 63 of a-z"
 UNRESERVED = "a bucket name that S3 does not reserve, and no IP address"
 WHOLE_NUMBER = "a whole number, 1 to 40"
-URL = "an https:// URL with no query, or nothing (http:// on an emulator only)"
+URL = "an https:// URL in ASCII without user or query, or nothing (http:// on an emulator only)"
 KEY = "at most 1024 bytes, as an S3 key does"
 
 

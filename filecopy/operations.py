@@ -1,0 +1,114 @@
+"""What an operator does to a running stack: put dead letters back, try failed copies again."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import dataclass
+from typing import Any
+
+from boto3.dynamodb.types import TypeDeserializer
+
+from components.names import DEAD_LETTERS_SUFFIX
+
+from .clients import Clients
+from .errors import StackError
+from .stack import Stack
+
+FOLLOW_DEADLINE = 3600.0
+
+
+@dataclass(frozen=True)
+class Retried:
+    """A retry and how it ended: ``SUCCEEDED`` or ``FAILED``, and the record after it."""
+
+    execution_arn: str
+    status: str
+    record: dict[str, Any]
+
+
+class Operations:
+    def __init__(self, target: Stack) -> None:
+        clients = Clients(target.endpoint, target.region)
+        self._outputs = target.outputs
+        self._sqs, self._dynamodb, self._workflow = clients("sqs"), clients("dynamodb"), clients("stepfunctions")
+
+    def replay(self, queue: str) -> int:
+        """Puts every dead letter of ``queue`` back where it came from.
+
+        A message leaves the dead-letter queue only after it is in the other: one that is interrupted in between is
+        in both, and handling it twice does no harm.
+
+        Returns:
+            How many messages were put back.
+
+        Raises:
+            StackError: there is no such queue.
+        """
+        urls: dict[str, str] = self._outputs["dead_letter_queue_urls"]
+        if queue not in urls:
+            raise StackError(f"There is no queue {queue!r}. The queues are {', '.join(urls)}.")
+        dead_letters = urls[queue]
+        source = dead_letters.removesuffix(DEAD_LETTERS_SUFFIX)
+        count = 0
+        while messages := self._sqs.receive_message(
+            QueueUrl=dead_letters, MaxNumberOfMessages=10, WaitTimeSeconds=1
+        ).get("Messages"):
+            for message in messages:
+                self._sqs.send_message(QueueUrl=source, MessageBody=message["Body"])
+                self._sqs.delete_message(QueueUrl=dead_letters, ReceiptHandle=message["ReceiptHandle"])
+                count += 1
+        return count
+
+    def record(self, key: str) -> dict[str, Any] | None:
+        """The tracking record of ``key`` in the stack's source bucket."""
+        item = self._dynamodb.get_item(
+            TableName=self._outputs["dynamodb_table_name"],
+            Key={"fileKey": {"S": key}, "sourceBucket": {"S": self._outputs["source_bucket"]}},
+            ConsistentRead=True,
+        ).get("Item")
+        record: dict[str, Any] | None = TypeDeserializer().deserialize({"M": item}) if item else None
+        return record
+
+    def retry(self, key: str) -> Retried | None:
+        """Tries the failed copies of ``key`` again, those alone, and waits for the end.
+
+        An execution that still runs is waited for first. One that ended before it had results has none, so all its
+        destinations are tried.
+
+        Returns:
+            ``None`` where no copy has failed.
+
+        Raises:
+            StackError: there is no record of ``key``, or its execution still runs.
+        """
+        deadline = time.monotonic() + FOLLOW_DEADLINE
+        while True:
+            record = self.record(key)
+            if record is None or "executionId" not in record:
+                raise StackError(f"There is no record of {key!r} in {self._outputs['dynamodb_table_name']}.")
+            if record["status"] != "IN_PROGRESS":
+                break
+            if time.monotonic() > deadline:
+                raise StackError(f"The execution for {key!r} still runs: {record['executionId']}.")
+            time.sleep(0.1)
+        failed = record.get("failedBuckets", record["destinationBuckets"] if record["status"] == "FAILED" else [])
+        if not failed:
+            return None
+        job = {
+            "sourceBucket": record["sourceBucket"],
+            "sourceKey": key,
+            "destinationBuckets": failed,
+            "retry": True,
+        }
+        if record.get("sourceVersionId"):
+            job["sourceVersionId"] = record["sourceVersionId"]
+        execution = self._workflow.start_execution(
+            stateMachineArn=self._outputs["step_function_arn"], input=json.dumps(job)
+        )["executionArn"]
+        while (status := self._workflow.describe_execution(executionArn=execution)["status"]) == "RUNNING":
+            if time.monotonic() > deadline:
+                raise StackError(f"The retry still runs after {FOLLOW_DEADLINE:.0f} s: {execution}.")
+            time.sleep(0.1)
+        after = self.record(key)
+        return Retried(execution, status, after or {})

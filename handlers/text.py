@@ -1,0 +1,16 @@
+"""Text for people, made of what other people chose."""
+
+from __future__ import annotations
+
+# SNS API reference, Publish: a subject is ASCII and shorter than 100 characters.
+_MAX_SUBJECT_LENGTH = 99
+
+
+def printable(value: str) -> str:
+    """``value`` on one line: a key cannot forge a line of its own, nor move a terminal's cursor."""
+    return "".join(character if character.isprintable() else "?" for character in value)
+
+
+def subject(value: str) -> str:
+    """``value`` as a subject that SNS takes."""
+    return printable(value).encode("ascii", "replace").decode()[:_MAX_SUBJECT_LENGTH]

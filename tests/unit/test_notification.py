@@ -1,0 +1,86 @@
+"""The notification, whatever it is about: evaluated by the implementation of JSONata that the embedded stack uses."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from typing import Any
+
+import jsonata
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from components.definition import MAX_NOTIFIED_FAILURES, copy_workflow_definition
+
+ARGUMENTS = copy_workflow_definition(
+    partition="aws", table_name="FileCopyTracking", topic_arn="arn:aws:sns:us-east-1:1:t", max_concurrency=10
+)["States"]["SendFailureNotification"]["Arguments"]
+# SNS API reference, Publish.
+MAX_SUBJECT_LENGTH = 99
+MAX_MESSAGE_BYTES = 256 * 1024
+
+KEYS = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=1024)
+
+
+def evaluate(field: str, **variables: Any) -> str:
+    expression = jsonata.Jsonata.jsonata(ARGUMENTS[field].removeprefix("{% ").removesuffix(" %}"))
+    return str(expression.evaluate(None, variables))
+
+
+def told(key: str, failed: int, problem: str = "") -> dict[str, Any]:
+    """The variables of an execution of which ``failed`` copies failed, each with the longest error and cause."""
+    results = [
+        {
+            "destinationBucket": f"{number:04}".rjust(63, "b"),
+            "success": False,
+            "error": "E" * 60,
+            "cause": "c" * 400,
+        }
+        for number in range(failed)
+    ]
+    return {
+        "job": {"sourceBucket": "global-builds", "sourceKey": key, "destinationBuckets": ["b"] * max(failed, 1)},
+        "results": results,
+        "summary": {"status": "FAILED", "successfulCopies": 0, "failedCopies": failed, "totalBuckets": failed},
+        "sourceProblem": "",
+        "trackingProblem": problem,
+        "executionId": "arn:aws:states:us-east-1:123456789012:execution:file-copy-workflow:" + "n" * 80,
+    }
+
+
+@settings(max_examples=60, deadline=None)
+@given(key=KEYS, problem=st.sampled_from(["", "DynamoDB.Throttled: slow down"]))
+def test_subject_is_what_sns_takes(key: str, problem: str) -> None:
+    """SNS refuses a subject with a line break, a letter outside ASCII or 100 characters, and nobody would be told."""
+    subject = evaluate("Subject", **told(key, 1, problem))
+    assert 0 < len(subject) <= MAX_SUBJECT_LENGTH
+    assert subject.isascii()
+    assert subject.isprintable()
+    assert subject[0].isalpha()
+
+
+@settings(max_examples=25, deadline=None)
+@given(key=KEYS, failed=st.sampled_from([1, 2, MAX_NOTIFIED_FAILURES, MAX_NOTIFIED_FAILURES + 1, 1000]))
+def test_message_is_bounded_and_cannot_be_forged(key: str, failed: int) -> None:
+    """However many copies failed and whatever the key, the message fits, and its lines are the workflow's own."""
+    message = evaluate("Message", **told(key, failed))
+    assert len(message.encode()) <= MAX_MESSAGE_BYTES
+    lines = message.split("\n")
+    assert sum(line.startswith("  ❌ ") for line in lines) == min(failed, MAX_NOTIFIED_FAILURES)
+    assert sum(line.startswith("📄 File: ") for line in lines) == 1
+    assert sum(line.startswith("🔎 Execution: ") for line in lines) == 1
+    assert ("more: see failedBuckets" in message) == (failed > MAX_NOTIFIED_FAILURES)
+
+
+@settings(max_examples=60, deadline=None)
+@given(key=KEYS)
+def test_command_in_the_message_asks_for_the_record(key: str) -> None:
+    """The command can be pasted into a shell as it is, whatever quotes the key has, and names the very key."""
+    message = evaluate("Message", **told(key, 1))
+    [line] = [line for line in message.split("\n") if line.startswith("📋 Record: ")]
+    words = shlex.split(line.removeprefix("📋 Record: "))
+    assert words[:5] == ["aws", "dynamodb", "get-item", "--table-name", "FileCopyTracking"]
+    assert json.loads(words[words.index("--key") + 1]) == {
+        "fileKey": {"S": key},
+        "sourceBucket": {"S": "global-builds"},
+    }
