@@ -15,12 +15,16 @@ from typing import Any, TypeVar
 from boto3.dynamodb.types import TypeDeserializer
 
 from components import outputs
+from components.names import DEAD_LETTERS_SUFFIX
 from filecopy import emulator, executions, stack
 from filecopy.clients import Clients
 from filecopy.configuration import PROJECT_ROOT
 
 # Generous, because machines are shared; nothing waits this long unless it is broken.
-DEADLINE = 60.0
+DEADLINE = 90.0
+
+# Seconds until a message whose function died comes back: minutes as deployed, longer than a test should wait.
+VISIBILITY_TIMEOUT = 20
 
 T = TypeVar("T")
 
@@ -45,7 +49,9 @@ def stack_up(*arguments: str) -> Iterator[System]:
     made = filecopy("up", "--port", port, *arguments)
     assert made.returncode == 0, made.stdout + made.stderr
     try:
-        yield System(stack.get(int(port)))
+        system = System(stack.get(int(port)))
+        system.return_messages_soon()
+        yield system
     finally:
         taken_down = filecopy("down", "--port", port)
         assert taken_down.returncode == 0, taken_down.stdout + taken_down.stderr
@@ -64,6 +70,23 @@ class System:
         self.api: str = target.outputs[outputs.API_GATEWAY_URL]
         self.source: str = target.outputs[outputs.SOURCE_BUCKET]
         self.destinations: list[str] = target.outputs[outputs.DESTINATION_BUCKETS]
+
+    def return_messages_soon(self) -> None:
+        for dead_letters in self.stack.outputs[outputs.DEAD_LETTER_QUEUE_URLS].values():
+            self.sqs.set_queue_attributes(
+                QueueUrl=dead_letters.removesuffix(DEAD_LETTERS_SUFFIX),
+                Attributes={"VisibilityTimeout": str(VISIBILITY_TIMEOUT)},
+            )
+
+    def errors(self) -> list[str]:
+        """What the functions have logged of errors, and what the engine says of those that died."""
+        logs = self.clients("logs")
+        lines = []
+        for group in logs.describe_log_groups()["logGroups"]:
+            for event in logs.filter_log_events(logGroupName=group["logGroupName"])["events"]:
+                if '"ERROR"' in event["message"] or "Task timed out" in event["message"]:
+                    lines.append(f"{group['logGroupName']}: {event['message']}")  # noqa: PERF401
+        return lines[-20:]
 
     def put(self, key: str, body: bytes = b"content") -> None:
         self.s3.put_object(Bucket=self.source, Key=key, Body=body)
@@ -170,7 +193,7 @@ class System:
         while (found := look()) is None:
             if time.monotonic() > deadline:
                 history = executions.history(self.stepfunctions, execution) if execution else []
-                lines = "\n".join(json.dumps(event, default=str) for event in history)
+                lines = "\n".join([*(json.dumps(event, default=str) for event in history), *self.errors()])
                 raise AssertionError(f"Waited {DEADLINE:.0f} s in vain for {what}.\n{lines}")
             time.sleep(0.02)
         return found
