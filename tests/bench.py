@@ -77,7 +77,7 @@ def time_of_plain_copies(system: System, keys: list[str]) -> float:
 def wait_until_completed(system: System, key: str) -> None:
     def completed() -> bool | None:
         record = system.record(key)
-        return True if record is not None and record["status"] == "COMPLETED" else None
+        return True if record is not None and record.get("status") == "COMPLETED" else None
 
     system.wait_for(f"{key} to be completed", completed)
 
