@@ -51,54 +51,42 @@ LEASE_PER_ROUND = 4 * COPY_TIMEOUT + 14
 # still be at work on a copy that nobody waits for any more, one copy.
 LEASE_BASE = 4 * (4 * DYNAMODB_TIMEOUT + 3) + COPY_TIMEOUT
 
+
+def _retrier(*, interval: int, attempts: int, rate: float) -> dict[str, Any]:
+    """Tries again after any error: first after ``interval`` seconds, then after ``rate`` times as long each time."""
+    return {
+        "ErrorEquals": ["States.ALL"],
+        "IntervalSeconds": interval,
+        "MaxAttempts": attempts,
+        "BackoffRate": rate,
+        "JitterStrategy": "FULL",
+    }
+
+
 # A condition that fails says that the record is another execution's: asking again at once changes nothing.
 DYNAMODB_RETRY = [
     {
         "ErrorEquals": ["DynamoDB.ConditionalCheckFailedException"],
         "MaxAttempts": 0,
     },
-    {
-        "ErrorEquals": ["States.ALL"],
-        "IntervalSeconds": 1,
-        "MaxAttempts": 3,
-        "BackoffRate": 1.0,
-        "JitterStrategy": "FULL",
-    },
+    _retrier(interval=1, attempts=3, rate=1.0),
 ]
 # Neither a bucket nor a key that is missing comes back by waiting.
 NO_RETRY_OF_MISSING = {"ErrorEquals": ["S3.NoSuchBucketException", "S3.NoSuchKeyException"], "MaxAttempts": 0}
 # HeadObject's answer has no body, so a missing key, a forbidden one and a busy S3 look alike: two short retries.
 HEAD_RETRY = [
     NO_RETRY_OF_MISSING,
-    {
-        "ErrorEquals": ["States.ALL"],
-        "IntervalSeconds": 1,
-        "MaxAttempts": 2,
-        "BackoffRate": 2.0,
-        "JitterStrategy": "FULL",
-    },
+    _retrier(interval=1, attempts=2, rate=2.0),
 ]
 COPY_RETRY = [
     NO_RETRY_OF_MISSING,
     # S3 may still be at work on a copy that timed out. It is not tried again, so that the results show it, and the
     # lease is kept for as long as that copy may take.
     {"ErrorEquals": ["States.Timeout"], "MaxAttempts": 0},
-    {
-        "ErrorEquals": ["States.ALL"],
-        "IntervalSeconds": 2,
-        "MaxAttempts": 3,
-        "BackoffRate": 2.0,
-        "JitterStrategy": "FULL",
-    },
+    _retrier(interval=2, attempts=3, rate=2.0),
 ]
 SNS_RETRY = [
-    {
-        "ErrorEquals": ["States.ALL"],
-        "IntervalSeconds": 1,
-        "MaxAttempts": 2,
-        "BackoffRate": 1.0,
-        "JitterStrategy": "FULL",
-    },
+    _retrier(interval=1, attempts=2, rate=1.0),
 ]
 
 # One line of printable ASCII: what a log, a subject or a list can show without being forged or broken by it.

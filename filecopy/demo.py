@@ -11,15 +11,17 @@ import zipfile
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
-from boto3.dynamodb.types import TypeDeserializer
 from botocore.exceptions import ClientError
 from rich.console import Console
 from rich.panel import Panel
 from rich.table import Table
 
+from components import outputs
+
 from . import emulator, executions, stack
 from .clients import Clients
 from .errors import StackError
+from .records import read_record
 
 KEY = "releases/build 123+ä.zip"
 FAILING_KEY = "build-124.zip"
@@ -68,8 +70,8 @@ class Demonstration:
         self.outputs = target.outputs
         self.s3, self.sns, self.sqs = clients("s3"), clients("sns"), clients("sqs")
         self.dynamodb, self.workflow = clients("dynamodb"), clients("stepfunctions")
-        self.source: str = target.outputs["source_bucket"]
-        self.destinations: list[str] = target.outputs["destination_buckets"]
+        self.source: str = target.outputs[outputs.SOURCE_BUCKET]
+        self.destinations: list[str] = target.outputs[outputs.DESTINATION_BUCKETS]
 
     def copy_everywhere(self) -> None:
         self.console.rule("[bold]2. A file is uploaded, and copied to every regional bucket")
@@ -104,7 +106,7 @@ class Demonstration:
         self.console.print(f"Started by hand with [bold]{json.dumps(job)}[/]")
         started = time.monotonic()
         execution = self.workflow.start_execution(
-            stateMachineArn=self.outputs["step_function_arn"], input=json.dumps(job)
+            stateMachineArn=self.outputs[outputs.STEP_FUNCTION_ARN], input=json.dumps(job)
         )["executionArn"]
         status = self._follow(execution, FAILING_KEY, [], started)
         self._expect("the execution's status", status, "FAILED")
@@ -164,7 +166,7 @@ class Demonstration:
 
     def _show_record(self, record: dict[str, Any]) -> None:
         table = Table(
-            title=f"{self.outputs['dynamodb_table_name']}: the record", title_justify="left", show_header=False
+            title=f"{self.outputs[outputs.DYNAMODB_TABLE_NAME]}: the record", title_justify="left", show_header=False
         )
         table.add_column(style="bold", no_wrap=True)
         table.add_column(overflow="fold")
@@ -191,7 +193,7 @@ class Demonstration:
         self.console.print(table)
 
     def _execution_of(self, key: str) -> str | None:
-        arn = self.outputs["step_function_arn"]
+        arn = self.outputs[outputs.STEP_FUNCTION_ARN]
         for execution in self.workflow.list_executions(stateMachineArn=arn)["executions"]:
             described = self.workflow.describe_execution(executionArn=execution["executionArn"])
             if json.loads(described["input"])["sourceKey"] == key:
@@ -210,18 +212,13 @@ class Demonstration:
             raise
 
     def _record(self, key: str, is_ready: Callable[[dict[str, Any]], bool]) -> dict[str, Any] | None:
-        item = self.dynamodb.get_item(
-            TableName=self.outputs["dynamodb_table_name"],
-            Key={"fileKey": {"S": key}, "sourceBucket": {"S": self.source}},
-            ConsistentRead=True,
-        ).get("Item")
-        record: dict[str, Any] | None = TypeDeserializer().deserialize({"M": item}) if item else None
+        record = read_record(self.dynamodb, self.outputs, key)
         return record if record and is_ready(record) else None
 
     def _subscribe(self) -> str:
         queue: str = self.sqs.create_queue(QueueName="file-copy-demo-inbox")["QueueUrl"]
         arn = self.sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
-        self.sns.subscribe(TopicArn=self.outputs["sns_topic_arn"], Protocol="sqs", Endpoint=arn)
+        self.sns.subscribe(TopicArn=self.outputs[outputs.SNS_TOPIC_ARN], Protocol="sqs", Endpoint=arn)
         return queue
 
     def _receive(self, queue: str) -> dict[str, Any] | None:

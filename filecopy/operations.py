@@ -7,12 +7,12 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-from boto3.dynamodb.types import TypeDeserializer
-
+from components import outputs
 from components.names import DEAD_LETTERS_SUFFIX
 
 from .clients import Clients
 from .errors import StackError
+from .records import read_record
 from .stack import Stack
 
 FOLLOW_DEADLINE = 3600.0
@@ -45,7 +45,7 @@ class Operations:
         Raises:
             StackError: there is no such queue.
         """
-        urls: dict[str, str] = self._outputs["dead_letter_queue_urls"]
+        urls: dict[str, str] = self._outputs[outputs.DEAD_LETTER_QUEUE_URLS]
         if queue not in urls:
             raise StackError(f"There is no queue {queue!r}. The queues are {', '.join(urls)}.")
         dead_letters = urls[queue]
@@ -59,16 +59,6 @@ class Operations:
                 self._sqs.delete_message(QueueUrl=dead_letters, ReceiptHandle=message["ReceiptHandle"])
                 count += 1
         return count
-
-    def record(self, key: str) -> dict[str, Any] | None:
-        """The tracking record of ``key`` in the stack's source bucket."""
-        item = self._dynamodb.get_item(
-            TableName=self._outputs["dynamodb_table_name"],
-            Key={"fileKey": {"S": key}, "sourceBucket": {"S": self._outputs["source_bucket"]}},
-            ConsistentRead=True,
-        ).get("Item")
-        record: dict[str, Any] | None = TypeDeserializer().deserialize({"M": item}) if item else None
-        return record
 
     def retry(self, key: str) -> Retried | None:
         """Tries the failed copies of ``key`` again, those alone, and waits for the end.
@@ -84,9 +74,9 @@ class Operations:
         """
         deadline = time.monotonic() + FOLLOW_DEADLINE
         while True:
-            record = self.record(key)
+            record = read_record(self._dynamodb, self._outputs, key)
             if record is None or "executionId" not in record:
-                raise StackError(f"There is no record of {key!r} in {self._outputs['dynamodb_table_name']}.")
+                raise StackError(f"There is no record of {key!r} in {self._outputs[outputs.DYNAMODB_TABLE_NAME]}.")
             if record["status"] != "IN_PROGRESS":
                 break
             if time.monotonic() > deadline:
@@ -104,11 +94,11 @@ class Operations:
         if record.get("sourceVersionId"):
             job["sourceVersionId"] = record["sourceVersionId"]
         execution = self._workflow.start_execution(
-            stateMachineArn=self._outputs["step_function_arn"], input=json.dumps(job)
+            stateMachineArn=self._outputs[outputs.STEP_FUNCTION_ARN], input=json.dumps(job)
         )["executionArn"]
         while (status := self._workflow.describe_execution(executionArn=execution)["status"]) == "RUNNING":
             if time.monotonic() > deadline:
                 raise StackError(f"The retry still runs after {FOLLOW_DEADLINE:.0f} s: {execution}.")
             time.sleep(0.1)
-        after = self.record(key)
+        after = read_record(self._dynamodb, self._outputs, key)
         return Retried(execution, status, after or {})

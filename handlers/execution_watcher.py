@@ -10,13 +10,10 @@ import json
 import os
 import time
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from functools import cache
 from typing import Any
 
-from botocore.exceptions import ClientError
-
-from . import clients, log, sqs_batch, text
+from . import clients, log, sqs_batch, text, tracking
 
 # The errors of the workflow's own Fail states that come after a notification.
 _TOLD_BY_THE_WORKFLOW = {"CopiesFailed", "SourceUnreadable", "TrackingFailed"}
@@ -105,7 +102,6 @@ def _parse(detail: dict[str, Any]) -> Ending:
 
 def _close_record(ending: Ending) -> bool:
     """Ends a record that the execution left in progress."""
-    now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
     return _update(
         ending,
         "SET #status = :failed, completedAt = :now, problem = :problem",
@@ -113,7 +109,7 @@ def _close_record(ending: Ending) -> bool:
         {
             ":failed": {"S": "FAILED"},
             ":inProgress": {"S": "IN_PROGRESS"},
-            ":now": {"S": now},
+            ":now": {"S": tracking.now()},
             ":problem": {"S": ending.problem},
         },
         {"#status": "status"},
@@ -134,20 +130,14 @@ def _shorten_lease(ending: Ending) -> None:
 
 def _update(ending: Ending, update: str, condition: str, values: dict[str, Any], names: dict[str, str]) -> bool:
     """Updates the record where it is the execution's. Returns whether it was."""
-    try:
-        clients.dynamodb().update_item(
-            TableName=environment().table_name,
-            Key={"fileKey": {"S": str(ending.source_key)}, "sourceBucket": {"S": str(ending.source_bucket)}},
-            UpdateExpression=update,
-            ConditionExpression=condition,
-            ExpressionAttributeValues={":executionId": {"S": ending.execution_arn}, **values},
-            ExpressionAttributeNames=names,
-        )
-    except ClientError as error:
-        if error.response["Error"]["Code"] == "ConditionalCheckFailedException":
-            return False
-        raise
-    return True
+    return tracking.update_if(
+        condition,
+        table_name=environment().table_name,
+        key=tracking.key_of(str(ending.source_key), str(ending.source_bucket)),
+        update=update,
+        names=names,
+        values={":executionId": {"S": ending.execution_arn}, **values},
+    )
 
 
 def _notify(ending: Ending) -> None:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
-from . import clients, log, s3_events, sqs_batch, text
+from . import clients, log, s3_events, sqs_batch, text, tracking
 from .s3_events import ObjectCreated
 
 if TYPE_CHECKING:
@@ -91,14 +90,10 @@ def _confirm(arrival: ObjectCreated) -> None:
         log.info("Arrival verified", **fields)
 
 
-def _key_of(file_key: str) -> dict[str, Any]:
-    return {"fileKey": {"S": file_key}, "sourceBucket": {"S": environment().source_bucket}}
-
-
 def _read_record(file_key: str) -> dict[str, Any] | None:
     found = clients.dynamodb().get_item(
         TableName=environment().table_name,
-        Key=_key_of(file_key),
+        Key=tracking.key_of(file_key, environment().source_bucket),
         ConsistentRead=True,
         ProjectionExpression="executionId, #status, sourceVersionId, sourceETag, sourceSize, successfulBuckets,"
         " copyResults",
@@ -176,26 +171,20 @@ def _write(arrival: ObjectCreated, verdict: Verdict, execution_id: str) -> bool:
         "size": {"N": str(arrival.size)},
         "etag": {"S": arrival.etag},
         "arrivedAt": {"S": arrival.time},
-        "checkedAt": {"S": datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")},
+        "checkedAt": {"S": tracking.now()},
     }
     if arrival.version_id:
         confirmation["versionId"] = {"S": arrival.version_id}
     if verdict.problem:
         confirmation["problem"] = {"S": verdict.problem}
-    try:
-        clients.dynamodb().update_item(
-            TableName=environment().table_name,
-            Key=_key_of(arrival.key),
-            UpdateExpression="SET arrivals.#bucket = :arrival",
-            ConditionExpression="executionId = :executionId",
-            ExpressionAttributeNames={"#bucket": arrival.bucket},
-            ExpressionAttributeValues={":arrival": {"M": confirmation}, ":executionId": {"S": execution_id}},
-        )
-    except ClientError as error:
-        if error.response["Error"]["Code"] == "ConditionalCheckFailedException":
-            return False
-        raise
-    return True
+    return tracking.update_if(
+        "executionId = :executionId",
+        table_name=environment().table_name,
+        key=tracking.key_of(arrival.key, environment().source_bucket),
+        update="SET arrivals.#bucket = :arrival",
+        names={"#bucket": arrival.bucket},
+        values={":arrival": {"M": confirmation}, ":executionId": {"S": execution_id}},
+    )
 
 
 def _notify(arrival: ObjectCreated, problem: str, execution_id: str) -> None:

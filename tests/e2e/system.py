@@ -12,13 +12,12 @@ import uuid
 from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
-from boto3.dynamodb.types import TypeDeserializer
-
 from components import outputs
 from components.names import DEAD_LETTERS_SUFFIX
 from filecopy import emulator, executions, stack
 from filecopy.clients import Clients
 from filecopy.configuration import PROJECT_ROOT
+from filecopy.records import read_record
 
 # Generous, because machines are shared; nothing waits this long unless it is broken.
 DEADLINE = 90.0
@@ -149,13 +148,7 @@ class System:
         return found
 
     def record(self, key: str) -> dict[str, Any] | None:
-        item = self.dynamodb.get_item(
-            TableName=self.table,
-            Key={"fileKey": {"S": key}, "sourceBucket": {"S": self.source}},
-            ConsistentRead=True,
-        ).get("Item")
-        record: dict[str, Any] | None = TypeDeserializer().deserialize({"M": item}) if item else None
-        return record
+        return read_record(self.dynamodb, self.stack.outputs, key)
 
     def finished_record(self, key: str) -> dict[str, Any]:
         """The record of ``key``, once its execution has ended and every copy that the stack's own buckets took

@@ -243,3 +243,19 @@ class Notifications:
 def notifications() -> Iterator[Notifications]:
     with empty_account():
         yield Notifications()
+
+
+def create_table(name: str) -> None:
+    """The tracking table, empty."""
+    account.dynamodb().create_table(
+        TableName=name,
+        KeySchema=[
+            {"AttributeName": "fileKey", "KeyType": "HASH"},
+            {"AttributeName": "sourceBucket", "KeyType": "RANGE"},
+        ],
+        AttributeDefinitions=[
+            {"AttributeName": "fileKey", "AttributeType": "S"},
+            {"AttributeName": "sourceBucket", "AttributeType": "S"},
+        ],
+        BillingMode="PAY_PER_REQUEST",
+    )

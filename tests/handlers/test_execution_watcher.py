@@ -12,7 +12,7 @@ from handlers import clients
 from handlers.execution_watcher import handler
 
 from . import account
-from .conftest import SOURCE, Json, Notifications, before_call, client_error, fail_with, failed, sqs_event
+from .conftest import SOURCE, Json, Notifications, before_call, client_error, create_table, fail_with, failed, sqs_event
 
 TABLE = "FileCopyTracking"
 KEY = "releases/build-123.zip"
@@ -27,18 +27,7 @@ def stack(notifications: Notifications, monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setenv("TABLE_NAME", TABLE)
     monkeypatch.setenv("TOPIC_ARN", notifications.topic_arn)
     monkeypatch.setenv("LEASE_GRACE_SECONDS", str(GRACE))
-    account.dynamodb().create_table(
-        TableName=TABLE,
-        KeySchema=[
-            {"AttributeName": "fileKey", "KeyType": "HASH"},
-            {"AttributeName": "sourceBucket", "KeyType": "RANGE"},
-        ],
-        AttributeDefinitions=[
-            {"AttributeName": "fileKey", "AttributeType": "S"},
-            {"AttributeName": "sourceBucket", "AttributeType": "S"},
-        ],
-        BillingMode="PAY_PER_REQUEST",
-    )
+    create_table(TABLE)
 
 
 def ended(status: str, error: str | None = None, **members: Any) -> str:

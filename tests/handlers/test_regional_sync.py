@@ -20,6 +20,7 @@ from .conftest import (
     Notifications,
     before_call,
     client_error,
+    create_table,
     example,
     fail_with,
     failed,
@@ -48,18 +49,7 @@ def stack(notifications: Notifications, monkeypatch: pytest.MonkeyPatch) -> None
     for bucket in (SOURCE, *DESTINATIONS):
         s3.create_bucket(Bucket=bucket)
         s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
-    account.dynamodb().create_table(
-        TableName=TABLE,
-        KeySchema=[
-            {"AttributeName": "fileKey", "KeyType": "HASH"},
-            {"AttributeName": "sourceBucket", "KeyType": "RANGE"},
-        ],
-        AttributeDefinitions=[
-            {"AttributeName": "fileKey", "AttributeType": "S"},
-            {"AttributeName": "sourceBucket", "AttributeType": "S"},
-        ],
-        BillingMode="PAY_PER_REQUEST",
-    )
+    create_table(TABLE)
 
 
 def put(bucket: str, content: bytes = CONTENT, key: str = KEY, **options: Any) -> str:
