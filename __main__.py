@@ -2,8 +2,8 @@
 
 import pulumi
 
-from components import functions, outputs
-from components.api import RestApi
+from components import functions, outputs, request_models
+from components.api import RestApi, Route
 from components.buckets import BuildBuckets
 from components.failures import FailureTopic
 from components.queues import BucketEventQueue, ExecutionEventQueue
@@ -51,9 +51,20 @@ execution_watcher = functions.execution_watcher(settings, endings, workflow, tra
 # The workflow started by hand, and builds brought into it.
 step_function_invoker = functions.step_function_invoker(settings, workflow)
 build_worker = functions.build_worker(settings, buckets)
-api = RestApi("api", settings, routes={"step-function": step_function_invoker, "builds": build_worker})
+api = RestApi(
+    "api",
+    settings,
+    routes={
+        "step-function": Route(function=step_function_invoker, schema=request_models.COPY_JOB),
+        "builds": Route(function=build_worker, schema=request_models.BUILD),
+    },
+)
+
+# Nobody else tells people of failures.
+failures.accept_only([workflow.role_arn, regional_sync.role_arn, execution_watcher.role_arn])
 
 pulumi.export(outputs.STEP_FUNCTION_ARN, workflow.arn)
+pulumi.export(outputs.STEP_FUNCTION_ROLE_ARN, workflow.role_arn)
 pulumi.export(outputs.API_GATEWAY_URL, api.url)
 pulumi.export(outputs.SNS_TOPIC_ARN, failures.arn)
 pulumi.export(outputs.DYNAMODB_TABLE_NAME, tracking.table_name)

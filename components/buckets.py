@@ -8,7 +8,11 @@ import pulumi
 import pulumi_aws as aws
 
 from . import policies
+from .documents import document
 from .settings import Settings
+
+# Nobody goes on with an upload after a week, and its parts are paid for.
+UNFINISHED_UPLOAD_DAYS = 7
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,11 +60,16 @@ class BuildBuckets(pulumi.ComponentResource):
     def destination_arns(self) -> pulumi.Output[list[str]]:
         return pulumi.Output.all(*[bucket.arn for bucket in self.destinations])
 
+    @property
+    def owned_destination_arns(self) -> pulumi.Output[list[str]]:
+        return pulumi.Output.all(*[bucket.arn for bucket in self.owned_destinations])
+
     def _create(self, name: str) -> BucketRef:
+        settings = self._settings
         child = pulumi.ResourceOptions(parent=self)
-        bucket = aws.s3.Bucket(name, bucket=name, force_destroy=self._settings.force_destroy, opts=child)
+        bucket = aws.s3.Bucket(name, bucket=name, force_destroy=settings.force_destroy, opts=child)
         # A copy is pinned to the version that its event named, so the bucket has to keep versions.
-        aws.s3.BucketVersioning(
+        versioning = aws.s3.BucketVersioning(
             f"{name}-versioning",
             bucket=bucket.bucket,
             versioning_configuration={"status": "Enabled"},
@@ -75,7 +84,67 @@ class BuildBuckets(pulumi.ComponentResource):
             restrict_public_buckets=True,
             opts=child,
         )
+        # No ACLs: whoever puts an object, it is the bucket owner's.
+        aws.s3.BucketOwnershipControls(
+            f"{name}-ownership",
+            bucket=bucket.bucket,
+            rule={"object_ownership": "BucketOwnerEnforced"},
+            opts=child,
+        )
+        aws.s3.BucketServerSideEncryptionConfiguration(
+            f"{name}-encryption",
+            bucket=bucket.bucket,
+            rules=[
+                {
+                    "apply_server_side_encryption_by_default": {
+                        "sse_algorithm": "aws:kms",
+                        "kms_master_key_id": settings.kms_key_arn,
+                    },
+                    # One key for many objects: without it, every copy is a call to KMS.
+                    "bucket_key_enabled": True,
+                }
+                if settings.kms_key_arn
+                else {"apply_server_side_encryption_by_default": {"sse_algorithm": "AES256"}}
+            ],
+            opts=child,
+        )
+        aws.s3.BucketLifecycleConfiguration(
+            f"{name}-lifecycle",
+            bucket=bucket.bucket,
+            rules=[
+                {
+                    "id": "abort-unfinished-uploads",
+                    "status": "Enabled",
+                    "filter": {"prefix": ""},
+                    "abort_incomplete_multipart_upload": {"days_after_initiation": UNFINISHED_UPLOAD_DAYS},
+                },
+                *self._expire_old_versions(),
+            ],
+            # S3 takes the rules for old versions only where there are versions.
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[versioning]),
+        )
+        if settings.requires_tls:
+            aws.s3.BucketPolicy(
+                f"{name}-policy",
+                bucket=bucket.bucket,
+                policy=document(policies.bucket_refuses_plain_http, bucket_arn=bucket.arn),
+                opts=child,
+            )
         return BucketRef(label=name, name=bucket.bucket, arn=bucket.arn)
+
+    def _expire_old_versions(self) -> list[aws.s3.BucketLifecycleConfigurationRuleArgsDict]:
+        if self._settings.noncurrent_version_days == 0:
+            return []
+        return [
+            {
+                "id": "expire-old-versions",
+                "status": "Enabled",
+                "filter": {"prefix": ""},
+                "noncurrent_version_expiration": {"noncurrent_days": self._settings.noncurrent_version_days},
+                # What is left of a deleted file when its versions are gone.
+                "expiration": {"expired_object_delete_marker": True},
+            }
+        ]
 
     def _refer(self, name: str) -> BucketRef:
         arn = self.source.arn.apply(lambda source_arn: policies.bucket_arn(name, like=source_arn))

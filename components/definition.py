@@ -270,9 +270,13 @@ _SUBJECT = (
 )"""
 )
 
+# Controls, and what turns text around, joins it, or hides: a key must not forge a line of a message.
+_UNPRINTABLE = r"/[\x00-\x1f\x7f-\x9f\xad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]/"
+
 _MESSAGE = (
-    r"""(
-    $shown := $replace($job.sourceKey, /[\x00-\x1f\x7f-\x9f\u2028\u2029]/, "?");
+    (
+        r"""(
+    $shown := $replace($job.sourceKey, UNPRINTABLE, "?");
     $failed := [$filter($results, function($result) { $not($result.success) })];
     $listed := [$filter($failed, function($result, $index) { $index < MAX_NOTIFIED_FAILURES })];
     $key := $replace($string({"fileKey": {"S": $job.sourceKey}, "sourceBucket": {"S": $job.sourceBucket}}),
@@ -293,9 +297,14 @@ _MESSAGE = (
     & ($count($failed) > $count($listed)
         ? "\n  … and " & $string($count($failed) - $count($listed)) & " more: see failedBuckets in the record" : "")
     & "\n\n🔎 Execution: " & $executionId
-    & "\n📋 Record: aws dynamodb get-item --table-name TABLE_NAME --key '" & $key & "'\n"
+    & "\n📋 Record: " & ($shown = $job.sourceKey
+        ? "aws dynamodb get-item --table-name TABLE_NAME --key '" & $key & "'"
+        : "in TABLE_NAME; the key has characters that are not shown here, and is whole in the execution's input") & "\n"
 )"""
-).replace("MAX_NOTIFIED_FAILURES", str(MAX_NOTIFIED_FAILURES))
+    )
+    .replace("MAX_NOTIFIED_FAILURES", str(MAX_NOTIFIED_FAILURES))
+    .replace("UNPRINTABLE", _UNPRINTABLE)
+)
 
 _FAILURE_CAUSE = r"""(
     $trackingProblem != ""

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pulumi
 import pulumi_aws as aws
 
+from . import policies
+from .documents import document
 from .settings import Settings
 
 
@@ -16,10 +20,28 @@ class FailureTopic(pulumi.ComponentResource):
     def __init__(self, name: str, settings: Settings, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("file-copy-workflow:index:FailureTopic", name, None, opts)
         child = pulumi.ResourceOptions(parent=self)
-        topic = aws.sns.Topic(name, name=settings.name("file-copy-failures"), opts=child)
+        self._name, self._settings = name, settings
+        # AWS's own key: who may publish through SNS in the account may use it.
+        topic = aws.sns.Topic(
+            name, name=settings.name("file-copy-failures"), kms_master_key_id="alias/aws/sns", opts=child
+        )
         for address in settings.notification_emails:
             aws.sns.TopicSubscription(
                 f"{name}-{address}", topic=topic.arn, protocol="email", endpoint=address, opts=child
             )
         self.arn = topic.arn
         self.register_outputs({"arn": self.arn})
+
+    def accept_only(self, role_arns: Sequence[pulumi.Input[str]]) -> None:
+        """Lets these roles publish, and nobody else."""
+        aws.sns.TopicPolicy(
+            self._name,
+            arn=self.arn,
+            policy=document(
+                policies.topic_accepts_only,
+                topic_arn=self.arn,
+                role_arns=list(role_arns),
+                requires_tls=self._settings.requires_tls,
+            ),
+            opts=pulumi.ResourceOptions(parent=self),
+        )

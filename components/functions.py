@@ -64,8 +64,19 @@ def build_worker(settings: Settings, buckets: BuildBuckets) -> HandlerFunction:
     return HandlerFunction(
         "build-worker",
         settings,
-        statements=buckets.source.arn.apply(policies.store_builds),
-        environment={"ARTIFACT_BASE_URL": settings.artifact_base_url, "SOURCE_BUCKET": buckets.source.name},
+        statements=buckets.source.arn.apply(
+            lambda source_bucket_arn: policies.store_builds(
+                source_bucket_arn,
+                # Where its uploads start the workflow.
+                keys=policies.keys_like(settings.key_prefix, ".zip"),
+                kms_key_arn=settings.kms_key_arn,
+            )
+        ),
+        environment={
+            "ARTIFACT_BASE_URL": settings.artifact_base_url,
+            "SOURCE_BUCKET": buckets.source.name,
+            "KEY_PREFIX": settings.key_prefix,
+        },
         timeout=BUILD_WORKER_TIMEOUT,
         # More memory is more network: an artifact of gigabytes passes through here in parts.
         memory_size=1024,
@@ -85,10 +96,12 @@ def regional_sync(
         settings,
         statements=pulumi.Output.all(
             source_bucket_arn=buckets.source.arn,
-            destination_bucket_arns=buckets.destination_arns,
+            destination_bucket_arns=buckets.owned_destination_arns,
             table_arn=tracking.arn,
             topic_arn=failures.arn,
-        ).apply(lambda arns: policies.verify_arrivals(**arns)),
+            keys=settings.keys,
+            kms_key_arn=settings.kms_key_arn,
+        ).apply(lambda inputs: policies.verify_arrivals(**inputs)),
         environment={
             "SOURCE_BUCKET": buckets.source.name,
             "TABLE_NAME": tracking.table_name,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -17,11 +18,29 @@ RUNTIME = "python3.13"
 HANDLERS = Path(__file__).resolve().parent.parent / "handlers"
 
 
-def handlers_archive() -> pulumi.AssetArchive:
-    """The package of every function: the modules of ``handlers/`` and nothing else."""
+def package(name: str) -> pulumi.AssetArchive:
+    """The package of the function ``name``: its module, those of ``handlers/`` that this imports, and nothing else.
+
+    A change of one module makes new packages only for the functions that use it.
+    """
     return pulumi.AssetArchive(
-        {f"handlers/{path.name}": pulumi.FileAsset(str(path)) for path in sorted(HANDLERS.glob("*.py"))}
+        {f"handlers/{module}.py": pulumi.FileAsset(str(HANDLERS / f"{module}.py")) for module in _modules_of(name)}
     )
+
+
+def _modules_of(name: str) -> list[str]:
+    """The modules of ``handlers/`` that a function's module is and imports, and that those import, by name."""
+    found: set[str] = set()
+    waiting = {"__init__", name.replace("-", "_")}
+    while waiting:
+        module = waiting.pop()
+        found.add(module)
+        for statement in ast.walk(ast.parse((HANDLERS / f"{module}.py").read_text(encoding="utf-8"))):
+            if isinstance(statement, ast.ImportFrom) and statement.level == 1:
+                # "from . import log" names modules; "from .s3_events import ObjectCreated" a module.
+                waiting |= {statement.module} if statement.module else {alias.name for alias in statement.names}
+        waiting -= found
+    return sorted(found)
 
 
 class HandlerFunction(pulumi.ComponentResource):
@@ -33,6 +52,7 @@ class HandlerFunction(pulumi.ComponentResource):
     arn: pulumi.Output[str]
     name: pulumi.Output[str]
     invoke_arn: pulumi.Output[str]
+    role_arn: pulumi.Output[str]
 
     def __init__(
         self,
@@ -72,7 +92,7 @@ class HandlerFunction(pulumi.ComponentResource):
             name=physical_name,
             role=role.name,
             policy=document(
-                _function_policy,
+                policies.handler_function,
                 statements=statements,
                 log_group_arn=log_group.arn,
                 queue_arn=queue.arn if queue else None,
@@ -84,7 +104,7 @@ class HandlerFunction(pulumi.ComponentResource):
             name=physical_name,
             runtime=RUNTIME,
             handler=f"handlers.{name.replace('-', '_')}.handler",
-            code=handlers_archive(),
+            code=package(name),
             role=role.arn,
             timeout=timeout,
             memory_size=memory_size,
@@ -105,11 +125,5 @@ class HandlerFunction(pulumi.ComponentResource):
         self.arn = function.arn
         self.name = function.name
         self.invoke_arn = function.invoke_arn
+        self.role_arn = role.arn
         self.register_outputs({"arn": self.arn, "name": self.name})
-
-
-def _function_policy(
-    statements: list[policies.Statement], log_group_arn: str, queue_arn: str | None
-) -> policies.Policy:
-    queue_statements = [policies.consume_queue(queue_arn)] if queue_arn else []
-    return policies.policy(policies.write_logs(log_group_arn), *queue_statements, *statements)

@@ -4,6 +4,7 @@ that is not plain. No Pulumi here.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -19,9 +20,7 @@ def allow(actions: Sequence[str], resources: Sequence[str], **members: Any) -> S
     return {"Effect": "Allow", "Action": list(actions), "Resource": list(resources), **members}
 
 
-def account_of(arn: str) -> str:
-    """The account in an ARN that has one, such as a queue's or a table's."""
-    return arn.split(":")[4]
+# --- ARNs and patterns ------------------------------------------------------------------------------------------
 
 
 def partition_of(arn: str) -> str:
@@ -29,17 +28,69 @@ def partition_of(arn: str) -> str:
     return arn.split(":")[1]
 
 
+def region_of(arn: str) -> str:
+    """The region in an ARN that has one, such as a queue's or a table's."""
+    return arn.split(":")[3]
+
+
+def account_of(arn: str) -> str:
+    """The account in an ARN that has one."""
+    return arn.split(":")[4]
+
+
 def bucket_arn(name: str, like: str) -> str:
     """The ARN of the bucket ``name``, in the partition of the bucket ARN ``like``."""
     return f"arn:{partition_of(like)}:s3:::{name}"
 
 
+def keys_like(prefix: str, suffix: str) -> str:
+    """The keys that begin and end so, as an object's ARN has them in a policy."""
+    return f"{_literal(prefix)}*{_literal(suffix)}"
+
+
+def _literal(text: str) -> str:
+    """``text`` where ``*``, ``?`` and ``$`` would mean something else (IAM user guide, "Variables and tags")."""
+    return re.sub(r"[*?$]", lambda found: f"${{{found[0]}}}", text)
+
+
+# --- Who may take on a role -------------------------------------------------------------------------------------
+
+
 def trust(service: str) -> Policy:
-    """Who may assume a role: one AWS service."""
+    """One AWS service may assume the role. Lambda and API Gateway do so only for whoever may pass them the role."""
     return policy({"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"Service": service}})
 
 
-def queue_accepts_bucket_events(queue_arn: str, bucket_arns: Sequence[str]) -> Policy:
+def trust_state_machines(table_arn: str) -> Policy:
+    """Step Functions may assume the role for a state machine of the account and region of ``table_arn``.
+
+    The machine itself has no ARN yet: it needs the role first.
+    """
+    account = account_of(table_arn)
+    machines = f"arn:{partition_of(table_arn)}:states:{region_of(table_arn)}:{account}:stateMachine:*"
+    return policy(
+        {
+            "Effect": "Allow",
+            "Action": "sts:AssumeRole",
+            "Principal": {"Service": "states.amazonaws.com"},
+            "Condition": {"ArnLike": {"aws:SourceArn": machines}, "StringEquals": {"aws:SourceAccount": account}},
+        }
+    )
+
+
+# --- Who may reach a bucket, a queue, the topic -----------------------------------------------------------------
+
+
+def bucket_refuses_plain_http(bucket_arn: str) -> Policy:
+    return policy(_refuse_plain_http("s3:*", bucket_arn, f"{bucket_arn}/*"))
+
+
+def queue_refuses_plain_http(queue_arn: str) -> Policy:
+    """All that a dead-letter queue needs: SQS itself moves messages into it."""
+    return policy(_refuse_plain_http("sqs:*", queue_arn))
+
+
+def queue_accepts_bucket_events(queue_arn: str, bucket_arns: Sequence[str], requires_tls: bool) -> Policy:
     """Lets S3 send the events of these buckets, and no others, to the queue.
 
     A bucket ARN names no account, so ``aws:SourceAccount`` is asked for as well: a bucket that is deleted
@@ -55,12 +106,13 @@ def queue_accepts_bucket_events(queue_arn: str, bucket_arns: Sequence[str]) -> P
                 "ArnEquals": {"aws:SourceArn": list(bucket_arns)},
                 "StringEquals": {"aws:SourceAccount": account_of(queue_arn)},
             },
-        }
+        },
+        *([_refuse_plain_http("sqs:*", queue_arn)] if requires_tls else []),
     )
 
 
-def queue_accepts_rule_events(queue_arn: str, rule_arn: str) -> Policy:
-    """Lets one EventBridge rule send to the queue."""
+def queue_accepts_rule_events(queue_arn: str, rule_arn: str, requires_tls: bool) -> Policy:
+    """Lets one EventBridge rule, whose ARN names its account, send to the queue."""
     return policy(
         {
             "Effect": "Allow",
@@ -68,50 +120,96 @@ def queue_accepts_rule_events(queue_arn: str, rule_arn: str) -> Policy:
             "Action": "sqs:SendMessage",
             "Resource": queue_arn,
             "Condition": {"ArnEquals": {"aws:SourceArn": rule_arn}},
+        },
+        *([_refuse_plain_http("sqs:*", queue_arn)] if requires_tls else []),
+    )
+
+
+def topic_accepts_only(topic_arn: str, role_arns: Sequence[str], requires_tls: bool) -> Policy:
+    """Refuses every notification but those of the roles, whatever else a policy of the account allows.
+
+    What the roles may do is in their own policies. They are in a condition, not in a Principal, which would be bound
+    to a role's inner id and break when a role is made again.
+    """
+    return policy(
+        {
+            "Effect": "Deny",
+            "Principal": "*",
+            "Action": "sns:Publish",
+            "Resource": topic_arn,
+            "Condition": {"ArnNotEquals": {"aws:PrincipalArn": list(role_arns)}},
+        },
+        *([_refuse_plain_http("sns:Publish", topic_arn)] if requires_tls else []),
+    )
+
+
+def existing_destination(bucket_arn: str, role_arn: str) -> Policy:
+    """What the owner of a bucket adds to its policy, so that the workflow may copy into it."""
+    return policy(
+        {
+            "Sid": "FileCopyWorkflow",
+            "Effect": "Allow",
+            "Principal": {"AWS": role_arn},
+            "Action": list(_WRITE_OBJECTS),
+            "Resource": f"{bucket_arn}/*",
         }
     )
 
 
-def unsuccessful_executions(state_machine_arn: str) -> dict[str, Any]:
-    """The EventBridge pattern of a state machine's executions that end in any way but well."""
+def _refuse_plain_http(action: str, *resources: str) -> Statement:
     return {
-        "source": ["aws.states"],
-        "detail-type": ["Step Functions Execution Status Change"],
-        "detail": {"status": ["FAILED", "TIMED_OUT", "ABORTED"], "stateMachineArn": [state_machine_arn]},
+        "Effect": "Deny",
+        "Principal": "*",
+        "Action": action,
+        "Resource": list(resources),
+        "Condition": {"Bool": {"aws:SecureTransport": "false"}},
     }
 
 
-def write_logs(log_group_arn: str) -> Statement:
-    """No ``logs:CreateLogGroup``: the program makes the group, with a retention."""
-    return allow(["logs:CreateLogStream", "logs:PutLogEvents"], [f"{log_group_arn}:*"])
+# --- What each principal may do ---------------------------------------------------------------------------------
 
-
-def consume_queue(queue_arn: str) -> Statement:
-    """What Lambda asks of a role that reads from a queue."""
-    return allow(["sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"], [queue_arn])
-
-
-def read_objects(source_bucket_arn: str) -> Statement:
-    return allow(["s3:GetObject", "s3:GetObjectVersion"], [f"{source_bucket_arn}/*"])
-
-
-def tell_missing_from_forbidden(*bucket_arns: str) -> Statement:
-    """Without ``s3:ListBucket``, S3 answers 403 for a key that is not there, as if it were forbidden."""
-    return allow(["s3:ListBucket"], bucket_arns)
+# CopyObject copies tags too, and is refused as a whole where it may not.
+_WRITE_OBJECTS = ("s3:PutObject", "s3:PutObjectTagging")
 
 
 def copy_workflow(
-    source_bucket_arn: str, destination_bucket_arns: Sequence[str], table_arn: str, topic_arn: str
+    source_bucket_arn: str,
+    destination_bucket_arns: Sequence[str],
+    table_arn: str,
+    topic_arn: str,
+    keys: str,
+    kms_key_arn: str | None,
 ) -> Policy:
-    """The state machine: reads the source bucket, writes the destinations, keeps the record, tells of failures."""
+    """The state machine: reads the source bucket, writes the destinations, keeps the record, tells of failures.
+
+    Args:
+        keys: the pattern of the keys that it may copy, from :func:`keys_like`.
+    """
     return policy(
-        read_objects(source_bucket_arn),
-        tell_missing_from_forbidden(source_bucket_arn),
-        # CopyObject copies tags too, and is refused as a whole where it may not.
-        allow(["s3:GetObjectTagging", "s3:GetObjectVersionTagging"], [f"{source_bucket_arn}/*"]),
-        allow(["s3:PutObject", "s3:PutObjectTagging"], [f"{arn}/*" for arn in destination_bucket_arns]),
+        # HeadObject asks for the newest version, whichever it is; CopyObject for that one.
+        allow(
+            ["s3:GetObject", "s3:GetObjectVersion", "s3:GetObjectVersionTagging"],
+            [f"{source_bucket_arn}/{keys}"],
+        ),
+        _tell_missing_from_forbidden(source_bucket_arn),
+        allow(_WRITE_OBJECTS, [f"{arn}/{keys}" for arn in destination_bucket_arns]),
         allow(["dynamodb:GetItem", "dynamodb:UpdateItem"], [table_arn]),
         allow(["sns:Publish"], [topic_arn]),
+        *_use_key(kms_key_arn, "kms:Decrypt", "kms:GenerateDataKey"),
+    )
+
+
+def handler_function(statements: Sequence[Statement], log_group_arn: str, queue_arn: str | None) -> Policy:
+    """A function: writes its own log group, reads its own queue if it has one, and what ``statements`` say."""
+    return policy(
+        # No logs:CreateLogGroup: the program makes the group, with a retention.
+        allow(["logs:CreateLogStream", "logs:PutLogEvents"], [f"{log_group_arn}:*"]),
+        *(
+            [allow(["sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"], [queue_arn])]
+            if queue_arn
+            else []
+        ),
+        *statements,
     )
 
 
@@ -120,9 +218,13 @@ def start_workflow(state_machine_arn: str) -> list[Statement]:
     return [allow(["states:StartExecution"], [state_machine_arn])]
 
 
-def store_builds(source_bucket_arn: str) -> list[Statement]:
+def store_builds(source_bucket_arn: str, keys: str, kms_key_arn: str | None) -> list[Statement]:
     """build-worker: a multipart upload that fails is aborted, so that no parts are left to pay for."""
-    return [allow(["s3:PutObject", "s3:AbortMultipartUpload"], [f"{source_bucket_arn}/*"])]
+    return [
+        allow(["s3:PutObject", "s3:AbortMultipartUpload"], [f"{source_bucket_arn}/{keys}"]),
+        # The parts of a multipart upload are decrypted when they are put together.
+        *_use_key(kms_key_arn, "kms:Decrypt", "kms:GenerateDataKey"),
+    ]
 
 
 def close_records(table_arn: str, topic_arn: str, state_machine_arn: str) -> list[Statement]:
@@ -136,13 +238,90 @@ def close_records(table_arn: str, topic_arn: str, state_machine_arn: str) -> lis
 
 
 def verify_arrivals(
-    source_bucket_arn: str, destination_bucket_arns: Sequence[str], table_arn: str, topic_arn: str
+    source_bucket_arn: str,
+    destination_bucket_arns: Sequence[str],
+    table_arn: str,
+    topic_arn: str,
+    keys: str,
+    kms_key_arn: str | None,
 ) -> list[Statement]:
-    """regional-sync: looks at both objects (HeadObject asks for s3:GetObject), writes what it found."""
+    """regional-sync: looks at both objects' versions, writes what it found.
+
+    Args:
+        destination_bucket_arns: those whose events it gets, which are the stack's own.
+    """
     buckets = [source_bucket_arn, *destination_bucket_arns]
     return [
-        allow(["s3:GetObject", "s3:GetObjectVersion"], [f"{arn}/*" for arn in buckets]),
-        tell_missing_from_forbidden(*buckets),
+        # HeadObject asks for the permission to get the object.
+        allow(["s3:GetObjectVersion"], [f"{arn}/{keys}" for arn in buckets]),
+        _tell_missing_from_forbidden(*buckets),
         allow(["dynamodb:GetItem", "dynamodb:UpdateItem"], [table_arn]),
         allow(["sns:Publish"], [topic_arn]),
+        # HeadObject gives the checksum of an encrypted object only to those who may decrypt it.
+        *_use_key(kms_key_arn, "kms:Decrypt"),
     ]
+
+
+def write_api_logs(api_log_group_arn: str) -> Policy:
+    """API Gateway's own role, one for all APIs of an account and region, so it may write the logs of all of them.
+
+    The actions are those of AWS's AmazonAPIGatewayPushToCloudWatchLogs, whose resource is ``*``.
+    """
+    arn = f"arn:{partition_of(api_log_group_arn)}:logs:{region_of(api_log_group_arn)}:{account_of(api_log_group_arn)}"
+    return policy(
+        allow(
+            [
+                "logs:CreateLogGroup",
+                "logs:CreateLogStream",
+                "logs:DescribeLogGroups",
+                "logs:DescribeLogStreams",
+                "logs:FilterLogEvents",
+                "logs:GetLogEvents",
+                "logs:PutLogEvents",
+            ],
+            [f"{arn}:*"],
+        )
+    )
+
+
+def use_workflow(
+    source_bucket_arn: str,
+    state_machine_arn: str,
+    table_arn: str,
+    api_execution_arn: str,
+    keys: str,
+    kms_key_arn: str | None,
+) -> Policy:
+    """The people and pipelines that use the stack: they upload, start the workflow, and see what became of it."""
+    executions = state_machine_arn.replace(":stateMachine:", ":execution:")
+    return policy(
+        allow(["s3:PutObject", "s3:AbortMultipartUpload"], [f"{source_bucket_arn}/{keys}"]),
+        allow(["execute-api:Invoke"], [f"{api_execution_arn}/*/POST/*"]),
+        allow(["states:StartExecution"], [state_machine_arn]),
+        allow(["states:DescribeExecution", "states:GetExecutionHistory"], [f"{executions}:*"]),
+        allow(["dynamodb:GetItem"], [table_arn]),
+        *_use_key(kms_key_arn, "kms:Decrypt", "kms:GenerateDataKey"),
+    )
+
+
+def unsuccessful_executions(state_machine_arn: str) -> dict[str, Any]:
+    """The EventBridge pattern of a state machine's executions that end in any way but well."""
+    return {
+        "source": ["aws.states"],
+        "detail-type": ["Step Functions Execution Status Change"],
+        "detail": {"status": ["FAILED", "TIMED_OUT", "ABORTED"], "stateMachineArn": [state_machine_arn]},
+    }
+
+
+def _tell_missing_from_forbidden(*bucket_arns: str) -> Statement:
+    """Without ``s3:ListBucket``, S3 answers 403 for a key that is not there, as if it were forbidden."""
+    return allow(["s3:ListBucket"], bucket_arns)
+
+
+def _use_key(kms_key_arn: str | None, *actions: str) -> list[Statement]:
+    """The stack's KMS key, if it has one, and for S3's sake only."""
+    if kms_key_arn is None:
+        return []
+    domain = "amazonaws.com.cn" if partition_of(kms_key_arn) == "aws-cn" else "amazonaws.com"
+    through_s3 = {"StringEquals": {"kms:ViaService": f"s3.{region_of(kms_key_arn)}.{domain}"}}
+    return [allow(actions, [kms_key_arn], Condition=through_s3)]

@@ -52,15 +52,32 @@ class EventQueue(pulumi.ComponentResource):
             f"{name}-dead-letters",
             name=f"{physical_name}{DEAD_LETTERS_SUFFIX}",
             message_retention_seconds=DEAD_LETTER_RETENTION_SECONDS,
+            sqs_managed_sse_enabled=True,
             opts=child,
         )
+        if settings.requires_tls:
+            aws.sqs.QueuePolicy(
+                f"{name}-dead-letters-policy",
+                queue_url=dead_letters.url,
+                policy=document(policies.queue_refuses_plain_http, queue_arn=dead_letters.arn),
+                opts=child,
+            )
         queue = aws.sqs.Queue(
             name,
             name=physical_name,
             message_retention_seconds=RETENTION_SECONDS,
+            sqs_managed_sse_enabled=True,
             visibility_timeout_seconds=VISIBILITY_TIMEOUT_PER_FUNCTION_TIMEOUT * function_timeout,
             redrive_policy=dead_letters.arn.apply(
                 lambda arn: json.dumps({"deadLetterTargetArn": arn, "maxReceiveCount": MAX_RECEIVE_COUNT})
+            ),
+            opts=child,
+        )
+        aws.sqs.RedriveAllowPolicy(
+            name,
+            queue_url=dead_letters.url,
+            redrive_allow_policy=queue.arn.apply(
+                lambda arn: json.dumps({"redrivePermission": "byQueue", "sourceQueueArns": [arn]})
             ),
             opts=child,
         )
@@ -98,6 +115,7 @@ class BucketEventQueue(EventQueue):
                 policies.queue_accepts_bucket_events,
                 queue_arn=self.arn,
                 bucket_arns=[bucket.arn for bucket in buckets],
+                requires_tls=settings.requires_tls,
             ),
             opts=pulumi.ResourceOptions(parent=self),
         )
@@ -142,7 +160,12 @@ class ExecutionEventQueue(EventQueue):
         policy = aws.sqs.QueuePolicy(
             f"{name}-policy",
             queue_url=self.url,
-            policy=document(policies.queue_accepts_rule_events, queue_arn=self.arn, rule_arn=rule.arn),
+            policy=document(
+                policies.queue_accepts_rule_events,
+                queue_arn=self.arn,
+                rule_arn=rule.arn,
+                requires_tls=settings.requires_tls,
+            ),
             opts=child,
         )
         aws.cloudwatch.EventTarget(

@@ -14,6 +14,8 @@ from typing import Any
 
 import pulumi
 
+from . import policies
+
 # Amazon S3 user guide, "General purpose bucket naming rules".
 _BUCKET_NAME = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 _BUCKET_NAME_ALLOWED = "3 to 63 of a-z, 0-9, '-' and '.', beginning and ending with a letter or digit, and no '..'"
@@ -38,9 +40,14 @@ MAX_CONCURRENCY_BOUND = 40
 # S3 user guide: a key is at most 1,024 bytes, and so is what a notification filters it by.
 _MAX_KEY_BYTES = 1024
 
-# IAM quotas: a role's inline policies have 10,240 characters together. regional-sync's name each destination twice,
-# in some 36 characters and twice its name; the rest of that policy takes less than 1,200.
-_MAX_DESTINATION_CHARACTERS = 9_000
+# IAM quotas: a role's inline policies have 10,240 characters together, white space not counted.
+_MAX_ROLE_POLICY_CHARACTERS = 10_240
+
+# AWS KMS developer guide, "Key ARN". An alias is no resource that a policy can name.
+_KMS_KEY_ARN = re.compile(r"arn:aws[a-z-]*:kms:([a-z0-9-]+):[0-9]{12}:key/[A-Za-z0-9-]+")
+
+# S3 API reference, NoncurrentVersionExpiration, takes more, but a century is as good as for ever.
+_MAX_DAYS = 36_500
 
 _EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
 
@@ -71,7 +78,12 @@ class Settings:
     key_suffix: str
     notification_emails: tuple[str, ...]
     api_authorization: str
+    manage_api_logging_role: bool
     artifact_base_url: str
+    kms_key_arn: str | None
+    """The key that the stack's own buckets encrypt with; ``None`` for S3's own keys."""
+    noncurrent_version_days: int
+    """How long the stack's own buckets keep old versions; 0 for ever."""
     max_concurrency: int
     log_retention_days: int
     force_destroy: bool
@@ -81,6 +93,16 @@ class Settings:
     def name(self, base: str) -> str:
         """The physical name of what is called ``base``."""
         return f"{self.name_prefix}{base}"
+
+    @property
+    def keys(self) -> str:
+        """The pattern of the keys that the stack distributes, as policies name them."""
+        return policies.keys_like(self.key_prefix, self.key_suffix)
+
+    @property
+    def requires_tls(self) -> bool:
+        """Whether plain HTTP is refused: everywhere but on an emulator that has nothing else."""
+        return not (self.emulator_endpoint or "").startswith("http:")
 
     @classmethod
     def load(cls) -> Settings:
@@ -103,6 +125,8 @@ class _Reader:
         prefix = self.text("namePrefix", "")
         if not _NAME_PREFIX.fullmatch(prefix):
             self.problem("namePrefix", prefix, "at most 30 of a-z, 0-9 and '-', beginning with a letter or digit")
+            # What is wrong with the prefix is said once, not again of every name that has it.
+            prefix = ""
         source = prefix + self.text("sourceBucket", "global-builds")
         self.check_bucket_name("sourceBucket", source)
         endpoint = _emulator_endpoint()
@@ -113,8 +137,13 @@ class _Reader:
             key_prefix=self.key_filter("keyPrefix"),
             key_suffix=self.key_filter("keySuffix"),
             notification_emails=self.emails(),
-            api_authorization=self.one_of("apiAuthorization", API_AUTHORIZATIONS),
+            api_authorization=self.api_authorization(endpoint),
+            manage_api_logging_role=self.boolean("manageApiLoggingRole", True),
             artifact_base_url=self.artifact_base_url(endpoint),
+            kms_key_arn=self.kms_key_arn(),
+            noncurrent_version_days=self.integer(
+                "noncurrentVersionDays", 90, range(_MAX_DAYS + 1), f"0 (for ever) to {_MAX_DAYS}"
+            ),
             max_concurrency=self.integer("maxConcurrency", 10, range(1, MAX_CONCURRENCY_BOUND + 1), "1 to 40"),
             log_retention_days=self.integer(
                 "logRetentionDays", 30, LOG_RETENTION_DAYS, ", ".join(map(str, LOG_RETENTION_DAYS))
@@ -122,6 +151,7 @@ class _Reader:
             force_destroy=self.boolean("forceDestroy", False),
             emulator_endpoint=endpoint,
         )
+        self.check_together(settings)
         if self.problems:
             raise SettingsError(
                 "Nothing was created, because of the stack's settings:\n  " + "\n  ".join(self.problems)
@@ -183,6 +213,26 @@ class _Reader:
                 self.problem(f"notificationEmails[{index}]", address, "each address once")
         return tuple(addresses)
 
+    def api_authorization(self, endpoint: str | None) -> str:
+        value = self.one_of("apiAuthorization", API_AUTHORIZATIONS)
+        if value == "NONE" and endpoint is None and not self.boolean("allowPublicApi", False):
+            self.problem(
+                "apiAuthorization",
+                value,
+                "AWS_IAM on AWS, because with NONE anybody on the internet may start copies and fetch builds."
+                " If that is meant, set allowPublicApi to true as well",
+            )
+        return value
+
+    def kms_key_arn(self) -> str | None:
+        value = self.text("kmsKeyArn", "")
+        found = _KMS_KEY_ARN.fullmatch(value)
+        if value and (found is None or found[1] != _own_region()):
+            self.problem(
+                "kmsKeyArn", value, "the ARN of a KMS key (not of an alias) in the stack's own region, or nothing"
+            )
+        return value or None
+
     def artifact_base_url(self, endpoint: str | None) -> str:
         value = self.text("artifactBaseUrl", "")
         pattern = (r"https?://" if endpoint else r"https://") + r"[^\s/?#@]+(/[^\s?#]*)?"
@@ -214,13 +264,24 @@ class _Reader:
                 self.problem(f"{where}.bucket", name, "each bucket once")
             self.check_region(f"{where}.region", item.get("region"))
             found.append(Destination(bucket=name, existing=existing is True))
-        if sum(2 * len(destination.bucket) + 36 for destination in found) > _MAX_DESTINATION_CHARACTERS:
+        return tuple(found)
+
+    def check_together(self, settings: Settings) -> None:
+        """What one setting allows only because of another."""
+        if settings.artifact_base_url and not ".zip".endswith(settings.key_suffix):
+            self.problem(
+                "keySuffix",
+                settings.key_suffix,
+                "an end of .zip where artifactBaseUrl is set, because build-worker stores COMMIT.zip",
+            )
+        used = max(len(json.dumps(policy, separators=(",", ":"))) for policy in _longest_role_policies(settings))
+        if used > _MAX_ROLE_POLICY_CHARACTERS:
             self.problem(
                 "destinations",
-                f"a list of {len(found)}",
-                "as many as IAM's 10,240 characters a role have room for, about 110 names of 20 letters",
+                f"a list of {len(settings.destinations)}",
+                f"fewer, or shorter names and key filters: a role's policy would have {used:,} characters, and IAM"
+                f" takes {_MAX_ROLE_POLICY_CHARACTERS:,}, which is room for about 110 names of 20 letters",
             )
-        return tuple(found)
 
     def check_bucket_name(self, setting: str, name: str) -> None:
         prefixes, suffixes = _RESERVED_BUCKET_AFFIXES
@@ -231,7 +292,7 @@ class _Reader:
 
     def check_region(self, setting: str, region: object) -> None:
         """A Step Functions Task reaches its own region only, so a copy elsewhere would fail on every upload."""
-        own = pulumi.Config("aws").get("region") or os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
+        own = _own_region()
         if region is not None and region != own:
             self.problem(setting, region, f"the stack's own region, {own or 'which aws:region must name'}")
 
@@ -242,6 +303,29 @@ def _is_ip_address(name: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def _own_region() -> str | None:
+    return pulumi.Config("aws").get("region") or os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
+
+
+def _longest_role_policies(settings: Settings) -> list[policies.Policy]:
+    """The policies that name each destination, with ARNs as long as they get."""
+    region, account = "us-gov-west-1", "123456789012"
+
+    def arn(service: str, resource: str) -> str:
+        return f"arn:aws-us-gov:{service}:{region}:{account}:{resource}"
+
+    source = f"arn:aws-us-gov:s3:::{settings.source_bucket}"
+    table, topic = arn("dynamodb", "table/" + settings.name("FileCopyTracking")), arn("sns", settings.name("x" * 20))
+    log_group, queue = arn("logs", "log-group:" + settings.name("x" * 40)), arn("sqs", settings.name("x" * 20))
+    every = [policies.bucket_arn(destination.bucket, like=source) for destination in settings.destinations]
+    own = [arn for arn, made in zip(every, settings.destinations, strict=True) if not made.existing]
+    common = (settings.keys, settings.kms_key_arn)
+    return [
+        policies.copy_workflow(source, every, table, topic, *common),
+        policies.handler_function(policies.verify_arrivals(source, own, table, topic, *common), log_group, queue),
+    ]
 
 
 def _emulator_endpoint() -> str | None:

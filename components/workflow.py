@@ -18,6 +18,7 @@ class CopyWorkflow(pulumi.ComponentResource):
     """file-copy-workflow and its role."""
 
     arn: pulumi.Output[str]
+    role_arn: pulumi.Output[str]
 
     def __init__(
         self,
@@ -35,7 +36,7 @@ class CopyWorkflow(pulumi.ComponentResource):
         role = aws.iam.Role(
             name,
             name=physical_name,
-            assume_role_policy=document(policies.trust, service="states.amazonaws.com"),
+            assume_role_policy=document(policies.trust_state_machines, table_arn=tracking.arn),
             opts=child,
         )
         role_policy = aws.iam.RolePolicy(
@@ -48,6 +49,8 @@ class CopyWorkflow(pulumi.ComponentResource):
                 destination_bucket_arns=buckets.destination_arns,
                 table_arn=tracking.arn,
                 topic_arn=failures.arn,
+                keys=settings.keys,
+                kms_key_arn=settings.kms_key_arn,
             ),
             opts=child,
         )
@@ -67,4 +70,5 @@ class CopyWorkflow(pulumi.ComponentResource):
             opts=pulumi.ResourceOptions(parent=self, depends_on=[role_policy]),
         )
         self.arn = state_machine.arn
+        self.role_arn = role.arn
         self.register_outputs({"arn": self.arn})

@@ -13,6 +13,8 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
+from handlers.text import printable
+
 from . import demo as demonstration
 from . import stack
 from .errors import StackError
@@ -119,11 +121,13 @@ def retry(
     with one_sentence_errors():
         retried = Operations(stack.get(port)).retry(key)
         if retried is None:
-            out.print(f"No copy of {escape(key)} has failed.")
+            out.print(f"No copy of {shown(key)} has failed.")
             return
         record = retried.record
+        if "successfulCopies" not in record:
+            raise StackError(f"The retry ended as {retried.status} before it had results: {retried.execution_arn}.")
         out.print(
-            f"{escape(key)}: {record['status']}, {record['successfulCopies']} of {record['totalBuckets']} copied."
+            f"{shown(key)}: {record['status']}, {record['successfulCopies']} of {record['totalBuckets']} copied."
             f" Execution: {retried.execution_arn}"
         )
         if retried.status != "SUCCEEDED" or record["failedBuckets"]:
@@ -145,6 +149,19 @@ def replay(
 
 
 @app.command()
+def policy(
+    bucket: Annotated[str, typer.Argument(help="A destination that somebody else owns (existing: true).")],
+    port: Port = stack.DEFAULT_PORT,
+) -> None:
+    """Print what the owner of a bucket has to add to its bucket policy, so that the workflow may copy into it.
+
+    Example: filecopy policy partner-builds > policy.json
+    """
+    with one_sentence_errors():
+        typer.echo(json.dumps(Operations(stack.get(port)).destination_policy(bucket), indent=2))
+
+
+@app.command()
 def demo(
     port: Annotated[
         int | None,
@@ -159,6 +176,11 @@ def demo(
     """
     with one_sentence_errors():
         demonstration.run(out, port)
+
+
+def shown(text: str) -> str:
+    """``text`` that somebody else chose, on one line and without what a terminal would obey."""
+    return escape(printable(text))
 
 
 def print_outputs(values: dict[str, Any]) -> None:
@@ -193,7 +215,8 @@ def one_sentence_errors() -> Iterator[None]:
 
 
 def _fail(message: str, status: int = 1) -> NoReturn:
-    err.print(f"[bold red]error:[/] {escape(message)}", soft_wrap=True)
+    lines = "\n".join(shown(line) for line in message.split("\n"))
+    err.print(f"[bold red]error:[/] {lines}", soft_wrap=True)
     raise typer.Exit(status)
 
 

@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-from components import outputs
+from components import outputs, policies
 from components.names import DEAD_LETTERS_SUFFIX
 
 from .clients import Clients
@@ -59,6 +59,21 @@ class Operations:
                 self._sqs.delete_message(QueueUrl=dead_letters, ReceiptHandle=message["ReceiptHandle"])
                 count += 1
         return count
+
+    def destination_policy(self, bucket: str) -> dict[str, Any]:
+        """The bucket policy with which somebody else's ``bucket`` takes copies.
+
+        Raises:
+            StackError: it is no destination of the stack.
+        """
+        destinations: list[str] = self._outputs[outputs.DESTINATION_BUCKETS]
+        if bucket not in destinations:
+            raise StackError(
+                f"{bucket!r} is no destination of the stack; its destinations are {', '.join(destinations)}. Add it to"
+                " the setting destinations, with existing: true, and deploy."
+            )
+        role: str = self._outputs[outputs.STEP_FUNCTION_ROLE_ARN]
+        return policies.existing_destination(policies.bucket_arn(bucket, like=role), role)
 
     def retry(self, key: str) -> Retried | None:
         """Tries the failed copies of ``key`` again, those alone, and waits for the end.

@@ -141,6 +141,64 @@ def _bucket_public_access_block(inputs: Inputs, clients: Clients) -> Created:
     return bucket, {}
 
 
+@creates("aws:s3/bucketOwnershipControls:BucketOwnershipControls")
+def _bucket_ownership_controls(inputs: Inputs, clients: Clients) -> Created:
+    bucket = inputs.take("bucket")
+    ownership = inputs.take_object("rule").take("objectOwnership")
+    clients("s3").put_bucket_ownership_controls(
+        Bucket=bucket, OwnershipControls={"Rules": [{"ObjectOwnership": ownership}]}
+    )
+    return bucket, {}
+
+
+@creates("aws:s3/bucketServerSideEncryptionConfiguration:BucketServerSideEncryptionConfiguration")
+def _bucket_encryption(inputs: Inputs, clients: Clients) -> Created:
+    bucket = inputs.take("bucket")
+    rules = []
+    for rule in inputs.take_objects("rules"):
+        default = rule.take_object("applyServerSideEncryptionByDefault")
+        key = default.take("kmsMasterKeyId")
+        rules.append(
+            {
+                "ApplyServerSideEncryptionByDefault": {
+                    "SSEAlgorithm": default.take("sseAlgorithm"),
+                    **({"KMSMasterKeyID": key} if key else {}),
+                },
+                "BucketKeyEnabled": rule.take("bucketKeyEnabled", False),
+            }
+        )
+    clients("s3").put_bucket_encryption(Bucket=bucket, ServerSideEncryptionConfiguration={"Rules": rules})
+    return bucket, {}
+
+
+@creates("aws:s3/bucketLifecycleConfiguration:BucketLifecycleConfiguration")
+def _bucket_lifecycle(inputs: Inputs, clients: Clients) -> Created:
+    bucket = inputs.take("bucket")
+    rules = []
+    for rule in inputs.take_objects("rules"):
+        made: dict[str, Any] = {
+            "ID": rule.take("id"),
+            "Status": rule.take("status"),
+            "Filter": {"Prefix": rule.take_object("filter").take("prefix", "")},
+        }
+        if days := rule.take_object("abortIncompleteMultipartUpload").take("daysAfterInitiation"):
+            made["AbortIncompleteMultipartUpload"] = {"DaysAfterInitiation": days}
+        if days := rule.take_object("noncurrentVersionExpiration").take("noncurrentDays"):
+            made["NoncurrentVersionExpiration"] = {"NoncurrentDays": days}
+        if rule.take_object("expiration").take("expiredObjectDeleteMarker"):
+            made["Expiration"] = {"ExpiredObjectDeleteMarker": True}
+        rules.append(made)
+    clients("s3").put_bucket_lifecycle_configuration(Bucket=bucket, LifecycleConfiguration={"Rules": rules})
+    return bucket, {}
+
+
+@creates("aws:s3/bucketPolicy:BucketPolicy")
+def _bucket_policy(inputs: Inputs, clients: Clients) -> Created:
+    bucket = inputs.take("bucket")
+    clients("s3").put_bucket_policy(Bucket=bucket, Policy=inputs.take("policy"))
+    return bucket, {}
+
+
 @creates("aws:s3/bucketNotification:BucketNotification")
 def _bucket_notification(inputs: Inputs, clients: Clients) -> Created:
     bucket = inputs.take("bucket")
@@ -181,14 +239,30 @@ def _table(inputs: Inputs, clients: Clients) -> Created:
             for attribute in inputs.take_objects("attributes")
         ],
         BillingMode=inputs.take("billingMode", "PROVISIONED"),
+        SSESpecification={"Enabled": inputs.take_object("serverSideEncryption").take("enabled", False)},
+        DeletionProtectionEnabled=inputs.take("deletionProtectionEnabled", False),
     )["TableDescription"]
+    if inputs.take_object("pointInTimeRecovery").take("enabled"):
+        clients("dynamodb").update_continuous_backups(
+            TableName=name, PointInTimeRecoverySpecification={"PointInTimeRecoveryEnabled": True}
+        )
     return name, {"arn": table["TableArn"]}
 
 
 @creates("aws:sns/topic:Topic")
 def _topic(inputs: Inputs, clients: Clients) -> Created:
-    arn = clients("sns").create_topic(Name=inputs.take("name"))["TopicArn"]
+    key = inputs.take("kmsMasterKeyId")
+    arn = clients("sns").create_topic(Name=inputs.take("name"), Attributes={"KmsMasterKeyId": key} if key else {})[
+        "TopicArn"
+    ]
     return arn, {"arn": arn}
+
+
+@creates("aws:sns/topicPolicy:TopicPolicy")
+def _topic_policy(inputs: Inputs, clients: Clients) -> Created:
+    arn = inputs.take("arn")
+    clients("sns").set_topic_attributes(TopicArn=arn, AttributeName="Policy", AttributeValue=inputs.take("policy"))
+    return arn, {}
 
 
 @creates("aws:sns/topicSubscription:TopicSubscription")
@@ -209,6 +283,7 @@ def _queue(inputs: Inputs, clients: Clients) -> Created:
         "MessageRetentionPeriod": inputs.take("messageRetentionSeconds"),
         "VisibilityTimeout": inputs.take("visibilityTimeoutSeconds"),
         "RedrivePolicy": inputs.take("redrivePolicy"),
+        "SqsManagedSseEnabled": str(inputs.take("sqsManagedSseEnabled", False)).lower(),
     }
     sqs = clients("sqs")
     url = sqs.create_queue(
@@ -216,6 +291,15 @@ def _queue(inputs: Inputs, clients: Clients) -> Created:
     )["QueueUrl"]
     arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
     return url, {"arn": arn, "url": url}
+
+
+@creates("aws:sqs/redriveAllowPolicy:RedriveAllowPolicy")
+def _redrive_allow_policy(inputs: Inputs, clients: Clients) -> Created:
+    url = inputs.take("queueUrl")
+    clients("sqs").set_queue_attributes(
+        QueueUrl=url, Attributes={"RedriveAllowPolicy": inputs.take("redriveAllowPolicy")}
+    )
+    return url, {}
 
 
 @creates("aws:sqs/queuePolicy:QueuePolicy")
@@ -372,6 +456,47 @@ def _rest_api(inputs: Inputs, clients: Clients) -> Created:
     }
 
 
+@creates("aws:apigateway/account:Account")
+def _api_account(inputs: Inputs, clients: Clients) -> Created:
+    role = {"op": "replace", "path": "/cloudwatchRoleArn", "value": inputs.take("cloudwatchRoleArn")}
+    clients("apigateway").update_account(patchOperations=[role])
+    return "api-gateway-account", {}
+
+
+@creates("aws:apigateway/requestValidator:RequestValidator")
+def _api_request_validator(inputs: Inputs, clients: Clients) -> Created:
+    validator = clients("apigateway").create_request_validator(
+        restApiId=inputs.take("restApi"),
+        name=inputs.take("name"),
+        validateRequestBody=inputs.take("validateRequestBody", False),
+        validateRequestParameters=inputs.take("validateRequestParameters", False),
+    )
+    return validator["id"], {}
+
+
+@creates("aws:apigateway/model:Model")
+def _api_model(inputs: Inputs, clients: Clients) -> Created:
+    model = clients("apigateway").create_model(
+        restApiId=inputs.take("restApi"),
+        name=inputs.take("name"),
+        contentType=inputs.take("contentType"),
+        schema=inputs.take("schema"),
+    )
+    return model["id"], {}
+
+
+@creates("aws:apigateway/response:Response")
+def _api_gateway_response(inputs: Inputs, clients: Clients) -> Created:
+    api, kind = inputs.take("restApiId"), inputs.take("responseType")
+    clients("apigateway").put_gateway_response(
+        restApiId=api,
+        responseType=kind,
+        statusCode=inputs.take("statusCode"),
+        responseTemplates=inputs.take("responseTemplates", {}),
+    )
+    return f"aggr-{api}-{kind}", {}
+
+
 @creates("aws:apigateway/resource:Resource")
 def _api_resource(inputs: Inputs, clients: Clients) -> Created:
     resource = clients("apigateway").create_resource(
@@ -384,7 +509,12 @@ def _api_resource(inputs: Inputs, clients: Clients) -> Created:
 def _api_method(inputs: Inputs, clients: Clients) -> Created:
     api, resource, method = inputs.take("restApi"), inputs.take("resourceId"), inputs.take("httpMethod")
     clients("apigateway").put_method(
-        restApiId=api, resourceId=resource, httpMethod=method, authorizationType=inputs.take("authorization")
+        restApiId=api,
+        resourceId=resource,
+        httpMethod=method,
+        authorizationType=inputs.take("authorization"),
+        requestValidatorId=inputs.take("requestValidatorId"),
+        requestModels=inputs.take("requestModels", {}),
     )
     return f"agm-{api}-{resource}-{method}", {}
 
@@ -412,5 +542,42 @@ def _api_deployment(inputs: Inputs, clients: Clients) -> Created:
 @creates("aws:apigateway/stage:Stage")
 def _api_stage(inputs: Inputs, clients: Clients) -> Created:
     api, name = inputs.take("restApi"), inputs.take("stageName")
-    clients("apigateway").create_stage(restApiId=api, stageName=name, deploymentId=inputs.take("deployment"))
+    gateway = clients("apigateway")
+    gateway.create_stage(restApiId=api, stageName=name, deploymentId=inputs.take("deployment"))
+    access_log = inputs.take_object("accessLogSettings")
+    _change_stage(
+        gateway,
+        api,
+        name,
+        {
+            "/accessLogSettings/destinationArn": access_log.take("destinationArn"),
+            "/accessLogSettings/format": access_log.take("format"),
+        },
+    )
     return f"ags-{api}-{name}", {"invokeUrl": f"https://{api}.execute-api.{clients.region}.amazonaws.com/{name}"}
+
+
+@creates("aws:apigateway/methodSettings:MethodSettings")
+def _api_method_settings(inputs: Inputs, clients: Clients) -> Created:
+    api, stage, path = inputs.take("restApi"), inputs.take("stageName"), inputs.take("methodPath")
+    settings = inputs.take_object("settings")
+    _change_stage(
+        clients("apigateway"),
+        api,
+        stage,
+        {
+            f"/{path}/throttling/rateLimit": settings.take("throttlingRateLimit"),
+            f"/{path}/throttling/burstLimit": settings.take("throttlingBurstLimit"),
+        },
+    )
+    return f"{api}-{stage}-{path}", {}
+
+
+def _change_stage(gateway: Any, api: str, stage: str, changes: dict[str, Any]) -> None:
+    gateway.update_stage(
+        restApiId=api,
+        stageName=stage,
+        patchOperations=[
+            {"op": "replace", "path": path, "value": str(value)} for path, value in changes.items() if value is not None
+        ],
+    )

@@ -49,6 +49,7 @@ _TRANSFER = TransferConfig(
 class Environment:
     artifact_base_url: str
     source_bucket: str
+    key_prefix: str
 
 
 @cache
@@ -61,6 +62,7 @@ def environment() -> Environment:
     return Environment(
         artifact_base_url=os.environ["ARTIFACT_BASE_URL"],
         source_bucket=os.environ["SOURCE_BUCKET"],
+        key_prefix=os.environ["KEY_PREFIX"],
     )
 
 
@@ -102,7 +104,7 @@ def _store(request: Any, time_limit: float) -> dict[str, Any]:
     base = environment().artifact_base_url
     if not base:
         raise FetchError(503, "The stack has no artifactBaseUrl to fetch from. Set it, and deploy again.")
-    bucket, key, url = environment().source_bucket, f"{commit}.zip", f"{base}/{commit}"
+    bucket, key, url = environment().source_bucket, f"{environment().key_prefix}{commit}.zip", f"{base}/{commit}"
     deadline = time.monotonic() + time_limit
     with _open(url) as answer:
         artifact = Artifact(answer, deadline)

@@ -67,13 +67,13 @@ def _confirm(arrival: ObjectCreated) -> None:
     if record is None or "executionId" not in record:
         log.info("Arrival without a record: not from the workflow", bucket=arrival.bucket, key=arrival.key)
         return
-    verdict = _verify(arrival, record)
-    if record["status"]["S"] == "IN_PROGRESS":
-        if verdict.problem:
-            raise UndecidedError(f"{arrival.key} in {arrival.bucket}: {verdict.problem}")
-    elif not _was_sent_by(record, arrival):
+    is_in_progress = record["status"]["S"] == "IN_PROGRESS"
+    if not is_in_progress and not _was_sent_by(record, arrival):
         log.info("Arrival of another execution", bucket=arrival.bucket, key=arrival.key)
         return
+    verdict = _verify(arrival, record)
+    if is_in_progress and verdict.problem:
+        raise UndecidedError(f"{arrival.key} in {arrival.bucket}: {verdict.problem}")
     if not _write(arrival, verdict, record["executionId"]["S"]):
         log.info("Record belongs to a newer execution", bucket=arrival.bucket, key=arrival.key)
         return

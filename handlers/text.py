@@ -7,7 +7,7 @@ _MAX_SUBJECT_LENGTH = 99
 
 
 def printable(value: str) -> str:
-    """``value`` on one line: a key cannot forge a line of its own, nor move a terminal's cursor."""
+    """``value`` on one line: a key cannot forge a line of its own, move a terminal's cursor, or turn text around."""
     return "".join(character if character.isprintable() else "?" for character in value)
 
 

@@ -1,0 +1,51 @@
+"""What the API takes: JSON schemas (draft 4, which API Gateway reads) of the bodies of its routes. No Pulumi here.
+
+API Gateway refuses a body that does not match before any function runs. What a schema cannot say, such as that a
+destination is not the source, the functions check themselves, and answer with every problem named.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .definition import MAX_DESTINATIONS
+
+Schema = dict[str, Any]
+
+_DRAFT = "http://json-schema.org/draft-04/schema#"
+_BUCKET_NAME: Schema = {"type": "string", "pattern": "^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$"}
+
+COPY_JOB: Schema = {
+    "$schema": _DRAFT,
+    "title": "CopyJob",
+    "type": "object",
+    "properties": {
+        "sourceBucket": _BUCKET_NAME,
+        "sourceKey": {"type": "string", "minLength": 1, "maxLength": 1024},
+        "destinationBuckets": {
+            "type": "array",
+            "minItems": 1,
+            "maxItems": MAX_DESTINATIONS,
+            "items": _BUCKET_NAME,
+        },
+        "sourceVersionId": {"type": "string", "minLength": 1, "maxLength": 1024},
+        "retry": {"type": "boolean"},
+    },
+    "required": ["sourceBucket", "sourceKey", "destinationBuckets"],
+    "additionalProperties": False,
+}
+
+BUILD: Schema = {
+    "$schema": _DRAFT,
+    "title": "Build",
+    "type": "object",
+    "properties": {"commit": {"type": "string", "pattern": "^[0-9a-f]{6,64}$"}},
+    "required": ["commit"],
+    "additionalProperties": False,
+}
+
+# What the answer to a body that does not match says: API Gateway's own names nothing.
+EXAMPLES = {
+    "step-function": {"sourceBucket": "BUCKET", "sourceKey": "KEY", "destinationBuckets": ["BUCKET"]},
+    "builds": {"commit": "0a1b2c"},
+}
