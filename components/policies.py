@@ -144,14 +144,18 @@ def topic_accepts_only(topic_arn: str, role_arns: Sequence[str], requires_tls: b
 
 
 def existing_destination(bucket_arn: str, role_arn: str) -> Policy:
-    """What the owner of a bucket adds to its policy, so that the workflow may copy into it."""
+    """What the owner of a bucket adds to its policy, so that the workflow may copy into it.
+
+    The role is in a condition, so that the policy still holds when the role is made again.
+    """
     return policy(
         {
             "Sid": "FileCopyWorkflow",
             "Effect": "Allow",
-            "Principal": {"AWS": role_arn},
+            "Principal": {"AWS": f"arn:{partition_of(role_arn)}:iam::{account_of(role_arn)}:root"},
             "Action": list(_WRITE_OBJECTS),
             "Resource": f"{bucket_arn}/*",
+            "Condition": {"ArnEquals": {"aws:PrincipalArn": role_arn}},
         }
     )
 

@@ -13,15 +13,15 @@ import botocore.session
 class Clients:
     """boto3 clients of one emulator, made once each."""
 
-    def __init__(self, endpoint: str, region: str) -> None:
+    def __init__(self, endpoint: str, region: str, access_key: str = "test", secret_key: str = "test") -> None:  # noqa: S107 - what emulators take
         self.region = region
         self._endpoint = endpoint
         # A profile of the person who runs this is for AWS, and may not even exist.
         without_profile = botocore.session.Session(session_vars={"profile": (None, [], None, None)})
         self._session: Any = boto3.Session(
             botocore_session=without_profile,
-            aws_access_key_id="test",
-            aws_secret_access_key="test",  # noqa: S106 - what emulators take
+            aws_access_key_id=access_key,
+            aws_secret_access_key=secret_key,
             region_name=region,
         )
         self._clients: dict[str, Any] = {}

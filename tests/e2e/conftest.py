@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
@@ -43,9 +45,28 @@ def artifact_base_url() -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def system(artifact_base_url: str) -> Iterator[System]:
-    with stack_up("-c", f"artifactBaseUrl={artifact_base_url}", *NO_WAITS) as target:
-        yield target
+def systems(artifact_base_url: str) -> Iterator[Callable[[bool], System]]:
+    """The two stacks that tests share, each brought up when a test first asks for it."""
+    with ExitStack() as stacks:
+
+        @cache
+        def get(enforced: bool) -> System:
+            artifacts = ("-c", f"artifactBaseUrl={artifact_base_url}")
+            return stacks.enter_context(stack_up(*artifacts, *NO_WAITS, enforced=enforced))
+
+        yield get
+
+
+@pytest.fixture(params=[False, True], ids=["open", "enforced"])
+def system(request: pytest.FixtureRequest, systems: Callable[[bool], System]) -> System:
+    """The stack, and then one where IAM is enforced and what a person does is done by an ordinary user."""
+    return systems(request.param)
+
+
+@pytest.fixture
+def enforced(systems: Callable[[bool], System]) -> System:
+    """The stack where IAM is enforced."""
+    return systems(True)
 
 
 @pytest.fixture

@@ -8,11 +8,17 @@ import os
 import subprocess
 import sys
 import time
+import urllib.error
+import urllib.request
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
 
-from components import outputs
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
+
+from components import outputs, policies
 from components.names import DEAD_LETTERS_SUFFIX
 from filecopy import emulator, executions, stack
 from filecopy.clients import Clients
@@ -24,6 +30,9 @@ DEADLINE = 90.0
 
 # Seconds until a message whose function died comes back: minutes as deployed, longer than a test should wait.
 VISIBILITY_TIMEOUT = 20
+
+# The account of whoever calls an emulator as root.
+ACCOUNT = "000000000000"
 
 T = TypeVar("T")
 
@@ -42,13 +51,23 @@ def filecopy(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 @contextlib.contextmanager
-def stack_up(*arguments: str) -> Iterator[System]:
-    """A stack on a port of its own for as long as the block lasts."""
+def stack_up(*arguments: str, enforced: bool = False) -> Iterator[System]:
+    """A stack on a port of its own for as long as the block lasts.
+
+    With ``enforced`` the emulator obeys IAM's policies, and what a person does is done by an ordinary user who has the
+    documented policy and no more. What a test looks at beyond that, it looks at as root.
+    """
     port = str(emulator.free_port())
+    if enforced:
+        arguments = (*arguments, "--emulator", "AUTH=true", "-c", "apiAuthorization=AWS_IAM")
     made = filecopy("up", "--port", port, *arguments)
     assert made.returncode == 0, made.stdout + made.stderr
     try:
         system = System(stack.get(int(port)))
+        if enforced:
+            user = system.make_user(system.user_policy())
+            system.act_as(user)
+            system.let_state_machine_publish_for(user)
         system.return_messages_soon()
         yield system
     finally:
@@ -59,6 +78,8 @@ def stack_up(*arguments: str) -> Iterator[System]:
 class System:
     def __init__(self, target: stack.Stack) -> None:
         clients = Clients(target.endpoint, target.region)
+        self.user = clients
+        self.signer: SigV4Auth | None = None
         self.stack = target
         self.clients = clients
         self.s3, self.sns, self.sqs, self.dynamodb = clients("s3"), clients("sns"), clients("sqs"), clients("dynamodb")
@@ -77,6 +98,59 @@ class System:
                 Attributes={"VisibilityTimeout": str(VISIBILITY_TIMEOUT)},
             )
 
+    def user_policy(self) -> policies.Policy:
+        """What docs/security.md says that a user of this stack needs."""
+        api_id = self.api.split("/restapis/")[1].split("/")[0]
+        return policies.use_workflow(
+            source_bucket_arn=f"arn:aws:s3:::{self.source}",
+            state_machine_arn=self.state_machine,
+            table_arn=self.dynamodb.describe_table(TableName=self.table)["Table"]["TableArn"],
+            api_execution_arn=f"arn:aws:execute-api:{self.stack.region}:{ACCOUNT}:{api_id}",
+            keys="*",
+            kms_key_arn=None,
+        )
+
+    def make_user(self, *allowed: policies.Policy) -> Credentials:
+        """A new user with these policies."""
+        iam, name = self.clients("iam"), f"user-{uuid.uuid4().hex}"
+        iam.create_user(UserName=name)
+        for index, policy in enumerate(allowed):
+            iam.put_user_policy(UserName=name, PolicyName=f"policy-{index}", PolicyDocument=json.dumps(policy))
+        key = iam.create_access_key(UserName=name)["AccessKey"]
+        return Credentials(key["AccessKeyId"], key["SecretAccessKey"])
+
+    def clients_of(self, credentials: Credentials) -> Clients:
+        return Clients(self.stack.endpoint, self.stack.region, credentials.access_key, credentials.secret_key)
+
+    def act_as(self, credentials: Credentials) -> None:
+        """From now on uploads, starts, looks and calls of the API are those of this user."""
+        self.user = self.clients_of(credentials)
+        self.signer = SigV4Auth(credentials, "execute-api", self.stack.region)
+
+    def let_state_machine_publish_for(self, user: Credentials) -> None:
+        """The emulator does not take on a state machine's role, but publishes as whoever started the execution: the
+        user, or root where a test does."""
+        started_by = [asker("sts").get_caller_identity()["Arn"] for asker in (self.clients_of(user), self.clients)]
+        policy = json.loads(self.sns.get_topic_attributes(TopicArn=self.topic)["Attributes"]["Policy"])
+        policy["Statement"][0]["Condition"]["ArnNotEquals"]["aws:PrincipalArn"] += started_by
+        self.sns.set_topic_attributes(TopicArn=self.topic, AttributeName="Policy", AttributeValue=json.dumps(policy))
+
+    def post(
+        self, path: str, body: object, *, signer: SigV4Auth | None = None, content_type: str = "application/json"
+    ) -> tuple[int, dict[str, Any]]:
+        """Calls the API, and returns the status and what was answered. A body of bytes is sent as it is."""
+        data = body if isinstance(body, bytes) else json.dumps(body).encode()
+        request = AWSRequest("POST", f"{self.api}{path}", data=data, headers={"Content-Type": content_type})
+        if signer := signer or self.signer:
+            signer.add_auth(request)
+        asked = urllib.request.Request(request.url, data=data, headers=dict(request.headers), method="POST")
+        try:
+            with urllib.request.urlopen(asked, timeout=60) as answer:
+                return answer.status, json.load(answer)
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code, json.load(error)
+
     def errors(self) -> list[str]:
         """What the functions have logged of errors, and what the engine says of those that died."""
         logs = self.clients("logs")
@@ -87,8 +161,16 @@ class System:
                     lines.append(f"{group['logGroupName']}: {event['message']}")  # noqa: PERF401
         return lines[-20:]
 
+    def messages(self) -> list[dict[str, Any]]:
+        """How many messages wait in each queue, and how many are being worked on."""
+        attributes = ["QueueArn", "ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
+        return [
+            self.sqs.get_queue_attributes(QueueUrl=url, AttributeNames=attributes)["Attributes"]
+            for url in self.sqs.list_queues()["QueueUrls"]
+        ]
+
     def put(self, key: str, body: bytes = b"content") -> None:
-        self.s3.put_object(Bucket=self.source, Key=key, Body=body)
+        self.user("s3").put_object(Bucket=self.source, Key=key, Body=body)
 
     def upload(self, key: str, body: bytes = b"content") -> dict[str, Any]:
         """Puts a file, and waits until the workflow that this starts is through with it. Returns the record."""
@@ -107,16 +189,18 @@ class System:
         }
 
     def start(self, job: object, state_machine: str | None = None) -> str:
-        started = self.stepfunctions.start_execution(
-            stateMachineArn=state_machine or self.state_machine, input=json.dumps(job)
-        )
+        """Starts the stack's state machine as the user, or another one as root."""
+        starter = self.stepfunctions if state_machine else self.user("stepfunctions")
+        started = starter.start_execution(stateMachineArn=state_machine or self.state_machine, input=json.dumps(job))
         return str(started["executionArn"])
 
     def finish(self, execution: str) -> dict[str, Any]:
         """Waits for the execution's end, and describes it."""
 
         def ended() -> dict[str, Any] | None:
-            described: dict[str, Any] = self.stepfunctions.describe_execution(executionArn=execution)
+            is_ours = f":{self.state_machine.split(':')[-1]}:" in execution
+            asker = self.user("stepfunctions") if is_ours else self.stepfunctions
+            described: dict[str, Any] = asker.describe_execution(executionArn=execution)
             return described if described["status"] != "RUNNING" else None
 
         return self.wait_for("the execution's end", ended, execution)
@@ -148,25 +232,35 @@ class System:
         return found
 
     def record(self, key: str) -> dict[str, Any] | None:
-        return read_record(self.dynamodb, self.stack.outputs, key)
+        return read_record(self.user("dynamodb"), self.stack.outputs, key)
 
     def finished_record(self, key: str) -> dict[str, Any]:
         """The record of ``key``, once its execution has ended and every copy that the stack's own buckets took
         has been looked at by regional-sync."""
 
+        seen: list[dict[str, Any] | None] = []
+
         def finished() -> dict[str, Any] | None:
-            record = self.record(key)
+            seen[:] = [record := self.record(key)]
             if record is None or "completedAt" not in record:
                 return None
             is_checked = set(record["successfulBuckets"]) <= set(record["arrivals"])
             return record if is_checked else None
 
-        return self.wait_for(f"the finished record of {key!r}", finished)
+        return self.wait_for(f"the finished record of {key!r}", finished, seen=seen)
 
     def inbox(self) -> Callable[[str], dict[str, Any]]:
         """Subscribes to the failure topic. What is returned waits for the notification that names ``execution``."""
         queue = self.sqs.create_queue(QueueName=f"inbox-{uuid.uuid4().hex}")["QueueUrl"]
         arn = self.sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+        accepted = {
+            "Effect": "Allow",
+            "Principal": {"Service": "sns.amazonaws.com"},
+            "Action": "sqs:SendMessage",
+            "Resource": arn,
+            "Condition": {"ArnEquals": {"aws:SourceArn": self.topic}},
+        }
+        self.sqs.set_queue_attributes(QueueUrl=queue, Attributes={"Policy": json.dumps(policies.policy(accepted))})
         self.sns.subscribe(TopicArn=self.topic, Protocol="sqs", Endpoint=arn)
         received: list[dict[str, Any]] = []
 
@@ -180,13 +274,17 @@ class System:
 
         return notification
 
-    def wait_for(self, what: str, look: Callable[[], T | None], execution: str | None = None) -> T:
-        """Looks again and again until there is something; fails with the execution's history at the deadline."""
+    def wait_for(
+        self, what: str, look: Callable[[], T | None], execution: str | None = None, seen: Sequence[object] = ()
+    ) -> T:
+        """Looks again and again until there is something. Fails at the deadline with the execution's history, what
+        was ``seen`` last, the messages that wait in queues, and the functions' errors."""
         deadline = time.monotonic() + DEADLINE
         while (found := look()) is None:
             if time.monotonic() > deadline:
                 history = executions.history(self.stepfunctions, execution) if execution else []
-                lines = "\n".join([*(json.dumps(event, default=str) for event in history), *self.errors()])
+                shown = [*history, *seen, *self.messages()]
+                lines = "\n".join([*(json.dumps(item, default=str) for item in shown), *self.errors()])
                 raise AssertionError(f"Waited {DEADLINE:.0f} s in vain for {what}.\n{lines}")
             time.sleep(0.02)
         return found

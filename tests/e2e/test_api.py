@@ -2,63 +2,50 @@
 
 from __future__ import annotations
 
-import json
-import urllib.error
-import urllib.request
-from typing import Any
-
 import pytest
 
 from .conftest import ARTIFACTS
 from .system import System
 
 
-def post(system: System, path: str, body: object) -> tuple[int, dict[str, Any]]:
-    """Status and body of ``POST path``; ``body`` is sent as JSON unless it is bytes."""
-    data = body if isinstance(body, bytes) else json.dumps(body).encode()
-    request = urllib.request.Request(
-        f"{system.api}{path}", data=data, method="POST", headers={"Content-Type": "application/json"}
-    )
-    try:
-        with urllib.request.urlopen(request, timeout=60) as answer:
-            return answer.status, json.load(answer)
-    except urllib.error.HTTPError as error:
-        with error:
-            return error.code, json.load(error)
-
-
 def test_step_function_is_started(system: System) -> None:
     """The guide's curl command answers at once with the execution's ARN, and the file is copied."""
     system.upload("by-api.zip", b"by api")
-    status, answer = post(system, "/step-function", system.job("by-api.zip"))
+    status, answer = system.post("/step-function", system.job("by-api.zip"))
     assert status == 202
     assert system.finish(answer["executionArn"])["status"] == "SUCCEEDED"
+
+
+BY_THE_SCHEMA = ["sourceBucket", "sourceKey", "destinationBuckets"]
 
 
 @pytest.mark.parametrize(
     ("body", "named"),
     [
-        (b"", ["body is missing"]),
-        (b"not json", ["not JSON"]),
-        ([], ["must be an object"]),
-        ({}, ["sourceBucket", "sourceKey", "destinationBuckets"]),
-        ({"sourceBucket": 1, "sourceKey": " ", "destinationBuckets": []}, ["not 1", "sourceKey", "not of 0"]),
+        (b"", BY_THE_SCHEMA),
+        (b"not json", BY_THE_SCHEMA),
+        ([], BY_THE_SCHEMA),
+        ({}, BY_THE_SCHEMA),
+        ({"sourceBucket": 1, "sourceKey": " ", "destinationBuckets": []}, BY_THE_SCHEMA),
         (
             {
                 "sourceBucket": "global-builds",
                 "sourceKey": "k",
                 "destinationBuckets": [f"bucket-{number}" for number in range(1001)],
             },
-            ["not of 1001"],
+            BY_THE_SCHEMA,
         ),
-        ({"sourceKey": "x" * 300_000}, ["at most 262144"]),
+        (
+            {"sourceBucket": "global-builds", "sourceKey": " ", "destinationBuckets": ["global-builds"]},
+            ['sourceKey must be a text of 1 to 1024 characters, not " "', "must not hold the source bucket"],
+        ),
     ],
-    ids=["empty", "not JSON", "list", "no members", "wrong members", "too many", "too large"],
+    ids=["empty", "not JSON", "list", "no members", "wrong members", "too many", "what no schema can say"],
 )
 def test_bad_request_is_answered_400_with_every_problem(system: System, body: object, named: list[str]) -> None:
     """A caller learns all that is wrong at once, and nothing is started."""
     before = len(system.stepfunctions.list_executions(stateMachineArn=system.state_machine)["executions"])
-    status, answer = post(system, "/step-function", body)
+    status, answer = system.post("/step-function", body)
     assert status == 400
     assert all(any(name in problem for problem in answer["problems"]) for name in named), answer
     after = len(system.stepfunctions.list_executions(stateMachineArn=system.state_machine)["executions"])
@@ -68,7 +55,7 @@ def test_bad_request_is_answered_400_with_every_problem(system: System, body: ob
 @pytest.mark.parametrize("commit", sorted(ARTIFACTS))
 def test_build_is_fetched_and_distributed(system: System, commit: str) -> None:
     """A build is brought in whole, small or in parts, and travels on to every region without further ado."""
-    status, answer = post(system, "/builds", {"commit": commit})
+    status, answer = system.post("/builds", {"commit": commit})
     assert (status, answer) == (201, {"bucket": system.source, "key": f"{commit}.zip", "size": len(ARTIFACTS[commit])})
     record = system.finished_record(f"{commit}.zip")
     assert record["status"] == "COMPLETED"
@@ -80,7 +67,7 @@ def test_build_is_fetched_and_distributed(system: System, commit: str) -> None:
 
 def test_missing_build_is_answered_404(system: System) -> None:
     """A commit that has no artifact leaves nothing in the source bucket."""
-    status, answer = post(system, "/builds", {"commit": "ffffff"})
+    status, answer = system.post("/builds", {"commit": "ffffff"})
     assert status == 404
     assert "ffffff" in answer["message"]
     assert "Contents" not in system.s3.list_objects_v2(Bucket=system.source, Prefix="ffffff")
@@ -89,6 +76,6 @@ def test_missing_build_is_answered_404(system: System) -> None:
 @pytest.mark.parametrize("body", [b"", {}, {"commit": "../x"}, {"commit": 5}, {"commit": "ABCDEF"}, ["abc123"]])
 def test_bad_build_request_is_answered_400(system: System, body: object) -> None:
     """Only a commit's hash gets into the URL that is fetched."""
-    status, answer = post(system, "/builds", body)
+    status, answer = system.post("/builds", body)
     assert status == 400
     assert answer["problems"]

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from .system import System, filecopy
-from .test_api import post
 
 
 def add_bucket(system: System, name: str) -> None:
@@ -53,7 +52,7 @@ def test_retry_through_the_api(system: System) -> None:
     """The API takes a retry as the command line makes it."""
     fail(system, "by-api-again.zip", "late-three")
     add_bucket(system, "late-three")
-    status, answer = post(system, "/step-function", {**system.job("by-api-again.zip", "late-three"), "retry": True})
+    status, answer = system.post("/step-function", {**system.job("by-api-again.zip", "late-three"), "retry": True})
     assert status == 202
     assert system.finish(answer["executionArn"])["status"] == "SUCCEEDED"
     record = system.record("by-api-again.zip")
