@@ -143,7 +143,7 @@ class System:
         request = AWSRequest("POST", f"{self.api}{path}", data=data, headers={"Content-Type": content_type})
         if signer := signer or self.signer:
             signer.add_auth(request)
-        asked = urllib.request.Request(request.url, data=data, headers=dict(request.headers), method="POST")
+        asked = urllib.request.Request(f"{self.api}{path}", data=data, headers=dict(request.headers), method="POST")
         try:
             with urllib.request.urlopen(asked, timeout=60) as answer:
                 return answer.status, json.load(answer)

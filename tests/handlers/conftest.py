@@ -32,7 +32,7 @@ DESTINATIONS = ["region-a-builds", "region-b-builds"]
 Json = dict[str, Any]
 
 
-def _forget_everything() -> None:
+def forget_everything() -> None:
     """What a container keeps between invocations: clients, the environment, the artifact host's opener."""
     for module in pkgutil.iter_modules(handlers.__path__):
         for member in vars(importlib.import_module(f"handlers.{module.name}")).values():
@@ -48,9 +48,9 @@ def container(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setenv("AWS_CONFIG_FILE", os.devnull)
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", os.devnull)
     monkeypatch.setattr(boto3, "DEFAULT_SESSION", account.session())
-    _forget_everything()
+    forget_everything()
     yield
-    _forget_everything()
+    forget_everything()
 
 
 def empty_account() -> AbstractContextManager[object]:

@@ -1,0 +1,340 @@
+"""Each role may do what its principal does, and nothing beside it.
+
+What a principal does is not written down here a second time: the state machine's calls are read from the definition
+that is deployed, a function's are recorded while its handler runs against the stack, and what Lambda itself asks of a
+role follows from its log group and its queue. A table says which permission each call takes (AWS service authorization
+reference), and the emulator's policy simulator says whether a role has it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import json
+from collections.abc import Callable, Iterator
+from fnmatch import fnmatchcase
+from typing import Any
+
+import boto3
+import pytest
+
+from components import policies
+from handlers.build_worker import FetchError
+from tests.handlers import conftest as aws_events
+from tests.handlers.test_build_worker import Context
+
+from .system import ACCOUNT, System
+
+Permission = tuple[str, str]
+"""An action, and the ARN of what it is done to."""
+
+KEY = "releases/least privilege.zip"
+MACHINE_ROLE = "file-copy-workflow"
+API_LOGS_ROLE = "file-copy-api-logs"
+FUNCTIONS = ("replication-worker", "step-function-invoker", "build-worker", "regional-sync", "execution-watcher")
+
+
+# --- What a call takes ------------------------------------------------------------------------------------------
+
+
+def object_arn(bucket: str, key: str) -> str:
+    return f"arn:aws:s3:::{bucket}/{key}"
+
+
+def table_arn(name: str) -> str:
+    return f"arn:aws:dynamodb:us-east-1:{ACCOUNT}:table/{name}"
+
+
+def permissions_of(operation: str, call: dict[str, Any]) -> set[Permission]:
+    """What the call of a client takes, by its operation and its parameters.
+
+    Raises:
+        AssertionError: nobody has said so far what it takes.
+    """
+    match operation:
+        case "HeadObject":
+            # A key that is missing is told from one that is forbidden by whether the caller may list the bucket.
+            action = "s3:GetObjectVersion" if "VersionId" in call else "s3:GetObject"
+            return {
+                (action, object_arn(call["Bucket"], call["Key"])),
+                ("s3:ListBucket", f"arn:aws:s3:::{call['Bucket']}"),
+            }
+        case "PutObject" | "CreateMultipartUpload" | "UploadPart" | "CompleteMultipartUpload":
+            return {("s3:PutObject", object_arn(call["Bucket"], call["Key"]))}
+        case "AbortMultipartUpload":
+            return {("s3:AbortMultipartUpload", object_arn(call["Bucket"], call["Key"]))}
+        case "GetItem" | "UpdateItem":
+            return {(f"dynamodb:{operation}", table_arn(call["TableName"]))}
+        case "Publish":
+            return {("sns:Publish", call["TopicArn"])}
+        case "StartExecution":
+            return {("states:StartExecution", call["stateMachineArn"])}
+        case "DescribeExecution":
+            return {("states:DescribeExecution", call["executionArn"])}
+    raise AssertionError(f"Which permissions does {operation} take? Say so here.")
+
+
+# --- What the principals do -------------------------------------------------------------------------------------
+
+
+def tasks(states: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    for state in states.values():
+        if state["Type"] == "Task":
+            yield state
+        yield from tasks(state.get("ItemProcessor", {}).get("States", {}))
+
+
+def done_by_the_state_machine(system: System) -> set[Permission]:
+    """From the definition's Tasks, for the file KEY and the stack's destinations."""
+    described = system.stepfunctions.describe_state_machine(stateMachineArn=system.state_machine)
+    used: set[Permission] = set()
+    for task in tasks(json.loads(described["definition"])["States"]):
+        service, action = task["Resource"].removeprefix("arn:aws:states:::").removeprefix("aws-sdk:").split(":")
+        arguments = task["Arguments"]
+        if action == "copyObject":
+            # The source is a version: $copySource has "?versionId=".
+            assert (arguments["CopySource"], arguments["Bucket"]) == ("{% $copySource %}", "{% $states.input %}")
+            source = object_arn(system.source, KEY)
+            used |= {("s3:GetObjectVersion", source), ("s3:GetObjectVersionTagging", source)}
+            for bucket in system.destinations:
+                copy = object_arn(bucket, KEY)
+                used |= {("s3:PutObject", copy), ("s3:PutObjectTagging", copy)}
+        else:
+            assert service in ("s3", "dynamodb", "sns")
+            meant = {"{% $job.sourceBucket %}": system.source, "{% $job.sourceKey %}": KEY}
+            call = {name: meant.get(str(value), value) for name, value in arguments.items()}
+            used |= permissions_of(action[0].upper() + action[1:], call)
+    return used
+
+
+def uploaded(system: System) -> dict[str, Any]:
+    record = system.record(KEY)
+    return record or system.upload(KEY, b"least privilege")
+
+
+def events_for(name: str, system: System, host: aws_events.ArtifactHost) -> Iterator[object]:
+    """Events with which the function does everything that it ever does."""
+    match name:
+        case "replication-worker":
+            yield aws_events.sqs_event(aws_events.s3_event(aws_events.s3_record(KEY)))
+        case "step-function-invoker":
+            yield aws_events.api_event(json.dumps(system.job(KEY)))
+        case "build-worker":
+            # A small artifact, one that is stored in parts, and one whose host breaks off.
+            large = b"x" * 20_000_000
+            host.answers["/abcdef0"] = aws_events.whole(b"small")
+            host.answers["/abcdef1"] = aws_events.whole(large)
+            host.answers["/abcdef2"] = aws_events.Answer(headers={"Content-Length": "30000000"}, body=large)
+            yield from ({"commit": path.removeprefix("/")} for path in host.answers)
+        case "regional-sync":
+            # In each destination a copy as expected, one that has to be compared with the source, and a damaged one.
+            record = uploaded(system)
+            for result in record["copyResults"]:
+                for etag, more_bytes in ((result["etag"], 0), ("0" * 32, 0), ("0" * 32, 1)):
+                    arrival = aws_events.s3_record(
+                        KEY,
+                        bucket=result["destinationBucket"],
+                        eTag=etag,
+                        size=int(record["sourceSize"]) + more_bytes,
+                        versionId=result["versionId"],
+                    )
+                    yield aws_events.sqs_event(aws_events.s3_event(arrival))
+        case "execution-watcher":
+            # An execution that was stopped, and whose input was too long for the event.
+            detail = {"executionArn": uploaded(system)["executionId"], "status": "ABORTED"}
+            yield aws_events.sqs_event(json.dumps({"detail": detail}))
+
+
+def done_by_a_function(system: System, name: str, monkeypatch: pytest.MonkeyPatch) -> set[Permission]:
+    """Recorded while the function's handler runs here, with the function's environment, against the stack."""
+    used: set[Permission] = set()
+    make_client = boto3.client
+
+    def record_client(service: str, **options: Any) -> Any:
+        client = make_client(service, **options)  # type: ignore[call-overload]
+
+        def record(params: dict[str, Any], model: Any, **_more: object) -> None:
+            used.update(permissions_of(model.name, params))
+
+        client.meta.events.register("provide-client-params", record)
+        return client
+
+    configuration = system.lambda_.get_function_configuration(FunctionName=name)
+    with aws_events.serving_artifacts() as host, monkeypatch.context() as patch:
+        for variable, value in {
+            **configuration["Environment"]["Variables"],
+            "AWS_ENDPOINT_URL": system.stack.endpoint,
+            "AWS_ACCESS_KEY_ID": "test",
+            "AWS_SECRET_ACCESS_KEY": "test",
+            "AWS_DEFAULT_REGION": system.stack.region,
+            **({"ARTIFACT_BASE_URL": host.url} if name == "build-worker" else {}),
+        }.items():
+            patch.setenv(variable, value)
+        patch.delenv("AWS_PROFILE", raising=False)
+        patch.setattr(boto3, "client", record_client)
+        handler = importlib.import_module(f"handlers.{name.replace('-', '_')}").handler
+        for event in events_for(name, system, host):
+            aws_events.forget_everything()
+            with contextlib.suppress(FetchError):
+                handler(event, Context())
+    aws_events.forget_everything()
+    # What Lambda itself does in the role's name.
+    log_stream = f"arn:aws:logs:us-east-1:{ACCOUNT}:log-group:/aws/lambda/{name}:log-stream:2026/11/23/[$LATEST]0"
+    used |= {("logs:CreateLogStream", log_stream), ("logs:PutLogEvents", log_stream)}
+    for mapping in system.lambda_.list_event_source_mappings(FunctionName=name)["EventSourceMappings"]:
+        for action in ("ReceiveMessage", "DeleteMessage", "GetQueueAttributes"):
+            used.add((f"sqs:{action}", mapping["EventSourceArn"]))
+    return used
+
+
+@pytest.fixture
+def stack(systems: Callable[[bool], System]) -> System:
+    return systems(False)
+
+
+@pytest.fixture(scope="session")
+def done() -> dict[str, set[Permission]]:
+    """What each role's principal was seen to do, filled in by the first test that asks."""
+    return {}
+
+
+@pytest.fixture
+def used(
+    stack: System, done: dict[str, set[Permission]], monkeypatch: pytest.MonkeyPatch
+) -> dict[str, set[Permission]]:
+    if not done:
+        uploaded(stack)
+        done[MACHINE_ROLE] = done_by_the_state_machine(stack)
+        done.update({name: done_by_a_function(stack, name, monkeypatch) for name in FUNCTIONS})
+    return done
+
+
+# --- What the roles may do --------------------------------------------------------------------------------------
+
+
+def allowed(system: System, role: str, action: str, *resources: str) -> list[str]:
+    """Those of the resources to which the role may do this."""
+    answer = system.clients("iam").simulate_principal_policy(
+        PolicySourceArn=f"arn:aws:iam::{ACCOUNT}:role/{role}", ActionNames=[action], ResourceArns=list(resources)
+    )
+    return [result["EvalResourceName"] for result in answer["EvaluationResults"] if result["EvalDecision"] == "allowed"]
+
+
+def granted(system: System, role: str) -> list[policies.Statement]:
+    """The statements of the role's only policy."""
+    iam = system.clients("iam")
+    assert iam.list_attached_role_policies(RoleName=role)["AttachedPolicies"] == []
+    [name] = iam.list_role_policies(RoleName=role)["PolicyNames"]
+    statements: list[policies.Statement] = iam.get_role_policy(RoleName=role, PolicyName=name)["PolicyDocument"][
+        "Statement"
+    ]
+    return statements
+
+
+def neighbours(arn: str) -> list[str]:
+    """What is next to a resource: names that begin or end like its own, in the same place."""
+    if arn.startswith("arn:aws:s3:::"):
+        bucket, slash, key = arn.removeprefix("arn:aws:s3:::").partition("/")
+        return [f"arn:aws:s3:::{name}{slash}{key}" for name in (f"{bucket}-2", f"my-{bucket}", "somebody-elses")]
+    *place, name = arn.split(":", 5)
+    kind, separator, rest = name.partition("/" if place[2] == "dynamodb" else ":")
+    first, colon, more = rest.partition(":")
+    changed = [f"{kind}{separator}{first}-2{colon}{more}"] if separator else [f"{kind}-2", f"my-{kind}"]
+    elsewhere = [":".join([*place[:3], "eu-west-1", place[4], name]), ":".join([*place[:4], "111111111111", name])]
+    return [":".join([*place, name]) for name in changed] + elsewhere
+
+
+def kind_of(arn: str) -> tuple[str, bool]:
+    """The service, and whether it is an object in a bucket."""
+    return arn.split(":")[2], arn.startswith("arn:aws:s3:::") and "/" in arn
+
+
+def place_of(arn: str) -> str:
+    """The bucket of an object; whatever else the ARN says of anything else."""
+    return arn.split("/")[0] if arn.startswith("arn:aws:s3:::") else arn
+
+
+def test_every_role_is_known(stack: System) -> None:
+    """A role that is added has to be looked at by the tests below."""
+    roles = {role["RoleName"] for role in stack.clients("iam").list_roles()["Roles"]}
+    assert roles == {MACHINE_ROLE, API_LOGS_ROLE, *FUNCTIONS}
+
+
+@pytest.mark.parametrize("role", [MACHINE_ROLE, *FUNCTIONS])
+def test_a_role_may_do_what_its_principal_does(stack: System, used: dict[str, set[Permission]], role: str) -> None:
+    """Nothing that a principal was seen to do is refused."""
+    for action, resource in sorted(used[role]):
+        assert allowed(stack, role, action, resource) == [resource], action
+
+
+@pytest.mark.parametrize("role", [MACHINE_ROLE, *FUNCTIONS])
+def test_a_role_may_do_nothing_else(stack: System, used: dict[str, set[Permission]], role: str) -> None:
+    """What it may do to one thing it may not do to that thing's neighbours, nor to what is other principals'."""
+    everybodys = {resource for permissions in used.values() for _, resource in permissions}
+    for action in sorted({action for action, _ in used[role]}):
+        own = {resource for used_action, resource in used[role] if used_action == action}
+        next_to_them = {neighbour for resource in own for neighbour in neighbours(resource)}
+        # Which files of a bucket a role may touch is the key filter's, and has a test of its own.
+        places = {place_of(resource) for resource in own}
+        like_them = {resource for resource in everybodys if kind_of(resource) in {kind_of(mine) for mine in own}}
+        others = next_to_them | {resource for resource in like_them if place_of(resource) not in places}
+        assert allowed(stack, role, action, *sorted(others)) == [], action
+
+
+@pytest.mark.parametrize("role", [MACHINE_ROLE, *FUNCTIONS])
+def test_a_role_may_not_do_what_nobody_needs(stack: System, used: dict[str, set[Permission]], role: str) -> None:
+    """The actions that are granted are those that are used, each on everything that it is granted on."""
+    for statement in granted(stack, role):
+        assert statement["Effect"] == "Allow"
+        for action in statement["Action"]:
+            for pattern in statement["Resource"]:
+                # In fnmatch alone, a bracket means something.
+                literal = pattern.replace("[", "[[]")
+                assert any(
+                    action == used_action and fnmatchcase(resource, literal) for used_action, resource in used[role]
+                ), f"{role} does not use {action} on {pattern}."
+
+
+@pytest.mark.parametrize("role", [MACHINE_ROLE, *FUNCTIONS])
+def test_every_statement_is_needed(stack: System, used: dict[str, set[Permission]], role: str) -> None:
+    """Without any one statement of its policy, the principal could not do all that it does."""
+    statements = granted(stack, role)
+    iam = stack.clients("iam")
+    for left_out in range(len(statements)):
+        rest = json.dumps(policies.policy(*[s for index, s in enumerate(statements) if index != left_out]))
+        decisions = [
+            iam.simulate_custom_policy(PolicyInputList=[rest], ActionNames=[action], ResourceArns=[resource])[
+                "EvaluationResults"
+            ][0]["EvalDecision"]
+            for action, resource in used[role]
+        ]
+        assert set(decisions) != {"allowed"}, f"{role} needs no {statements[left_out]}."
+
+
+def test_api_gateway_may_write_logs_of_this_account_and_region_only(stack: System) -> None:
+    """Its role is one for all APIs of the account and region: their logs, and nothing else."""
+    [statement] = granted(stack, API_LOGS_ROLE)
+    here = f"arn:aws:logs:us-east-1:{ACCOUNT}:log-group:/aws/apigateway/file-copy-api:log-stream:0"
+    for action in statement["Action"]:
+        assert action.startswith("logs:")
+        assert allowed(stack, API_LOGS_ROLE, action, here, *neighbours(here)[-2:]) == [here]
+    assert allowed(stack, API_LOGS_ROLE, "logs:DeleteLogGroup", here) == []
+
+
+@pytest.mark.parametrize(
+    ("key", "is_allowed"),
+    [("releases/1.zip", True), ("releases/a/b.zip", True), ("releases/1.txt", False), ("secrets/1.zip", False)],
+)
+def test_a_key_filter_bounds_what_the_workflow_may_copy(stack: System, key: str, is_allowed: bool) -> None:
+    """With keyPrefix and keySuffix, other files of the source bucket are out of reach."""
+    keys = policies.keys_like("releases/", ".zip")
+    policy = policies.copy_workflow("arn:aws:s3:::s", ["arn:aws:s3:::d"], table_arn("t"), "arn:aws:sns:::t", keys, None)
+    for action, resource in (
+        ("s3:GetObject", object_arn("s", key)),
+        ("s3:GetObjectVersion", object_arn("s", key)),
+        ("s3:PutObject", object_arn("d", key)),
+    ):
+        [result] = stack.clients("iam").simulate_custom_policy(
+            PolicyInputList=[json.dumps(policy)], ActionNames=[action], ResourceArns=[resource]
+        )["EvaluationResults"]
+        assert (result["EvalDecision"] == "allowed") is is_allowed
