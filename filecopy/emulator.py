@@ -81,7 +81,7 @@ def start(port: int, folder: Path, settings: Mapping[str, str], on_start: Callab
     log = folder / "emulator.log"
     with log.open("wb") as output:
         process = subprocess.Popen(
-            [sys.executable, "-m", "ministack"],
+            [sys.executable, "-m", "filecopy.ministack_process"],
             cwd=folder,
             env=environment,
             stdin=subprocess.DEVNULL,

@@ -140,3 +140,46 @@ def test_three_hundred_destinations(system: System) -> None:
     events = [event for page in pages for event in page["events"]]
     assert len(events) < 25_000
     assert max(len(json.dumps(event, default=str)) for event in events) < 256 * 1024
+
+
+def test_writes_of_a_state_machine_and_of_functions_lose_nothing(system: System) -> None:
+    """The emulator writes an item as AWS does, in one step, whether a state asks for it or a function."""
+    key = {"fileKey": {"S": "written.zip"}, "sourceBucket": {"S": system.source}}
+    # The larger the item, the longer a write takes, and the likelier two meet.
+    padding = {f"padding{number}": {"S": "x" * 20_000} for number in range(10)}
+    system.dynamodb.put_item(TableName=system.table, Item={**key, **padding})
+    write = {
+        "Type": "Task",
+        "Resource": "arn:aws:states:::dynamodb:updateItem",
+        "Arguments": {
+            "TableName": system.table,
+            "Key": key,
+            "UpdateExpression": "SET #name = :value",
+            "ExpressionAttributeNames": {"#name": "{% $states.input %}"},
+            "ExpressionAttributeValues": {":value": {"BOOL": True}},
+        },
+        "End": True,
+    }
+    machine = system.stepfunctions.create_state_machine(
+        name="writer",
+        roleArn=system.stack.outputs["step_function_role_arn"],
+        definition=json.dumps({"QueryLanguage": "JSONata", "StartAt": "Write", "States": {"Write": write}}),
+    )["stateMachineArn"]
+
+    def write_as_a_function_does() -> None:
+        for number in range(100):
+            system.dynamodb.update_item(
+                TableName=system.table,
+                Key=key,
+                UpdateExpression=f"SET byFunction{number} = :value",
+                ExpressionAttributeValues={":value": {"BOOL": True}},
+            )
+
+    with ThreadPoolExecutor(1) as functions:
+        written = functions.submit(write_as_a_function_does)
+        executions = [system.start(f"byState{number}", machine) for number in range(100)]
+        written.result()
+    for execution in executions:
+        system.finish(execution)
+    item = system.dynamodb.get_item(TableName=system.table, Key=key, ConsistentRead=True)["Item"]
+    assert sum(name.startswith("by") for name in item) == 200
