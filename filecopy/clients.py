@@ -13,7 +13,14 @@ import botocore.session
 class Clients:
     """boto3 clients of one emulator, made once each."""
 
-    def __init__(self, endpoint: str, region: str, access_key: str = "test", secret_key: str = "test") -> None:  # noqa: S107 - what emulators take
+    def __init__(
+        self,
+        endpoint: str,
+        region: str,
+        access_key: str = "test",
+        secret_key: str = "test",  # noqa: S107 - what emulators take
+        session_token: str | None = None,
+    ) -> None:
         self.region = region
         self._endpoint = endpoint
         # A profile of the person who runs this is for AWS, and may not even exist.
@@ -22,6 +29,7 @@ class Clients:
             botocore_session=without_profile,
             aws_access_key_id=access_key,
             aws_secret_access_key=secret_key,
+            aws_session_token=session_token,
             region_name=region,
         )
         self._clients: dict[str, Any] = {}

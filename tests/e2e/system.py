@@ -67,7 +67,7 @@ def stack_up(*arguments: str, enforced: bool = False) -> Iterator[System]:
         if enforced:
             user = system.make_user(system.user_policy())
             system.act_as(user)
-            system.let_state_machine_publish_for(user)
+            system.let_stack_publish(user)
         system.return_messages_soon()
         yield system
     finally:
@@ -127,12 +127,15 @@ class System:
         self.user = self.clients_of(credentials)
         self.signer = SigV4Auth(credentials, "execute-api", self.stack.region)
 
-    def let_state_machine_publish_for(self, user: Credentials) -> None:
-        """The emulator does not take on a state machine's role, but publishes as whoever started the execution: the
-        user, or root where a test does."""
-        started_by = [asker("sts").get_caller_identity()["Arn"] for asker in (self.clients_of(user), self.clients)]
+    def let_stack_publish(self, user: Credentials) -> None:
+        """Names those whom the topic's policy lets in as the emulator calls them (docs/engines.md): it does not take on
+        a state machine's role, but publishes as whoever started the execution, the user, or root where a test does;
+        and it knows a role that is taken on by its session's ARN, where AWS gives ``aws:PrincipalArn`` the role's.
+        """
         policy = json.loads(self.sns.get_topic_attributes(TopicArn=self.topic)["Attributes"]["Policy"])
-        policy["Statement"][0]["Condition"]["ArnNotEquals"]["aws:PrincipalArn"] += started_by
+        let_in: list[str] = policy["Statement"][0]["Condition"]["ArnNotEquals"]["aws:PrincipalArn"]
+        let_in += [role.replace(":iam:", ":sts:").replace(":role/", ":assumed-role/") + "/*" for role in let_in]
+        let_in += [asker("sts").get_caller_identity()["Arn"] for asker in (self.clients_of(user), self.clients)]
         self.sns.set_topic_attributes(TopicArn=self.topic, AttributeName="Policy", AttributeValue=json.dumps(policy))
 
     def post(
@@ -250,7 +253,8 @@ class System:
         return self.wait_for(f"the finished record of {key!r}", finished, seen=seen)
 
     def inbox(self) -> Callable[[str], dict[str, Any]]:
-        """Subscribes to the failure topic. What is returned waits for the notification that names ``execution``."""
+        """Subscribes to the failure topic. What is returned waits for the notification that has ``text`` in it, such
+        as an execution's ARN, whose history is shown if there is none."""
         queue = self.sqs.create_queue(QueueName=f"inbox-{uuid.uuid4().hex}")["QueueUrl"]
         arn = self.sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
         accepted = {
@@ -264,13 +268,13 @@ class System:
         self.sns.subscribe(TopicArn=self.topic, Protocol="sqs", Endpoint=arn)
         received: list[dict[str, Any]] = []
 
-        def notification(execution: str) -> dict[str, Any]:
+        def notification(text: str) -> dict[str, Any]:
             def look() -> dict[str, Any] | None:
                 messages = self.sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10).get("Messages", [])
                 received.extend(json.loads(message["Body"]) for message in messages)
-                return next((found for found in received if execution in found["Message"]), None)
+                return next((found for found in received if text in found["Message"]), None)
 
-            return self.wait_for("the notification", look, execution)
+            return self.wait_for("the notification", look, text if ":execution:" in text else None)
 
         return notification
 
