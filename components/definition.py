@@ -117,8 +117,9 @@ _JOB = (
             ? "" : "; destinationBuckets must hold bucket names only" & $said($wrong))
         & ($isList and $exists($input.sourceBucket) and $input.sourceBucket in $given
             ? "; destinationBuckets must not hold the source bucket, " & $string($input.sourceBucket) : "")
-        & ($exists($input.sourceVersionId) and $not($isText($input.sourceVersionId))
-            ? "; sourceVersionId must be a text" & $said($input.sourceVersionId) : "")
+        & ($exists($input.sourceVersionId)
+                and $not($isText($input.sourceVersionId) and $length($input.sourceVersionId) <= 1024)
+            ? "; sourceVersionId must be a text of 1 to 1024 characters" & $said($input.sourceVersionId) : "")
         & ($exists($input.retry) and $type($input.retry) != "boolean"
             ? "; retry must be true or false" & $said($input.retry) : "");
     $problems != "" ? $error("Invalid input: " & $substring($problems, 2) & ".") : {
@@ -271,7 +272,7 @@ _SUBJECT = (
 )
 
 # Controls, and what turns text around, joins it, or hides: a key must not forge a line of a message.
-_UNPRINTABLE = r"/[\x00-\x1f\x7f-\x9f\xad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]/"
+_UNPRINTABLE = r"/[\x00-\x1f\x7f-\x9f\xad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]/"
 
 _MESSAGE = (
     (

@@ -96,17 +96,18 @@ def queue_accepts_bucket_events(queue_arn: str, bucket_arns: Sequence[str], requ
     A bucket ARN names no account, so ``aws:SourceAccount`` is asked for as well: a bucket that is deleted
     and then made again by somebody else has the same ARN.
     """
-    return policy(
-        {
-            "Effect": "Allow",
-            "Principal": {"Service": "s3.amazonaws.com"},
-            "Action": "sqs:SendMessage",
-            "Resource": queue_arn,
-            "Condition": {
-                "ArnEquals": {"aws:SourceArn": list(bucket_arns)},
-                "StringEquals": {"aws:SourceAccount": account_of(queue_arn)},
-            },
+    accept: Statement = {
+        "Effect": "Allow",
+        "Principal": {"Service": "s3.amazonaws.com"},
+        "Action": "sqs:SendMessage",
+        "Resource": queue_arn,
+        "Condition": {
+            "ArnEquals": {"aws:SourceArn": list(bucket_arns)},
+            "StringEquals": {"aws:SourceAccount": account_of(queue_arn)},
         },
+    }
+    return policy(
+        *([accept] if bucket_arns else []),
         *([_refuse_plain_http("sqs:*", queue_arn)] if requires_tls else []),
     )
 

@@ -106,7 +106,7 @@ class BucketEventQueue(EventQueue):
             key_prefix, key_suffix: only keys that begin and end with these give an event.
         """
         super().__init__("BucketEventQueue", name, settings, function_timeout=function_timeout, opts=opts)
-        if not buckets:
+        if not buckets and not settings.requires_tls:
             return
         policy = aws.sqs.QueuePolicy(
             f"{name}-policy",

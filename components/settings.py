@@ -11,6 +11,7 @@ import os
 import re
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit
 
 import pulumi
 
@@ -43,11 +44,20 @@ _MAX_KEY_BYTES = 1024
 # IAM quotas: a role's inline policies have 10,240 characters together, white space not counted.
 _MAX_ROLE_POLICY_CHARACTERS = 10_240
 
+# Lambda quotas: a function's environment variables have 4 KB together. Their names, and the state machine's ARN with
+# the longest prefix and region, take less than 200.
+_MAX_DESTINATION_BYTES = 4_096 - 200
+
+# A commit of 64 digits, and ".zip".
+_MAX_BUILD_KEY_BYTES = 68
+
 # AWS KMS developer guide, "Key ARN". An alias is no resource that a policy can name.
 _KMS_KEY_ARN = re.compile(r"arn:aws[a-z-]*:kms:([a-z0-9-]+):[0-9]{12}:key/[A-Za-z0-9-]+")
 
 # S3 API reference, NoncurrentVersionExpiration, takes more, but a century is as good as for ever.
 _MAX_DAYS = 36_500
+
+_AWS_DOMAINS = (".amazonaws.com", ".amazonaws.com.cn", ".api.aws")
 
 _EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
 
@@ -215,7 +225,8 @@ class _Reader:
 
     def api_authorization(self, endpoint: str | None) -> str:
         value = self.one_of("apiAuthorization", API_AUTHORIZATIONS)
-        if value == "NONE" and endpoint is None and not self.boolean("allowPublicApi", False):
+        may_be_public = self.boolean("allowPublicApi", False)
+        if value == "NONE" and endpoint is None and not may_be_public:
             self.problem(
                 "apiAuthorization",
                 value,
@@ -231,6 +242,7 @@ class _Reader:
             self.problem(
                 "kmsKeyArn", value, "the ARN of a KMS key (not of an alias) in the stack's own region, or nothing"
             )
+            return None
         return value or None
 
     def artifact_base_url(self, endpoint: str | None) -> str:
@@ -273,6 +285,21 @@ class _Reader:
                 "keySuffix",
                 settings.key_suffix,
                 "an end of .zip where artifactBaseUrl is set, because build-worker stores COMMIT.zip",
+            )
+        if settings.artifact_base_url and len(settings.key_prefix.encode()) > _MAX_KEY_BYTES - _MAX_BUILD_KEY_BYTES:
+            self.problem(
+                "keyPrefix",
+                settings.key_prefix,
+                f"at most {_MAX_KEY_BYTES - _MAX_BUILD_KEY_BYTES} bytes where artifactBaseUrl is set, because"
+                " build-worker stores COMMIT.zip behind it",
+            )
+        names = json.dumps([destination.bucket for destination in settings.destinations])
+        if len(names) > _MAX_DESTINATION_BYTES:
+            self.problem(
+                "destinations",
+                f"a list of {len(settings.destinations)}",
+                f"fewer, or shorter names: they take {len(names):,} bytes of replication-worker's environment, and"
+                f" {_MAX_DESTINATION_BYTES:,} of Lambda's 4,096 are theirs",
             )
         used = max(len(json.dumps(policy, separators=(",", ":"))) for policy in _longest_role_policies(settings))
         if used > _MAX_ROLE_POLICY_CHARACTERS:
@@ -329,9 +356,10 @@ def _longest_role_policies(settings: Settings) -> list[policies.Policy]:
 
 
 def _emulator_endpoint() -> str | None:
-    """Where ``aws:endpoints`` sends API Gateway's calls, which only an emulator's stack sets."""
+    """Where ``aws:endpoints`` sends API Gateway's calls, unless that is AWS itself by another of its names."""
     endpoints = json.loads(pulumi.Config("aws").get("endpoints") or "[]")
     for entry in endpoints if isinstance(endpoints, list) else [endpoints]:
-        if entry.get("apigateway"):
-            return str(entry["apigateway"]).rstrip("/")
+        endpoint = str(entry.get("apigateway") or "").rstrip("/")
+        if endpoint and not (urlsplit(endpoint).hostname or "").endswith(_AWS_DOMAINS):
+            return endpoint
     return None

@@ -128,7 +128,8 @@ def retry(
             raise StackError(f"The retry ended as {retried.status} before it had results: {retried.execution_arn}.")
         out.print(
             f"{shown(key)}: {record['status']}, {record['successfulCopies']} of {record['totalBuckets']} copied."
-            f" Execution: {retried.execution_arn}"
+            f" Execution: {retried.execution_arn}",
+            soft_wrap=True,
         )
         if retried.status != "SUCCEEDED" or record["failedBuckets"]:
             raise StackError(f"Still failed: {', '.join(record['failedBuckets'])}.")

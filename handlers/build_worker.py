@@ -97,10 +97,10 @@ def handler(event: Any, context: Any) -> dict[str, Any]:
 
 
 def _store(request: Any, time_limit: float) -> dict[str, Any]:
-    commit = request.get("commit") if isinstance(request, dict) else None
-    if not isinstance(commit, str) or not _COMMIT.fullmatch(commit):
-        said = "is missing" if commit is None else f"is {str(commit)[:100]!r}"
-        raise http.BadRequestError([f"commit must be 6 to 64 of 0-9 and a-f, a commit's hash, and {said}."])
+    problems = _problems(request)
+    if problems:
+        raise http.BadRequestError(problems)
+    commit: str = request["commit"]
     base = environment().artifact_base_url
     if not base:
         raise FetchError(503, "The stack has no artifactBaseUrl to fetch from. Set it, and deploy again.")
@@ -117,6 +117,17 @@ def _store(request: Any, time_limit: float) -> dict[str, Any]:
         )
     log.info("Artifact stored", bucket=bucket, key=key, size=artifact.size)
     return {"bucket": bucket, "key": key, "size": artifact.size}
+
+
+def _problems(request: Any) -> list[str]:
+    """Everything that is wrong with ``request``, a sentence each."""
+    members = request if isinstance(request, dict) else {}
+    found = [f"{name[:100]} is not a member of the request." for name in members if name != "commit"]
+    commit = members.get("commit")
+    if not isinstance(commit, str) or not _COMMIT.fullmatch(commit):
+        said = "is missing" if commit is None else f"is {str(commit)[:100]!r}"
+        found.append(f"commit must be 6 to 64 of 0-9 and a-f, a commit's hash, and {said}.")
+    return found
 
 
 class Artifact:
@@ -197,7 +208,8 @@ def _open(url: str) -> HTTPResponse:
         if error.code == 404:
             raise FetchError(404, f"There is no artifact at {url}.") from error
         raise FetchError(502, f"The artifact's host answered {error.code} for {url}.") from error
-    except (urllib.error.URLError, HTTPException, OSError) as error:
+    # ValueError: urllib's word for a redirect to what is no URL.
+    except (urllib.error.URLError, HTTPException, OSError, ValueError) as error:
         raise FetchError(502, f"The artifact's host could not be reached at {url}: {error!r}.") from error
     if answer.status != 200:
         answer.close()

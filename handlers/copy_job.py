@@ -13,6 +13,8 @@ from typing import Any
 MEMBERS = ("sourceBucket", "sourceKey", "destinationBuckets", "sourceVersionId", "retry")
 MAX_DESTINATIONS = 1_000
 MAX_KEY_LENGTH = 1024
+# S3 user guide, "Version IDs": at most 1,024 bytes.
+MAX_VERSION_ID_LENGTH = 1024
 
 _MISSING = object()
 _BUCKET_NAME = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
@@ -41,8 +43,9 @@ def problems(job: Any) -> list[str]:
             found.append(f"destinationBuckets must hold bucket names only{_not(wrong)}.")
         if isinstance(source, str) and source in buckets:
             found.append(f"destinationBuckets must not hold the source bucket, {source}.")
-    if "sourceVersionId" in job and not _is_text(job["sourceVersionId"]):
-        found.append(f"sourceVersionId must be a text{_not(job['sourceVersionId'])}.")
+    version = job.get("sourceVersionId", "none")
+    if not _is_text(version) or len(str(version)) > MAX_VERSION_ID_LENGTH:
+        found.append(f"sourceVersionId must be a text of 1 to {MAX_VERSION_ID_LENGTH} characters{_not(version)}.")
     if not isinstance(job.get("retry", False), bool):
         found.append(f"retry must be true or false{_not(job['retry'])}.")
     return found
@@ -60,4 +63,9 @@ def _is_text(value: object) -> bool:
 
 
 def _not(value: object) -> str:
-    return ", which is missing" if value is _MISSING else f", not {json.dumps(value)[:100]}"
+    if value is _MISSING:
+        return ", which is missing"
+    try:
+        return f", not {json.dumps(value)[:100]}"
+    except RecursionError:  # What could just be parsed may be too deep to be written.
+        return ", not something nested so deep"

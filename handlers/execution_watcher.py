@@ -66,7 +66,7 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
 def _close(body: str) -> None:
     ending = _parse(json.loads(body)["detail"])
     is_closed = False
-    if ending.source_bucket and ending.source_key:
+    if _may_have_record(ending):
         is_closed = _close_record(ending)
         _shorten_lease(ending)
     is_told = ending.error in _TOLD_BY_THE_WORKFLOW
@@ -91,13 +91,25 @@ def _parse(detail: dict[str, Any]) -> Ending:
     job = json.loads(job_text)
     bucket, key = (job.get("sourceBucket"), job.get("sourceKey")) if isinstance(job, dict) else (None, None)
     return Ending(
-        execution_arn=detail["executionArn"],
-        status=detail["status"],
-        error=detail.get("error"),
-        cause=detail.get("cause"),
+        execution_arn=text.required(detail["executionArn"]),
+        status=text.required(detail["status"]),
+        error=text.optional(detail.get("error")),
+        cause=text.optional(detail.get("cause")),
         source_bucket=bucket if isinstance(bucket, str) else None,
         source_key=key if isinstance(key, str) else None,
     )
+
+
+def _may_have_record(ending: Ending) -> bool:
+    """Whether the table can hold a record of the file: an execution is started with any input.
+
+    DynamoDB's limits: a partition key has 1 to 2,048 bytes, a sort key 1 to 1,024.
+    """
+    try:
+        key, bucket = (ending.source_key or "").encode(), (ending.source_bucket or "").encode()
+    except UnicodeEncodeError:
+        return False
+    return 1 <= len(key) <= 2048 and 1 <= len(bucket) <= 1024
 
 
 def _close_record(ending: Ending) -> bool:
@@ -150,7 +162,7 @@ def _notify(ending: Ending) -> None:
             f"📄 File: {key}\n"
             f"🪣 Source bucket: {text.printable(ending.source_bucket or 'unknown')}\n"
             f"❌ Ended as {text.printable(ending.problem)}\n\n"
-            f"🔎 Execution: {ending.execution_arn}\n"
+            f"🔎 Execution: {text.printable(ending.execution_arn)}\n"
             f"📋 Record: table {environment().table_name}\n"
         ),
     )

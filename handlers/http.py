@@ -26,6 +26,8 @@ def json_body(event: dict[str, Any]) -> Any:
         BadRequestError: there is none, it is too large, or it is not JSON.
     """
     raw = event.get("body") or ""
+    if not isinstance(raw, str):
+        raise BadRequestError(["The body is not a text."])
     try:
         body = base64.b64decode(raw, validate=True) if event.get("isBase64Encoded") else raw.encode()
     except (binascii.Error, ValueError) as error:

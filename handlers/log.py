@@ -7,6 +7,9 @@ import os
 import traceback
 from datetime import UTC, datetime
 
+# CloudWatch Logs cuts a line at 256 KiB, and one character may take twelve as JSON.
+_MAX_FIELD_LENGTH = 4_000
+
 
 def info(message: str, **fields: object) -> None:
     _write("INFO", message, fields)
@@ -21,6 +24,14 @@ def error(message: str, exception: BaseException | None = None, **fields: object
     _write("ERROR", message, fields)
 
 
+def _cut(value: object) -> object:
+    """A long text without its middle: a traceback tells most at its ends."""
+    if not isinstance(value, str) or len(value) <= _MAX_FIELD_LENGTH:
+        return value
+    half = _MAX_FIELD_LENGTH // 2
+    return f"{value[:half]} [{len(value) - 2 * half} characters left out] {value[-half:]}"
+
+
 def _write(level: str, message: str, fields: dict[str, object]) -> None:
     # Standard output, not the logging module: not every engine gives that a handler.
     print(
@@ -30,7 +41,7 @@ def _write(level: str, message: str, fields: dict[str, object]) -> None:
                 "level": level,
                 "function": os.environ.get("AWS_LAMBDA_FUNCTION_NAME"),
                 "message": message,
-                **fields,
+                **{name: _cut(value) for name, value in fields.items()},
             },
             default=str,
         ),

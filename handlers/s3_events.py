@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote_plus
 
+from . import text
+
 
 class MalformedEventError(ValueError):
     """The message is no S3 event notification. The text says what is missing or wrong."""
@@ -62,13 +64,13 @@ def _parse_record(record: Any, index: int) -> ObjectCreated:
             )
         item = record["s3"]["object"]
         created = ObjectCreated(
-            bucket=_text(record["s3"]["bucket"]["name"]),
-            key=unquote_plus(_text(item["key"]), errors="strict"),
-            version_id=item.get("versionId"),
-            etag=_text(item["eTag"]).strip('"'),
+            bucket=text.required(record["s3"]["bucket"]["name"]),
+            key=unquote_plus(text.required(item["key"]), errors="strict"),
+            version_id=text.optional(item.get("versionId")),
+            etag=text.required(item["eTag"]).strip('"'),
             size=int(item["size"]),
-            sequencer=_text(item["sequencer"]),
-            time=_text(record["eventTime"]),
+            sequencer=text.required(item["sequencer"]),
+            time=text.required(record["eventTime"]),
         )
     except MalformedEventError:
         raise
@@ -77,9 +79,3 @@ def _parse_record(record: Any, index: int) -> ObjectCreated:
     except (TypeError, ValueError, AttributeError, OverflowError) as error:
         raise MalformedEventError(f"Records[{index}] is not as S3 sends it: {error}") from error
     return created
-
-
-def _text(value: object) -> str:
-    if not isinstance(value, str) or not value:
-        raise TypeError(f"{value!r} is not a text")
-    return value

@@ -11,6 +11,24 @@ def printable(value: str) -> str:
     return "".join(character if character.isprintable() else "?" for character in value)
 
 
+def required(value: object) -> str:
+    """``value`` as a text that something can be called.
+
+    Raises:
+        TypeError: it is none, or empty.
+        ValueError: it has half a character, which JSON can hold and nothing else.
+    """
+    if not isinstance(value, str) or not value:
+        raise TypeError(f"{value!r:.100} is not a text")
+    value.encode()
+    return value
+
+
+def optional(value: object) -> str | None:
+    """``value`` as :func:`required` has it, or ``None`` where it is that."""
+    return None if value is None else required(value)
+
+
 def subject(value: str) -> str:
     """``value`` as a subject that SNS takes."""
     return printable(value).encode("ascii", "replace").decode()[:_MAX_SUBJECT_LENGTH]

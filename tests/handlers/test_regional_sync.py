@@ -358,6 +358,25 @@ def test_an_unlike_arrival_of_another_execution_is_ignored(notifications: Notifi
     assert_untouched(notifications)
 
 
+@pytest.mark.parametrize("of_this_execution", [True, False])
+def test_an_arrival_of_another_execution_asks_nothing_of_the_source(
+    of_this_execution: bool, notifications: Notifications, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A late message is logged before anything is compared: its source may be gone, or forbidden, by now.
+
+    It would otherwise come again until it is a dead letter.
+    """
+    put(SOURCE)
+    message_version = put(DESTINATION, b"an older build")
+    track(copy_version=message_version if of_this_execution else "another")
+    message = arrival()
+    before_call(clients.s3(), "HeadObject", fail_with(client_error("403", 403)))
+    assert confirm(message) == (failed(0) if of_this_execution else failed())
+    if not of_this_execution:
+        assert [line["message"] for line in log_lines(capsys)] == ["Arrival of another execution"]
+    assert_untouched(notifications)
+
+
 @pytest.mark.parametrize("was_copied", [True, False])
 def test_damage_among_many_destinations_is_told(was_copied: bool, notifications: Notifications) -> None:
     """A record of hundreds of destinations holds no result of a good copy: its damage is told all the same.

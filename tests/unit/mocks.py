@@ -33,7 +33,10 @@ DEFAULTS = Settings(
     key_suffix="",
     notification_emails=(),
     api_authorization="AWS_IAM",
+    manage_api_logging_role=True,
     artifact_base_url="",
+    kms_key_arn=None,
+    noncurrent_version_days=90,
     max_concurrency=10,
     log_retention_days=30,
     force_destroy=False,
@@ -129,6 +132,11 @@ class Recording(Mocks):
         return f"{name}-id", args.inputs | _attributes(args.typ, name)
 
 
+def record(program: Callable[[], object]) -> Recording:
+    """A part of a program, run as on AWS."""
+    return Recording().run(project(), program=program)
+
+
 class _Monitor(MockMonitor):
     """Pulumi's mocks are not told of parents and dependencies; its mock monitor is."""
 
@@ -163,6 +171,8 @@ def _attributes(resource_type: str, name: str) -> dict[str, str]:
             return {"arn": arn("sns", name)}
         case "aws:sqs/queue:Queue":
             return {"arn": arn("sqs", name), "url": f"https://sqs.{REGION}.amazonaws.com/{ACCOUNT}/{name}"}
+        case "aws:cloudwatch/eventRule:EventRule":
+            return {"arn": arn("events", f"rule/{name}")}
         case "aws:iam/role:Role":
             return {"arn": f"arn:aws:iam::{ACCOUNT}:role/{name}"}
         case "aws:cloudwatch/logGroup:LogGroup":

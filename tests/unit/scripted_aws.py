@@ -29,6 +29,8 @@ ANSWERS: dict[str, dict[str, Any]] = {
     "CreateRestApi": {"id": "api"},
     "GetResources": {"items": [{"id": "root", "path": "/"}]},
     "CreateResource": {"id": "resource"},
+    "CreateRequestValidator": {"id": "validator"},
+    "CreateModel": {"id": "model"},
     "CreateDeployment": {"id": "deployment"},
     "GetCallerIdentity": {"Account": ACCOUNT},
 }

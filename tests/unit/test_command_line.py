@@ -16,10 +16,12 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from filecopy import emulator, stack
+from components import policies
+from filecopy import emulator, operations, stack
 from filecopy.cli import app
 from filecopy.configuration import PROJECT_ROOT
-from filecopy.errors import missing_package
+from filecopy.errors import StackError, missing_package
+from filecopy.operations import Operations, Retried
 
 from .scripted_aws import ScriptedClients
 
@@ -228,3 +230,101 @@ def test_a_stack_whose_emulator_died(project: Path, stopped: list[int]) -> None:
         assert said.startswith(f"The emulator on port {PORT} has died or does not answer; its log is {folder}")
     assert run("down", "--port", str(PORT))[0] == 0
     assert (stopped, list(project.iterdir())) == ([], [])
+
+
+# --- Policy -----------------------------------------------------------------------------------------------------
+
+ROLE = "arn:aws-cn:iam::123456789012:role/file-copy-workflow"
+
+
+@pytest.fixture
+def up_with_theirs(monkeypatch: pytest.MonkeyPatch, project: Path) -> None:
+    """A stack that is up and has a destination of somebody else's, and no emulator that would answer a call."""
+    monkeypatch.setattr(emulator, "runs", lambda pid: pid == FAKE_PID)
+    monkeypatch.setattr(emulator, "answers", lambda port: port == PORT)
+    monkeypatch.setattr(operations, "Clients", ScriptedClients)
+    outputs = {
+        "destination_buckets": ["region-a-builds", "theirs"],
+        "step_function_role_arn": ROLE,
+        "dynamodb_table_name": "FileCopyTracking",
+        "source_bucket": "global-builds",
+    }
+    write_state(project, {"pid": FAKE_PID, "port": PORT, "region": "us-east-1", "outputs": outputs})
+
+
+@pytest.mark.usefixtures("up_with_theirs")
+def test_policy_prints_what_an_owner_adds() -> None:
+    """The output is a bucket policy, to be given to the owner as it is, with ARNs of the stack's own partition."""
+    status, output, errors = run("policy", "theirs", "--port", str(PORT))
+    assert (status, errors) == (0, "")
+    assert json.loads(output) == policies.existing_destination("arn:aws-cn:s3:::theirs", ROLE)
+
+
+@pytest.mark.usefixtures("up_with_theirs")
+@pytest.mark.parametrize("bucket", ["thiers", "global-builds", ""])
+def test_policy_of_no_destination(bucket: str) -> None:
+    """A misspelt bucket gets no policy that would be of no use; the refusal lists the destinations and what to do."""
+    assert refusal("policy", bucket, "--port", str(PORT)) == (
+        f"{bucket!r} is no destination of the stack; its destinations are region-a-builds, theirs."
+        " Add it to the setting destinations, with existing: true, and deploy."
+    )
+
+
+def test_policy_of_no_stack() -> None:
+    """Whoever asks too early is told what to type, and a file that the output goes to stays empty."""
+    expected = f"No stack is up on port {PORT}. Run 'filecopy up --port {PORT}'."
+    assert refusal("policy", "theirs", "--port", str(PORT)) == expected
+
+
+# --- What other people chose ------------------------------------------------------------------------------------
+
+ODD = "a\x1b[2J\x1b]0;title\x07\x9b31m\u202egpj.\u200b\r[red]b[/red]"
+SHOWN = "a?[2J?]0;title??31m?gpj.??[red]b[/red]"
+
+
+def test_an_error_says_nothing_to_the_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An error with a name in it that somebody chose clears no screen, sets no title, and has lines of its own only."""
+
+    def get(_port: int) -> stack.Stack:
+        raise StackError(f"{ODD} is wrong:\n  {ODD}")
+
+    monkeypatch.setattr(stack, "get", get)
+    assert refusal("outputs").split("\n") == [f"{SHOWN} is wrong:", f"  {SHOWN}"]
+
+
+@pytest.mark.usefixtures("up_with_theirs")
+@pytest.mark.parametrize("arguments", [("policy", ODD), ("retry", ODD), ("outputs", ODD)])
+def test_a_refused_argument_says_nothing_to_the_terminal(arguments: tuple[str, ...]) -> None:
+    """What was given is shown in the refusal, and none of it is obeyed."""
+    said = refusal(*arguments, "--port", str(PORT))
+    assert said.isprintable()
+    assert "[red]b[/red]" in said
+
+
+@pytest.mark.usefixtures("up_with_theirs")
+@pytest.mark.parametrize(
+    ("retried", "said"),
+    [
+        (None, f"No copy of {SHOWN} has failed."),
+        (
+            {"status": "COMPLETED", "successfulCopies": 2, "totalBuckets": 2, "failedBuckets": []},
+            f"{SHOWN}: COMPLETED, 2 of 2 copied. Execution: execution-1",
+        ),
+    ],
+)
+def test_a_key_says_nothing_to_the_terminal(
+    monkeypatch: pytest.MonkeyPatch, retried: dict[str, Any] | None, said: str
+) -> None:
+    """A file whose key is an escape sequence, or markup, is shown as what it is called, on one line."""
+    result = None if retried is None else Retried("execution-1", "SUCCEEDED", retried)
+    monkeypatch.setattr(Operations, "retry", lambda *_: result)
+    status, output, _ = run("retry", ODD, "--port", str(PORT))
+    assert (status, output.split()) == (0, said.split())
+
+
+@pytest.mark.usefixtures("up_with_theirs")
+def test_a_retry_without_results(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A retry that was stopped before it had results is said to have been, with the execution to look at."""
+    monkeypatch.setattr(Operations, "retry", lambda *_: Retried("execution-1", "ABORTED", {"status": "FAILED"}))
+    expected = "The retry ended as ABORTED before it had results: execution-1."
+    assert refusal("retry", "build-123.zip", "--port", str(PORT)) == expected

@@ -1,9 +1,8 @@
-"""Each component by itself: what it makes, of what, and in which order."""
+"""Components by themselves: what each makes, of what, and in which order. Buckets and the API have their own files."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -11,22 +10,22 @@ import pulumi
 import pytest
 
 from components import policies
-from components.api import RestApi
 from components.buckets import BucketRef, BuildBuckets
 from components.failures import FailureTopic
-from components.handler_function import HANDLERS, HandlerFunction, handlers_archive
-from components.queues import BucketEventQueue
-from components.settings import Destination, Settings
+from components.handler_function import HandlerFunction, package
+from components.queues import BucketEventQueue, EventQueue, ExecutionEventQueue
+from components.settings import Settings
 from components.tracking import TrackingTable
 from components.workflow import CopyWorkflow
 
-from .mocks import ACCOUNT, DEFAULTS, EMULATOR, REGION, Recording, arn, project
+from .mocks import ACCOUNT, DEFAULTS, EMULATOR, REGION, arn, record
 
 STATEMENT = policies.allow(["sns:Publish"], ["arn:aws:sns:::some-topic"])
+LOG_GROUP = arn("logs", "log-group:/aws/lambda/regional-sync")
+KEY = arn("kms", "key/0a1b")
 
-
-def record(program: Callable[[], object]) -> Recording:
-    return Recording().run(project(), program=program)
+TLS = [(None, True), (EMULATOR, False), ("https://localhost.localstack.cloud", True)]
+"""Where a stack is, and whether it is reached over TLS alone there."""
 
 
 def refer(*names: str) -> list[BucketRef]:
@@ -36,69 +35,16 @@ def refer(*names: str) -> list[BucketRef]:
     ]
 
 
-def names(buckets: Sequence[BucketRef]) -> pulumi.Output[list[str]]:
-    return pulumi.Output.all(*[bucket.name for bucket in buckets])
-
-
-# --- Buckets ----------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("force_destroy", [False, True])
-def test_buckets_keep_versions_and_are_private(force_destroy: bool) -> None:
-    """Each bucket keeps versions, so a copy is of what its event named, and none is ever public."""
-    recording = record(lambda: BuildBuckets("builds", replace(DEFAULTS, force_destroy=force_destroy)))
-    made = ["global-builds", "region-a-builds", "region-b-builds"]
-    assert recording.inputs("s3/bucket:Bucket") == {
-        name: {"bucket": name, "forceDestroy": force_destroy} for name in made
-    }
-    assert recording.inputs("s3/bucketVersioning:BucketVersioning") == {
-        f"{name}-versioning": {"bucket": name, "versioningConfiguration": {"status": "Enabled"}} for name in made
-    }
-    assert recording.inputs("s3/bucketPublicAccessBlock:BucketPublicAccessBlock") == {
-        f"{name}-public-access-block": {
-            "bucket": name,
-            "blockPublicAcls": True,
-            "blockPublicPolicy": True,
-            "ignorePublicAcls": True,
-            "restrictPublicBuckets": True,
-        }
-        for name in made
-    }
-
-
-def test_an_existing_destination_is_referred_to_and_not_made() -> None:
-    """Somebody else's bucket is a destination in its place in the list, and no resource claims it."""
-    settings = replace(
-        DEFAULTS,
-        destinations=(
-            Destination(bucket="region-a-builds"),
-            Destination(bucket="theirs", existing=True),
-            Destination(bucket="region-b-builds"),
-        ),
-    )
-
-    def program() -> None:
-        buckets = BuildBuckets("builds", settings)
-        pulumi.export("names", buckets.destination_names)
-        pulumi.export("arns", buckets.destination_arns)
-        pulumi.export("owned", names(buckets.owned_destinations))
-
-    recording = record(program)
-    assert recording.inputs("s3/bucket:Bucket").keys() == {"global-builds", "region-a-builds", "region-b-builds"}
-    assert not any("theirs" in json.dumps([resource.name, resource.inputs]) for resource in recording.registered)
-    assert recording.outputs == {
-        "names": ["region-a-builds", "theirs", "region-b-builds"],
-        "arns": ["arn:aws:s3:::region-a-builds", "arn:aws:s3:::theirs", "arn:aws:s3:::region-b-builds"],
-        "owned": ["region-a-builds", "region-b-builds"],
-    }
-
-
 # --- Table and topic --------------------------------------------------------------------------------------------
 
 
-def test_the_table_has_the_guides_key() -> None:
-    """A record is found by file key and source bucket, as the guide's get-item asks for it."""
-    recording = record(lambda: TrackingTable("tracking", DEFAULTS))
+@pytest.mark.parametrize("force_destroy", [False, True])
+def test_the_table_has_the_guides_key_and_is_not_lost(force_destroy: bool) -> None:
+    """A record is found by file key and source bucket, as the guide's get-item asks for it.
+
+    The table is encrypted, can be put back to any second of the last weeks, and is deleted only where that is meant.
+    """
+    recording = record(lambda: TrackingTable("tracking", replace(DEFAULTS, force_destroy=force_destroy)))
     assert recording.inputs("dynamodb/table:Table") == {
         "tracking": {
             "name": "FileCopyTracking",
@@ -106,19 +52,39 @@ def test_the_table_has_the_guides_key() -> None:
             "hashKey": "fileKey",
             "rangeKey": "sourceBucket",
             "attributes": [{"name": "fileKey", "type": "S"}, {"name": "sourceBucket", "type": "S"}],
+            "serverSideEncryption": {"enabled": True},
+            "pointInTimeRecovery": {"enabled": True},
+            "deletionProtectionEnabled": not force_destroy,
         }
     }
 
 
 @pytest.mark.parametrize("addresses", [(), ("a@example.com",), ("a@example.com", "b@example.com")])
 def test_every_address_is_subscribed(addresses: tuple[str, ...]) -> None:
-    """Each address is told of failures, and a stack without addresses still has its topic."""
+    """Each address is told of failures, and a stack without addresses still has its topic, which is encrypted."""
     recording = record(lambda: FailureTopic("failures", replace(DEFAULTS, notification_emails=addresses)))
-    assert recording.inputs("sns/topic:Topic") == {"failures": {"name": "file-copy-failures"}}
+    assert recording.inputs("sns/topic:Topic") == {
+        "failures": {"name": "file-copy-failures", "kmsMasterKeyId": "alias/aws/sns"}
+    }
     topic = arn("sns", "file-copy-failures")
     assert recording.inputs("sns/topicSubscription:TopicSubscription") == {
         f"failures-{address}": {"topic": topic, "protocol": "email", "endpoint": address} for address in addresses
     }
+
+
+@pytest.mark.parametrize(("endpoint", "requires_tls"), TLS)
+def test_the_topic_accepts_only_who_it_is_told(endpoint: str | None, requires_tls: bool) -> None:
+    """The topic's own policy names the roles that may publish, also those that are not made yet."""
+    roles = [f"arn:aws:iam::{ACCOUNT}:role/{name}" for name in ("a", "b")]
+
+    def program() -> None:
+        topic = FailureTopic("failures", replace(DEFAULTS, emulator_endpoint=endpoint))
+        topic.accept_only([pulumi.Output.from_input(roles[0]), roles[1]])
+
+    topic = arn("sns", "file-copy-failures")
+    [policy] = record(program).inputs("sns/topicPolicy:TopicPolicy").values()
+    assert policy["arn"] == topic
+    assert json.loads(policy["policy"]) == policies.topic_accepts_only(topic, roles, requires_tls)
 
 
 # --- Queues -----------------------------------------------------------------------------------------------------
@@ -150,16 +116,60 @@ def test_a_queue_hands_out_messages_in_peace_and_gives_up_on_them_in_the_end(fun
     }
 
 
-def test_a_queue_accepts_its_own_buckets_only() -> None:
-    """The queue's policy names these buckets and this account, and is its own queue's."""
-    recording = record(lambda: BucketEventQueue("uploads", DEFAULTS, buckets=refer("a", "b"), function_timeout=30))
-    [policy] = recording.inputs("sqs/queuePolicy:QueuePolicy").values()
-    assert policy["queueUrl"].endswith("/file-copy-uploads")
-    assert json.loads(policy["policy"]) == policies.queue_accepts_bucket_events(
-        arn("sqs", "file-copy-uploads"), ["arn:aws:s3:::a", "arn:aws:s3:::b"]
-    )
-    [statement] = json.loads(policy["policy"])["Statement"]
-    assert statement["Condition"]["StringEquals"] == {"aws:SourceAccount": ACCOUNT}
+def bucket_queue(settings: Settings = DEFAULTS, *names: str) -> EventQueue:
+    return BucketEventQueue("uploads", settings, buckets=refer(*names or ("a", "b")), function_timeout=30)
+
+
+def rule_queue(settings: Settings = DEFAULTS) -> EventQueue:
+    machine = pulumi.Output.from_input(arn("states", "stateMachine:machine"))
+    return ExecutionEventQueue("endings", settings, state_machine_arn=machine, function_timeout=30)
+
+
+@pytest.mark.parametrize(("make", "name"), [(bucket_queue, "uploads"), (rule_queue, "endings")])
+def test_queues_are_encrypted_and_dead_letters_come_from_their_own_queue(make: Any, name: str) -> None:
+    """What waits is encrypted, and no other queue of the account puts its dead letters among these."""
+    recording = record(make)
+    queues = recording.inputs("sqs/queue:Queue")
+    assert queues.keys() == {name, f"{name}-dead-letters"}
+    assert [queue["sqsManagedSseEnabled"] for queue in queues.values()] == [True, True]
+    [allowed] = recording.inputs("sqs/redriveAllowPolicy:RedriveAllowPolicy").values()
+    assert allowed["queueUrl"].endswith(f"/file-copy-{name}-dead-letters")
+    assert json.loads(allowed["redriveAllowPolicy"]) == {
+        "redrivePermission": "byQueue",
+        "sourceQueueArns": [arn("sqs", f"file-copy-{name}")],
+    }
+
+
+@pytest.mark.parametrize(("endpoint", "requires_tls"), TLS)
+@pytest.mark.parametrize(
+    ("make", "name", "build"),
+    [
+        (
+            bucket_queue,
+            "uploads",
+            lambda queue, tls: policies.queue_accepts_bucket_events(queue, ["arn:aws:s3:::a", "arn:aws:s3:::b"], tls),
+        ),
+        (
+            rule_queue,
+            "endings",
+            lambda queue, tls: policies.queue_accepts_rule_events(queue, arn("events", "rule/file-copy-endings"), tls),
+        ),
+    ],
+)
+def test_a_queue_accepts_its_own_senders_only(
+    make: Any, name: str, build: Any, endpoint: str | None, requires_tls: bool
+) -> None:
+    """A queue's policy names its buckets and this account, or its rule, and both queues are reached over TLS alone."""
+    recording = record(lambda: make(replace(DEFAULTS, emulator_endpoint=endpoint)))
+    found = {
+        inputs["queueUrl"].rsplit("/", 1)[1]: json.loads(inputs["policy"])
+        for inputs in recording.inputs("sqs/queuePolicy:QueuePolicy").values()
+    }
+    expected = {f"file-copy-{name}": build(arn("sqs", f"file-copy-{name}"), requires_tls)}
+    if requires_tls:
+        dead_letters = f"file-copy-{name}-dead-letters"
+        expected[dead_letters] = policies.queue_refuses_plain_http(arn("sqs", dead_letters))
+    assert found == expected
 
 
 @pytest.mark.parametrize(
@@ -177,7 +187,7 @@ def test_a_bucket_is_told_after_the_queue_is_ready_for_it(key_filter: dict[str, 
     )
     notifications = recording.of("s3/bucketNotification:BucketNotification")
     assert notifications.keys() == {"uploads-a", "uploads-b"}
-    [policy] = recording.of("sqs/queuePolicy:QueuePolicy").values()
+    policy = recording.of("sqs/queuePolicy:QueuePolicy")["uploads-policy"]
     for bucket in ("a", "b"):
         notification = notifications[f"uploads-{bucket}"]
         assert policy.urn in notification.dependencies
@@ -193,7 +203,9 @@ def test_a_bucket_is_told_after_the_queue_is_ready_for_it(key_filter: dict[str, 
 def test_a_queue_of_no_buckets_lets_nobody_in() -> None:
     """Where every destination is somebody else's, there is no policy with an empty list, which SQS refuses."""
     recording = record(lambda: BucketEventQueue("arrivals", DEFAULTS, buckets=[], function_timeout=30))
-    assert {resource.type for resource in recording.registered if not resource.is_component} == {"aws:sqs/queue:Queue"}
+    assert recording.inputs("s3/bucketNotification:BucketNotification") == {}
+    for inputs in recording.inputs("sqs/queuePolicy:QueuePolicy").values():
+        assert {statement["Effect"] for statement in json.loads(inputs["policy"])["Statement"]} == {"Deny"}
 
 
 # --- Functions --------------------------------------------------------------------------------------------------
@@ -208,7 +220,7 @@ def test_a_function_runs_its_own_module_with_its_own_role() -> None:
     recording = record(lambda: function(settings=replace(DEFAULTS, log_retention_days=90)))
     [made] = recording.of("lambda/function:Function").values()
     code = made.inputs.pop("code")
-    assert code.assets.keys() == handlers_archive().assets.keys()
+    assert code.assets.keys() == package("regional-sync").assets.keys()
     assert made.inputs == {
         "name": "regional-sync",
         "runtime": "python3.13",
@@ -225,9 +237,7 @@ def test_a_function_runs_its_own_module_with_its_own_role() -> None:
     assert json.loads(role["assumeRolePolicy"]) == policies.trust("lambda.amazonaws.com")
     [policy] = recording.inputs("iam/rolePolicy:RolePolicy").values()
     assert policy["role"] == "regional-sync"
-    assert json.loads(policy["policy"]) == policies.policy(
-        policies.write_logs(arn("logs", "log-group:/aws/lambda/regional-sync")), STATEMENT
-    )
+    assert json.loads(policy["policy"]) == policies.handler_function([STATEMENT], LOG_GROUP, None)
 
 
 def test_a_function_is_made_after_its_permissions_and_its_log_group() -> None:
@@ -259,17 +269,7 @@ def test_a_queue_feeds_a_function_message_by_message(concurrency: int | None, sc
         }
     }
     [policy] = recording.inputs("iam/rolePolicy:RolePolicy").values()
-    assert policies.consume_queue(queue_arn) in json.loads(policy["policy"])["Statement"]
-
-
-def test_a_package_is_the_handlers_and_nothing_else() -> None:
-    """Every module of handlers/ is in the package under its own name, and no cache or stray file is."""
-    modules = {path.name: path for path in HANDLERS.iterdir() if path.suffix == ".py"}
-    assets = handlers_archive().assets
-    assert assets.keys() == {f"handlers/{name}" for name in modules}
-    for name, asset in assets.items():
-        assert isinstance(asset, pulumi.FileAsset)
-        assert asset.path == str(modules[name.removeprefix("handlers/")])
+    assert json.loads(policy["policy"]) == policies.handler_function([STATEMENT], LOG_GROUP, queue_arn)
 
 
 # --- State machine ----------------------------------------------------------------------------------------------
@@ -277,7 +277,9 @@ def test_a_package_is_the_handlers_and_nothing_else() -> None:
 
 def test_the_state_machine_works_with_its_own_table_and_topic() -> None:
     """The definition is JSON that names this stack's table and topic, and the role may do what it asks for."""
-    settings = replace(DEFAULTS, name_prefix="acme-", max_concurrency=7)
+    settings = replace(
+        DEFAULTS, name_prefix="acme-", max_concurrency=7, key_prefix="in/", key_suffix=".zip", kms_key_arn=KEY
+    )
 
     def program() -> None:
         workflow = CopyWorkflow(
@@ -306,101 +308,28 @@ def test_the_state_machine_works_with_its_own_table_and_topic() -> None:
     assert recording.outputs == {"arn": arn("states", "stateMachine:acme-file-copy-workflow")}
 
     [role] = recording.inputs("iam/role:Role").values()
-    assert json.loads(role["assumeRolePolicy"]) == policies.trust("states.amazonaws.com")
+    table = arn("dynamodb", "table/acme-FileCopyTracking")
+    assert json.loads(role["assumeRolePolicy"]) == policies.trust_state_machines(table)
     [policy] = recording.of("iam/rolePolicy:RolePolicy").values()
     assert policy.urn in machine.dependencies
     assert policy.inputs["role"] == "acme-file-copy-workflow"
     assert json.loads(policy.inputs["policy"]) == policies.copy_workflow(
         "arn:aws:s3:::global-builds",
         ["arn:aws:s3:::region-a-builds", "arn:aws:s3:::region-b-builds"],
-        arn("dynamodb", "table/acme-FileCopyTracking"),
+        table,
         arn("sns", "acme-file-copy-failures"),
+        "in/*.zip",
+        KEY,
     )
 
 
-# --- API --------------------------------------------------------------------------------------------------------
-
-
-def api(settings: Settings, *paths: str) -> Recording:
-    def program() -> None:
-        routes = {path: function(path, settings) for path in paths}
-        pulumi.export("url", RestApi("api", settings, routes=routes).url)
-
-    return record(program)
-
-
-@pytest.mark.parametrize("authorization", ["AWS_IAM", "NONE"])
-def test_every_route_posts_to_its_function(authorization: str) -> None:
-    """Each path invokes its own function, lets in whom the setting says, and may do so at this path alone."""
-    paths = ("step-function", "builds")
-    recording = api(replace(DEFAULTS, api_authorization=authorization), *paths)
-    owner = {"restApi": "file-copy-api-id"}
-    assert recording.inputs("apigateway/resource:Resource") == {
-        f"api-{path}": {**owner, "parentId": "root", "pathPart": path} for path in paths
-    }
-    assert recording.inputs("apigateway/method:Method") == {
-        f"api-{path}": {
-            **owner,
-            "resourceId": f"api-{path}-id",
-            "httpMethod": "POST",
-            "authorization": authorization,
-        }
-        for path in paths
-    }
-    assert recording.inputs("apigateway/integration:Integration") == {
-        f"api-{path}": {
-            **owner,
-            "resourceId": f"api-{path}-id",
-            "httpMethod": "POST",
-            "integrationHttpMethod": "POST",
-            "type": "AWS_PROXY",
-            "uri": f"invoke:{path}",
-        }
-        for path in paths
-    }
-    assert recording.inputs("lambda/permission:Permission") == {
-        f"api-{path}": {
-            "action": "lambda:InvokeFunction",
-            "function": path,
-            "principal": "apigateway.amazonaws.com",
-            "sourceArn": f"{arn('execute-api', 'api')}/live/POST/{path}",
-        }
-        for path in paths
-    }
-
-
-def test_the_stage_shows_every_route() -> None:
-    """The deployment is a snapshot made after every integration: an earlier one would answer 403 for the rest."""
-    recording = api(DEFAULTS, "step-function", "builds")
-    [deployment] = recording.of("apigateway/deployment:Deployment").values()
-    integrations = recording.of("apigateway/integration:Integration").values()
-    assert {integration.urn for integration in integrations} <= deployment.dependencies
-    [stage] = recording.inputs("apigateway/stage:Stage").values()
-    assert stage == {"restApi": "file-copy-api-id", "deployment": "api-id", "stageName": "live"}
-
-
-def test_changed_routes_are_deployed_again() -> None:
-    """A route or an authorization that changes gives another deployment, and nothing else does."""
-
-    def fingerprint(settings: Settings, *paths: str) -> str:
-        [deployment] = api(settings, *paths).inputs("apigateway/deployment:Deployment").values()
-        return str(deployment["triggers"]["routes"])
-
-    first = fingerprint(DEFAULTS, "builds")
-    assert fingerprint(DEFAULTS, "builds") == first
-    assert (
-        len({first, fingerprint(DEFAULTS, "build"), fingerprint(replace(DEFAULTS, api_authorization="NONE"), "builds")})
-        == 3
-    )
-
-
-@pytest.mark.parametrize(
-    ("endpoint", "url"),
-    [
-        (None, f"https://api.execute-api.{REGION}.amazonaws.com/live"),
-        (EMULATOR, f"{EMULATOR}/restapis/file-copy-api-id/live/_user_request_"),
-    ],
-)
-def test_the_url_works_where_the_stack_is(endpoint: str | None, url: str) -> None:
-    """curl reaches the API as it is written, on AWS and on an emulator, which has no DNS name for it."""
-    assert api(replace(DEFAULTS, emulator_endpoint=endpoint), "builds").outputs == {"url": url}
+def test_a_queue_of_no_buckets_is_reached_over_tls_alone() -> None:
+    """Where every destination is somebody else's, the arrivals queue refuses plain HTTP as every queue does."""
+    recording = record(lambda: BucketEventQueue("arrivals", DEFAULTS, buckets=[], function_timeout=30))
+    refusing = [
+        inputs["queueUrl"].rsplit("/", 1)[1]
+        for inputs in recording.inputs("sqs/queuePolicy:QueuePolicy").values()
+        if {"Bool": {"aws:SecureTransport": "false"}}
+        in [statement.get("Condition") for statement in json.loads(inputs["policy"])["Statement"]]
+    ]
+    assert sorted(refusing) == ["file-copy-arrivals", "file-copy-arrivals-dead-letters"]

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
 from typing import Any
 
 import jsonata
-from hypothesis import given, settings
+import pytest
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from components.definition import MAX_NOTIFIED_FAILURES, copy_workflow_definition
@@ -18,6 +20,12 @@ ARGUMENTS = copy_workflow_definition(
 # SNS API reference, Publish.
 MAX_SUBJECT_LENGTH = 99
 MAX_MESSAGE_BYTES = 256 * 1024
+
+# Unicode's bidirectional marks, embeddings, overrides and isolates, and what has no width.
+DECEIVING = [
+    0xAD, 0x061C, *range(0x200B, 0x2010), *range(0x2028, 0x202F), *range(0x2060, 0x2070), 0xFEFF,
+]  # fmt: skip
+HIDDEN = re.compile(f"[\\x00-\\x1f\\x7f-\\x9f{''.join(map(chr, DECEIVING))}]")
 
 KEYS = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=1024)
 
@@ -72,15 +80,45 @@ def test_message_is_bounded_and_cannot_be_forged(key: str, failed: int) -> None:
     assert ("more: see failedBuckets" in message) == (failed > MAX_NOTIFIED_FAILURES)
 
 
+def record_line(message: str) -> str:
+    """What the message says of the record."""
+    [line] = [line for line in message.split("\n") if line.startswith("📋 Record: ")]
+    return line.removeprefix("📋 Record: ")
+
+
 @settings(max_examples=60, deadline=None)
-@given(key=KEYS)
+@given(key=KEYS.filter(lambda key: not HIDDEN.search(key)))
+@example(key="build-123.zip")
+@example(key="it's \"quoted\" $(id) `id` \\' é 📦")
 def test_command_in_the_message_asks_for_the_record(key: str) -> None:
     """The command can be pasted into a shell as it is, whatever quotes the key has, and names the very key."""
     message = evaluate("Message", **told(key, 1))
-    [line] = [line for line in message.split("\n") if line.startswith("📋 Record: ")]
-    words = shlex.split(line.removeprefix("📋 Record: "))
+    assert f"📄 File: {key}\n" in message
+    words = shlex.split(record_line(message))
     assert words[:5] == ["aws", "dynamodb", "get-item", "--table-name", "FileCopyTracking"]
     assert json.loads(words[words.index("--key") + 1]) == {
         "fileKey": {"S": key},
         "sourceBucket": {"S": "global-builds"},
     }
+
+
+@pytest.mark.parametrize("hidden", [*range(0x20), *range(0x7F, 0xA0), *DECEIVING], ids=hex)
+def test_what_deceives_a_reader_is_neither_shown_nor_in_a_command(hidden: int) -> None:
+    """Controls, marks that turn text around, and what has no width show as "?", and no command with them is offered.
+
+    What a person pastes into a shell would otherwise not be what that person reads.
+    """
+    message = evaluate("Message", **told(f"in/a{chr(hidden)}b'.zip", 1))
+    assert "📄 File: in/a?b'.zip\n" in message
+    assert [letter for letter in message if HIDDEN.match(letter) and letter != "\n"] == []
+    said = record_line(message)
+    assert said.startswith("in FileCopyTracking; the key has characters that are not shown here")
+    assert "aws " not in said
+
+
+@pytest.mark.parametrize("hidden", [0x180E, 0xFFF9, 0xFFFB], ids=hex)
+def test_what_else_is_not_seen_is_not_in_a_command(hidden: int) -> None:
+    """Python's isprintable, by which the functions and the command line go, calls these unprintable as well."""
+    assert not chr(hidden).isprintable()
+    message = evaluate("Message", **told(f"a{chr(hidden)}b.zip", 1))
+    assert chr(hidden) not in message

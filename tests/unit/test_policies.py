@@ -2,110 +2,190 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
 
 from components import policies
 
-from .mocks import ACCOUNT, arn
+from .mocks import ACCOUNT, REGION, arn
 
 SOURCE = "arn:aws:s3:::global-builds"
 DESTINATIONS = ["arn:aws:s3:::region-a-builds", "arn:aws:s3:::region-b-builds"]
 TABLE = arn("dynamodb", "table/FileCopyTracking")
 TOPIC = arn("sns", "file-copy-failures")
 MACHINE = arn("states", "stateMachine:file-copy-workflow")
+EXECUTIONS = f"{arn('states', 'execution:file-copy-workflow')}:*"
 QUEUE = arn("sqs", "file-copy-uploads")
 LOG_GROUP = arn("logs", "log-group:/aws/lambda/regional-sync")
+API = arn("execute-api", "api")
+ROLE = f"arn:aws:iam::{ACCOUNT}:role/file-copy-workflow"
+KEY = arn("kms", "key/0a1b")
+KEYS = "releases/*.zip"
 
-READ = ["s3:GetObject", "s3:GetObjectVersion"]
+WRITE_LOG = (["logs:CreateLogStream", "logs:PutLogEvents"], [f"{LOG_GROUP}:*"])
+READ_QUEUE = (["sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"], [QUEUE])
 
 
 def granted(statements: list[policies.Statement]) -> list[tuple[list[str], list[str]]]:
-    """Actions and resources of statements that allow, and that have no members beyond that."""
+    """Actions and resources of statements that allow, and that ask for nothing more, but for the KMS key's."""
     for statement in statements:
-        assert statement.keys() == {"Effect", "Action", "Resource"}
         assert statement["Effect"] == "Allow"
+        # What a key's statement asks for has a test of its own.
+        beyond = {"Condition"} if statement["Action"][0].startswith("kms:") else set()
+        assert statement.keys() == {"Effect", "Action", "Resource"} | beyond
     return [(statement["Action"], statement["Resource"]) for statement in statements]
 
 
+def plain_http_refused(action: str, *resources: str) -> policies.Statement:
+    return {
+        "Effect": "Deny",
+        "Principal": "*",
+        "Action": action,
+        "Resource": list(resources),
+        "Condition": {"Bool": {"aws:SecureTransport": "false"}},
+    }
+
+
+@pytest.mark.parametrize("key", [None, KEY])
 @pytest.mark.parametrize(
-    ("statements", "expected"),
+    ("build", "expected", "key_actions"),
     [
         (
-            policies.copy_workflow(SOURCE, DESTINATIONS, TABLE, TOPIC)["Statement"],
+            lambda key: policies.copy_workflow(SOURCE, DESTINATIONS, TABLE, TOPIC, KEYS, key)["Statement"],
             [
-                (READ, [f"{SOURCE}/*"]),
+                (["s3:GetObject", "s3:GetObjectVersion", "s3:GetObjectVersionTagging"], [f"{SOURCE}/{KEYS}"]),
                 (["s3:ListBucket"], [SOURCE]),
-                (["s3:GetObjectTagging", "s3:GetObjectVersionTagging"], [f"{SOURCE}/*"]),
-                (["s3:PutObject", "s3:PutObjectTagging"], [f"{bucket}/*" for bucket in DESTINATIONS]),
+                (["s3:PutObject", "s3:PutObjectTagging"], [f"{bucket}/{KEYS}" for bucket in DESTINATIONS]),
                 (["dynamodb:GetItem", "dynamodb:UpdateItem"], [TABLE]),
                 (["sns:Publish"], [TOPIC]),
             ],
+            ["kms:Decrypt", "kms:GenerateDataKey"],
         ),
-        (policies.start_workflow(MACHINE), [(["states:StartExecution"], [MACHINE])]),
-        (policies.store_builds(SOURCE), [(["s3:PutObject", "s3:AbortMultipartUpload"], [f"{SOURCE}/*"])]),
+        (lambda _: policies.start_workflow(MACHINE), [(["states:StartExecution"], [MACHINE])], []),
         (
-            policies.verify_arrivals(SOURCE, DESTINATIONS, TABLE, TOPIC),
+            lambda key: policies.store_builds(SOURCE, KEYS, key),
+            [(["s3:PutObject", "s3:AbortMultipartUpload"], [f"{SOURCE}/{KEYS}"])],
+            ["kms:Decrypt", "kms:GenerateDataKey"],
+        ),
+        (
+            lambda key: policies.verify_arrivals(SOURCE, DESTINATIONS, TABLE, TOPIC, KEYS, key),
             [
-                (READ, [f"{bucket}/*" for bucket in (SOURCE, *DESTINATIONS)]),
+                (["s3:GetObjectVersion"], [f"{bucket}/{KEYS}" for bucket in (SOURCE, *DESTINATIONS)]),
                 (["s3:ListBucket"], [SOURCE, *DESTINATIONS]),
                 (["dynamodb:GetItem", "dynamodb:UpdateItem"], [TABLE]),
                 (["sns:Publish"], [TOPIC]),
             ],
+            ["kms:Decrypt"],
         ),
         (
-            policies.close_records(TABLE, TOPIC, MACHINE),
+            lambda _: policies.close_records(TABLE, TOPIC, MACHINE),
             [
-                (["states:DescribeExecution"], [f"{arn('states', 'execution:file-copy-workflow')}:*"]),
+                (["states:DescribeExecution"], [EXECUTIONS]),
                 (["dynamodb:UpdateItem"], [TABLE]),
                 (["sns:Publish"], [TOPIC]),
             ],
+            [],
         ),
         (
-            [policies.write_logs(LOG_GROUP)],
-            [(["logs:CreateLogStream", "logs:PutLogEvents"], [f"{LOG_GROUP}:*"])],
-        ),
-        (
-            [policies.consume_queue(QUEUE)],
-            [(["sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"], [QUEUE])],
+            lambda key: policies.use_workflow(SOURCE, MACHINE, TABLE, API, KEYS, key)["Statement"],
+            [
+                (["s3:PutObject", "s3:AbortMultipartUpload"], [f"{SOURCE}/{KEYS}"]),
+                (["execute-api:Invoke"], [f"{API}/*/POST/*"]),
+                (["states:StartExecution"], [MACHINE]),
+                (["states:DescribeExecution", "states:GetExecutionHistory"], [EXECUTIONS]),
+                (["dynamodb:GetItem"], [TABLE]),
+            ],
+            ["kms:Decrypt", "kms:GenerateDataKey"],
         ),
     ],
-    ids=[
-        *["copy_workflow", "start_workflow", "store_builds", "verify_arrivals", "close_records"],
-        *["write_logs", "consume_queue"],
-    ],
+    ids=["copy_workflow", "start_workflow", "store_builds", "verify_arrivals", "close_records", "use_workflow"],
 )
 def test_a_principal_may_do_what_it_does_and_nothing_else(
-    statements: list[policies.Statement], expected: list[tuple[list[str], list[str]]]
+    build: Any, expected: list[tuple[list[str], list[str]]], key_actions: list[str], key: str | None
 ) -> None:
     """Each principal's grants are exactly these: a missing one fails at run time, one too many is never noticed."""
-    assert granted(statements) == expected
+    of_the_key = [(key_actions, [key])] if key and key_actions else []
+    assert granted(build(key)) == [*expected, *of_the_key]
 
 
-@pytest.mark.parametrize("service", ["states.amazonaws.com", "lambda.amazonaws.com"])
-def test_a_role_is_assumed_by_its_service_alone(service: str) -> None:
-    """Nobody but the service takes on a role."""
-    assert policies.trust(service) == {
-        "Version": "2012-10-17",
-        "Statement": [{"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"Service": service}}],
-    }
+@pytest.mark.parametrize(("queue", "expected"), [(None, [WRITE_LOG]), (QUEUE, [WRITE_LOG, READ_QUEUE])])
+def test_a_function_writes_its_log_and_reads_its_queue(queue: str | None, expected: list[Any]) -> None:
+    """A function makes no log group, which would have no retention, and reads a queue only where it has one."""
+    own = policies.start_workflow(MACHINE)
+    made = policies.handler_function(own, LOG_GROUP, queue)
+    assert granted(made["Statement"]) == [*expected, (["states:StartExecution"], [MACHINE])]
 
 
-def test_a_queue_takes_events_of_its_buckets_in_its_account_only() -> None:
-    """A bucket of another account, made under a deleted bucket's name, cannot feed the queue."""
-    [statement] = policies.queue_accepts_bucket_events(QUEUE, DESTINATIONS)["Statement"]
-    expected: dict[str, Any] = {
-        "Effect": "Allow",
-        "Principal": {"Service": "s3.amazonaws.com"},
-        "Action": "sqs:SendMessage",
-        "Resource": QUEUE,
-        "Condition": {
-            "ArnEquals": {"aws:SourceArn": DESTINATIONS},
-            "StringEquals": {"aws:SourceAccount": ACCOUNT},
-        },
-    }
-    assert statement == expected
+def test_api_gateway_may_write_the_logs_of_its_own_account_and_region() -> None:
+    """The role that all APIs of a region share can write their logs, and none of another account or region."""
+    group = f"arn:aws-cn:logs:cn-north-1:{ACCOUNT}:log-group:/aws/apigateway/file-copy-api"
+    [(actions, resources)] = granted(policies.write_api_logs(group)["Statement"])
+    assert resources == [f"arn:aws-cn:logs:cn-north-1:{ACCOUNT}:*"]
+    # API Gateway developer guide, "Permissions for CloudWatch logging": it refuses a role that lacks one.
+    assert set(actions) == {
+        f"logs:{action}"
+        for action in (
+            "CreateLogGroup", "CreateLogStream", "DescribeLogGroups", "DescribeLogStreams",
+            "PutLogEvents", "GetLogEvents", "FilterLogEvents",
+        )
+    }  # fmt: skip
+
+
+# --- The KMS key ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("key", "service"),
+    [
+        (KEY, f"s3.{REGION}.amazonaws.com"),
+        (f"arn:aws-us-gov:kms:us-gov-west-1:{ACCOUNT}:key/0a1b", "s3.us-gov-west-1.amazonaws.com"),
+        (f"arn:aws-cn:kms:cn-north-1:{ACCOUNT}:key/0a1b", "s3.cn-north-1.amazonaws.com.cn"),
+    ],
+)
+def test_the_key_is_used_through_s3_alone(key: str, service: str) -> None:
+    """A role decrypts objects with the key, and nothing else that is encrypted with it; China's S3 has its own name."""
+    for made in (
+        policies.copy_workflow(SOURCE, DESTINATIONS, TABLE, TOPIC, KEYS, key)["Statement"],
+        policies.store_builds(SOURCE, KEYS, key),
+        policies.verify_arrivals(SOURCE, DESTINATIONS, TABLE, TOPIC, KEYS, key),
+        policies.use_workflow(SOURCE, MACHINE, TABLE, API, KEYS, key)["Statement"],
+    ):
+        [statement] = [statement for statement in made if "Condition" in statement]
+        assert statement["Resource"] == [key]
+        assert statement["Condition"] == {"StringEquals": {"kms:ViaService": service}}
+
+
+# --- ARNs and patterns ------------------------------------------------------------------------------------------
+
+
+def matches(pattern: str, key: str) -> bool:
+    """Whether IAM takes ``key`` for one of ``pattern``'s: ``*`` and ``?``, and ``${*}`` for the letter itself."""
+    parts = re.split(r"(\$\{[*?$]\}|[*?])", pattern)
+    expression = "".join(
+        {"*": ".*", "?": "."}.get(part) or re.escape(part[2] if part[:2] == "${" else part) for part in parts
+    )
+    return re.fullmatch(expression, key, re.DOTALL) is not None
+
+
+@pytest.mark.parametrize(
+    ("prefix", "suffix", "pattern"),
+    [
+        ("", "", "*"),
+        ("releases/", "", "releases/*"),
+        ("", ".zip", "*.zip"),
+        ("releases/", ".zip", "releases/*.zip"),
+        ("a*b?c$d/", "$*", "a${*}b${?}c${$}d/*${$}${*}"),
+        ("${aws:username}/", "", "${$}{aws:username}/*"),
+    ],
+)
+def test_a_filters_letters_mean_themselves_in_a_policy(prefix: str, suffix: str, pattern: str) -> None:
+    """A filter with ``*``, ``?`` or ``$`` in it opens no other keys, and no policy variable is read into it."""
+    assert policies.keys_like(prefix, suffix) == pattern
+    assert matches(pattern, f"{prefix}build\n1{suffix}")
+    for other in (prefix.replace("*", "x"), prefix.replace("?", "x"), prefix.replace("$", "x")):
+        assert matches(pattern, f"{other}build{suffix}") == (other == prefix)
 
 
 @pytest.mark.parametrize("partition", ["aws", "aws-cn", "aws-us-gov"])
@@ -116,13 +196,112 @@ def test_arns_stay_in_their_partition(partition: str) -> None:
     assert policies.bucket_arn("theirs", like=like) == f"arn:{partition}:s3:::theirs"
 
 
-def test_queue_takes_what_one_rule_sends() -> None:
+# --- Who may take on a role -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("service", ["apigateway.amazonaws.com", "lambda.amazonaws.com"])
+def test_a_role_is_assumed_by_its_service_alone(service: str) -> None:
+    """Nobody but the service takes on a role."""
+    assert policies.trust(service) == {
+        "Version": "2012-10-17",
+        "Statement": [{"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"Service": service}}],
+    }
+
+
+@pytest.mark.parametrize(("partition", "region"), [("aws", REGION), ("aws-cn", "cn-north-1")])
+def test_the_workflows_role_is_for_state_machines_of_its_account(partition: str, region: str) -> None:
+    """Step Functions, which works for every account, takes the role for this account and region alone."""
+    table = f"arn:{partition}:dynamodb:{region}:{ACCOUNT}:table/FileCopyTracking"
+    assert policies.trust_state_machines(table) == {
+        "Version": "2012-10-17",
+        "Statement": [
+            {
+                "Effect": "Allow",
+                "Action": "sts:AssumeRole",
+                "Principal": {"Service": "states.amazonaws.com"},
+                "Condition": {
+                    "ArnLike": {"aws:SourceArn": f"arn:{partition}:states:{region}:{ACCOUNT}:stateMachine:*"},
+                    "StringEquals": {"aws:SourceAccount": ACCOUNT},
+                },
+            }
+        ],
+    }
+
+
+# --- Who may reach a bucket, a queue, the topic -----------------------------------------------------------------
+
+
+def test_a_bucket_and_a_dead_letter_queue_are_reached_over_tls_alone() -> None:
+    """A request over plain HTTP, whoever makes it, is refused for a bucket and its objects, and for a queue."""
+    assert policies.bucket_refuses_plain_http(SOURCE)["Statement"] == [
+        plain_http_refused("s3:*", SOURCE, f"{SOURCE}/*")
+    ]
+    assert policies.queue_refuses_plain_http(QUEUE)["Statement"] == [plain_http_refused("sqs:*", QUEUE)]
+
+
+@pytest.mark.parametrize("requires_tls", [True, False])
+def test_a_queue_takes_events_of_its_buckets_in_its_account_only(requires_tls: bool) -> None:
+    """A bucket of another account, made under a deleted bucket's name, cannot feed the queue."""
+    accepted, *refused = policies.queue_accepts_bucket_events(QUEUE, DESTINATIONS, requires_tls)["Statement"]
+    assert accepted == {
+        "Effect": "Allow",
+        "Principal": {"Service": "s3.amazonaws.com"},
+        "Action": "sqs:SendMessage",
+        "Resource": QUEUE,
+        "Condition": {
+            "ArnEquals": {"aws:SourceArn": DESTINATIONS},
+            "StringEquals": {"aws:SourceAccount": ACCOUNT},
+        },
+    }
+    assert refused == ([plain_http_refused("sqs:*", QUEUE)] if requires_tls else [])
+
+
+@pytest.mark.parametrize("requires_tls", [True, False])
+def test_queue_takes_what_one_rule_sends(requires_tls: bool) -> None:
     """Any rule of anybody's could otherwise report executions that never were."""
     rule = arn("events", "rule/file-copy-endings")
-    [statement] = policies.queue_accepts_rule_events(QUEUE, rule)["Statement"]
-    assert statement["Principal"] == {"Service": "events.amazonaws.com"}
-    assert statement["Condition"] == {"ArnEquals": {"aws:SourceArn": rule}}
-    assert statement["Resource"] == QUEUE
+    accepted, *refused = policies.queue_accepts_rule_events(QUEUE, rule, requires_tls)["Statement"]
+    assert accepted == {
+        "Effect": "Allow",
+        "Principal": {"Service": "events.amazonaws.com"},
+        "Action": "sqs:SendMessage",
+        "Resource": QUEUE,
+        "Condition": {"ArnEquals": {"aws:SourceArn": rule}},
+    }
+    assert refused == ([plain_http_refused("sqs:*", QUEUE)] if requires_tls else [])
+
+
+@pytest.mark.parametrize("requires_tls", [True, False])
+def test_the_topic_takes_notifications_of_these_roles_only(requires_tls: bool) -> None:
+    """Whoever is not one of the roles cannot tell people of failures that never were, whatever else allows it."""
+    roles = [ROLE, f"{ROLE}-2"]
+    refused, *plain_http = policies.topic_accepts_only(TOPIC, roles, requires_tls)["Statement"]
+    assert refused == {
+        "Effect": "Deny",
+        "Principal": "*",
+        "Action": "sns:Publish",
+        "Resource": TOPIC,
+        # Refused where it equals none of them, whether or not the caller has an ARN.
+        "Condition": {"ArnNotEquals": {"aws:PrincipalArn": roles}},
+    }
+    assert plain_http == ([plain_http_refused("sns:Publish", TOPIC)] if requires_tls else [])
+
+
+def test_an_existing_destination_lets_the_workflow_write_and_nothing_else() -> None:
+    """The owner of a bucket grants one role the two actions of a copy, which the role's own policy has as well."""
+    theirs = "arn:aws:s3:::theirs"
+    assert policies.existing_destination(theirs, ROLE)["Statement"] == [
+        {
+            "Sid": "FileCopyWorkflow",
+            "Effect": "Allow",
+            "Principal": {"AWS": f"arn:aws:iam::{ACCOUNT}:root"},
+            "Action": ["s3:PutObject", "s3:PutObjectTagging"],
+            "Resource": f"{theirs}/*",
+            "Condition": {"ArnEquals": {"aws:PrincipalArn": ROLE}},
+        }
+    ]
+    own = policies.copy_workflow(SOURCE, [theirs], TABLE, TOPIC, "*", None)["Statement"]
+    assert (["s3:PutObject", "s3:PutObjectTagging"], [f"{theirs}/*"]) in granted(own)
 
 
 def test_rule_hears_of_every_end_but_success_and_of_no_other_machine() -> None:

@@ -14,19 +14,21 @@ import pulumi
 import pytest
 
 from components import outputs
+from components.buckets import BucketRef, BuildBuckets
 from components.settings import SettingsError
 from components.tracking import TrackingTable
 from filecopy.configuration import PROJECT_ROOT
 from filecopy.provisioning import _CREATORS, COMPONENT_PREFIX
 
-from .mocks import ACCOUNT, DEFAULTS, EMULATOR, REGION, Recording, arn, project
+from .mocks import ACCOUNT, DEFAULTS, EMULATOR, REGION, Recording, arn, load_settings, project
+from .test_buckets import BELONGINGS
 
 FUNCTIONS = {"replication-worker", "step-function-invoker", "build-worker", "regional-sync", "execution-watcher"}
 BUCKETS = {"global-builds", "region-a-builds", "region-b-builds"}
+ROLES = FUNCTIONS | {"file-copy-workflow", "file-copy-api-logs"}
 NAMES = {
     "aws:s3/bucket:Bucket": BUCKETS,
-    "aws:s3/bucketVersioning:BucketVersioning": BUCKETS,
-    "aws:s3/bucketPublicAccessBlock:BucketPublicAccessBlock": BUCKETS,
+    **{f"aws:{belonging}": BUCKETS for belonging in BELONGINGS},
     "aws:s3/bucketNotification:BucketNotification": BUCKETS,
     "aws:dynamodb/table:Table": {"FileCopyTracking"},
     "aws:sns/topic:Topic": {"file-copy-failures"},
@@ -36,32 +38,76 @@ NAMES = {
     },
     "aws:sfn/stateMachine:StateMachine": {"file-copy-workflow"},
     "aws:cloudwatch/eventRule:EventRule": {"file-copy-endings"},
-    "aws:iam/role:Role": FUNCTIONS | {"file-copy-workflow"},
-    "aws:iam/rolePolicy:RolePolicy": FUNCTIONS | {"file-copy-workflow"},
-    "aws:cloudwatch/logGroup:LogGroup": FUNCTIONS,
+    "aws:iam/role:Role": ROLES,
+    "aws:iam/rolePolicy:RolePolicy": ROLES,
+    "aws:cloudwatch/logGroup:LogGroup": FUNCTIONS | {"file-copy-api"},
     "aws:lambda/function:Function": FUNCTIONS,
     "aws:apigateway/restApi:RestApi": {"file-copy-api"},
 }  # fmt: skip
-"""Every physical name, by type; a log group's is behind /aws/lambda/."""
+"""Every physical name, by type; a log group's is behind /aws/lambda/ or /aws/apigateway/."""
+
+# Names of theirs are within the API, which has the prefix.
+UNPREFIXED = {"aws:apigateway/requestValidator:RequestValidator", "aws:apigateway/model:Model"}
 
 CHILDREN = {
-    "BuildBuckets": {"Bucket", "BucketVersioning", "BucketPublicAccessBlock"},
+    "BuildBuckets": {"Bucket", *(belonging.split(":")[1] for belonging in BELONGINGS)},
     "TrackingTable": {"Table"},
-    "FailureTopic": {"Topic", "TopicSubscription"},
-    "BucketEventQueue": {"Queue", "QueuePolicy", "BucketNotification"},
-    "ExecutionEventQueue": {"Queue", "QueuePolicy", "EventRule", "EventTarget"},
+    "FailureTopic": {"Topic", "TopicPolicy", "TopicSubscription"},
+    "BucketEventQueue": {"Queue", "QueuePolicy", "RedriveAllowPolicy", "BucketNotification"},
+    "ExecutionEventQueue": {"Queue", "QueuePolicy", "RedriveAllowPolicy", "EventRule", "EventTarget"},
     "CopyWorkflow": {"Role", "RolePolicy", "StateMachine"},
     "HandlerFunction": {"Role", "RolePolicy", "LogGroup", "Function", "EventSourceMapping"},
-    "RestApi": {"RestApi", "Resource", "Method", "Integration", "Permission", "Deployment", "Stage"},
-}
+    "RestApi": {
+        "RestApi", "Resource", "RequestValidator", "Model", "Response", "Method", "Integration", "Permission",
+        "Deployment", "Stage", "MethodSettings", "LogGroup", "Role", "RolePolicy", "Account",
+    },
+}  # fmt: skip
+
+
+KEY = arn("kms", "key/0a1b")
+PLAIN_HTTP = {"Bool": {"aws:SecureTransport": "false"}}
+WITHIN = "|".join(
+    [
+        r"arn:aws:s3:::[a-z-]+(/(releases/)?\*(\.zip)?)?",
+        rf"arn:aws:logs:{REGION}:{ACCOUNT}:(log-group:[A-Za-z/-]+:)?\*",
+        rf"arn:aws:states:{REGION}:{ACCOUNT}:execution:[a-z-]+:\*",
+        rf"arn:aws:[a-z]+:{REGION}:{ACCOUNT}:[A-Za-z0-9:/-]+",
+    ]
+)
+"""The resources that a statement may name."""
+
+
+@pytest.fixture(scope="module")
+def as_on_aws() -> Recording:
+    """The whole program on AWS, with every resource that a setting can ask for."""
+    return Recording().run(project(notificationEmails='["ops@example.com"]'))
+
+
+@pytest.fixture(scope="module")
+def with_every_setting() -> Recording:
+    """The whole program on AWS, with no setting as it is by default, but for names."""
+    return Recording().run(
+        project(
+            keyPrefix="releases/",
+            keySuffix=".zip",
+            notificationEmails='["ops@example.com"]',
+            artifactBaseUrl="https://ci.example.com",
+            kmsKeyArn=KEY,
+            noncurrentVersionDays="7",
+            manageApiLoggingRole="false",
+            maxConcurrency="7",
+            logRetentionDays="90",
+            forceDestroy="true",
+        )
+    )
 
 
 def physical_names(recording: Recording) -> dict[str, set[str]]:
     found = defaultdict(set)
     for resource in recording.registered:
         for key in ("name", "bucket"):
-            if key in resource.inputs:
-                found[resource.type].add(resource.inputs[key].removeprefix("/aws/lambda/"))
+            if key in resource.inputs and resource.type not in UNPREFIXED:
+                found[resource.type].add(re.sub("^/aws/(lambda|apigateway)/", "", resource.inputs[key]))
     return dict(found)
 
 
@@ -81,6 +127,7 @@ def test_the_stack_exports_what_outputs_names(whole_program: Recording) -> None:
     assert whole_program.outputs.keys() == named
     assert whole_program.outputs == {
         "step_function_arn": arn("states", "stateMachine:file-copy-workflow"),
+        "step_function_role_arn": role_arn("file-copy-workflow"),
         "api_gateway_url": f"{EMULATOR}/restapis/file-copy-api-id/live/_user_request_",
         "sns_topic_arn": arn("sns", "file-copy-failures"),
         "dynamodb_table_name": "FileCopyTracking",
@@ -96,13 +143,21 @@ def test_the_stack_exports_what_outputs_names(whole_program: Recording) -> None:
     }
 
 
+def role_arn(name: str) -> str:
+    return f"arn:aws:iam::{ACCOUNT}:role/{name}"
+
+
 def queue_url(name: str) -> str:
     return f"https://sqs.{REGION}.amazonaws.com/{ACCOUNT}/{name}"
 
 
-def test_the_embedded_stack_makes_the_programs_types_and_no_others(whole_program: Recording) -> None:
+def test_the_embedded_stack_makes_the_programs_types_and_no_others(
+    whole_program: Recording, as_on_aws: Recording
+) -> None:
     """Every type that the program uses can be made without the CLI, and no code is left for one that it does not."""
-    used = {resource.type for resource in whole_program.registered if not resource.is_component}
+    used = {
+        resource.type for resource in [*whole_program.registered, *as_on_aws.registered] if not resource.is_component
+    }
     assert used == _CREATORS.keys()
 
 
@@ -128,8 +183,9 @@ def test_the_prefix_is_in_front_of_every_physical_name(prefix: str) -> None:
     assert physical_names(recording) == {
         resource_type: {prefix + name for name in names} for resource_type, names in NAMES.items()
     }
-    for group in recording.inputs("cloudwatch/logGroup:LogGroup").values():
-        assert group["name"].startswith(f"/aws/lambda/{prefix}")
+    groups = {group["name"] for group in recording.inputs("cloudwatch/logGroup:LogGroup").values()}
+    functions = {f"/aws/lambda/{prefix}{name}" for name in FUNCTIONS}
+    assert groups == functions | {f"/aws/apigateway/{prefix}file-copy-api"}
 
 
 def test_an_existing_destination_is_used_by_its_own_name_and_left_alone() -> None:
@@ -143,11 +199,11 @@ def test_an_existing_destination_is_used_by_its_own_name_and_left_alone() -> Non
     assert "arn:aws:s3:::theirs/*" in recording.inputs("iam/rolePolicy:RolePolicy")["workflow"]["policy"]
 
 
-def test_every_resource_is_its_components_child(whole_program: Recording) -> None:
+def test_every_resource_is_its_components_child(as_on_aws: Recording) -> None:
     """Each resource hangs under the component that makes it: a moved one would be deleted and made again."""
-    components = {resource.urn: resource for resource in whole_program.registered if resource.is_component}
+    components = {resource.urn: resource for resource in as_on_aws.registered if resource.is_component}
     found = defaultdict(set)
-    for resource in whole_program.registered:
+    for resource in as_on_aws.registered:
         if resource.is_component:
             assert "pulumi:pulumi:Stack" in resource.parent
         else:
@@ -156,16 +212,16 @@ def test_every_resource_is_its_components_child(whole_program: Recording) -> Non
     assert found == CHILDREN
 
 
-def test_logical_names_are_unique(whole_program: Recording) -> None:
+def test_logical_names_are_unique(as_on_aws: Recording) -> None:
     """No two resources of a type share a name, which mocks let pass and the engine refuses."""
-    counts = Counter((resource.type, resource.name) for resource in whole_program.registered)
+    counts = Counter((resource.type, resource.name) for resource in as_on_aws.registered)
     assert [key for key, count in counts.items() if count > 1] == []
 
 
-def test_no_output_was_turned_into_text(whole_program: Recording) -> None:
+def test_no_output_was_turned_into_text(as_on_aws: Recording) -> None:
     """No f-string holds an Output, which would put Pulumi's warning into a policy where an ARN belongs."""
-    given = [resource.inputs for resource in whole_program.registered]
-    assert [text for text in texts([given, whole_program.outputs]) if "Calling __str__" in text] == []
+    given = [resource.inputs for resource in as_on_aws.registered]
+    assert [text for text in texts([given, as_on_aws.outputs]) if "Calling __str__" in text] == []
 
 
 def test_every_function_has_a_handler_that_gets_its_environment(whole_program: Recording) -> None:
@@ -194,7 +250,7 @@ def test_functions_are_told_what_they_work_with(whole_program: Recording) -> Non
             "DESTINATION_BUCKETS": '["region-a-builds", "region-b-builds"]',
         },
         "step-function-invoker": {"STATE_MACHINE_ARN": machine},
-        "build-worker": {"ARTIFACT_BASE_URL": "", "SOURCE_BUCKET": "global-builds"},
+        "build-worker": {"ARTIFACT_BASE_URL": "", "SOURCE_BUCKET": "global-builds", "KEY_PREFIX": ""},
         "regional-sync": {
             "SOURCE_BUCKET": "global-builds",
             "TABLE_NAME": "FileCopyTracking",
@@ -233,19 +289,9 @@ def test_a_queue_waits_six_times_its_functions_time_out(whole_program: Recording
     assert queues["endings"]["visibilityTimeoutSeconds"] >= 6 * timeouts["execution-watcher"]
 
 
-def test_settings_reach_what_they_are_for() -> None:
+def test_settings_reach_what_they_are_for(with_every_setting: Recording) -> None:
     """Every setting has its effect on the resource that it is about: none is read and then forgotten."""
-    recording = Recording().run(
-        project(
-            keyPrefix="releases/",
-            keySuffix=".zip",
-            notificationEmails='["ops@example.com"]',
-            artifactBaseUrl="https://ci.example.com",
-            maxConcurrency="7",
-            logRetentionDays="90",
-            forceDestroy="true",
-        )
-    )
+    recording = with_every_setting
     filters = {
         name: (item["queues"][0].get("filterPrefix"), item["queues"][0].get("filterSuffix"))
         for name, item in recording.inputs("s3/bucketNotification:BucketNotification").items()
@@ -258,48 +304,188 @@ def test_settings_reach_what_they_are_for() -> None:
     subscriptions = recording.inputs("sns/topicSubscription:TopicSubscription").values()
     assert [item["endpoint"] for item in subscriptions] == ["ops@example.com"]
     build_worker = recording.inputs("lambda/function:Function")["build-worker"]
-    assert build_worker["environment"]["variables"]["ARTIFACT_BASE_URL"] == "https://ci.example.com"
+    assert build_worker["environment"]["variables"] == {
+        "ARTIFACT_BASE_URL": "https://ci.example.com",
+        "SOURCE_BUCKET": "global-builds",
+        "KEY_PREFIX": "releases/",
+    }
     definition = json.loads(recording.inputs("sfn/stateMachine:StateMachine")["workflow"]["definition"])
     assert definition["States"]["CopyToMultipleBuckets"]["MaxConcurrency"] == 7
     groups = recording.inputs("cloudwatch/logGroup:LogGroup").values()
     assert {group["retentionInDays"] for group in groups} == {90}
     assert all(bucket["forceDestroy"] for bucket in recording.inputs("s3/bucket:Bucket").values())
+    assert not recording.inputs("dynamodb/table:Table")["tracking"]["deletionProtectionEnabled"]
+    assert recording.inputs("apigateway/account:Account") == {}
+    encryption = "s3/bucketServerSideEncryptionConfiguration:BucketServerSideEncryptionConfiguration"
+    assert json.dumps(recording.inputs(encryption)).count(KEY) == len(BUCKETS)
+    lifecycles = recording.inputs("s3/bucketLifecycleConfiguration:BucketLifecycleConfiguration")
+    assert json.dumps(lifecycles).count('{"noncurrentDays": 7.0}') == len(BUCKETS)
 
 
-@pytest.mark.parametrize(("length", "most"), [(3, 214), (20, 118), (63, 55)])
-def test_as_many_destinations_are_taken_as_aws_has_room_for(length: int, most: int) -> None:
-    """The longest list that is taken still fits into policies and environments, which AWS would refuse half-way."""
+def test_roles_reach_the_keys_that_are_distributed_and_no_others(with_every_setting: Recording) -> None:
+    """Where only some keys are distributed, no role reads or writes any other object, nor the KMS key but for S3."""
+    use_key = {}
+    for name, role_policy in with_every_setting.inputs("iam/rolePolicy:RolePolicy").items():
+        for statement in json.loads(role_policy["policy"])["Statement"]:
+            if "Object" in statement["Action"][0]:
+                assert all(resource.endswith("/releases/*.zip") for resource in statement["Resource"])
+            if statement["Action"][0].startswith("kms:"):
+                assert statement["Resource"] == [KEY]
+                assert statement["Condition"] == {"StringEquals": {"kms:ViaService": f"s3.{REGION}.amazonaws.com"}}
+                use_key[name] = statement["Action"]
+    assert use_key == {
+        "workflow": ["kms:Decrypt", "kms:GenerateDataKey"],
+        "build-worker": ["kms:Decrypt", "kms:GenerateDataKey"],
+        "regional-sync": ["kms:Decrypt"],
+    }
 
-    def run(count: int) -> Recording:
+
+def test_build_worker_writes_only_what_it_stores(as_on_aws: Recording) -> None:
+    """build-worker writes zip files and nothing else, also where every file is distributed."""
+    [*_, write] = json.loads(as_on_aws.inputs("iam/rolePolicy:RolePolicy")["build-worker"]["policy"])["Statement"]
+    assert write["Resource"] == ["arn:aws:s3:::global-builds/*.zip"]
+
+
+# --- Closed by default ------------------------------------------------------------------------------------------
+
+
+def test_every_bucket_has_what_every_bucket_needs(as_on_aws: Recording) -> None:
+    """No bucket of the whole program, whoever makes it, is without one of what keeps buckets private and cheap."""
+    made = {bucket["bucket"] for bucket in as_on_aws.inputs("s3/bucket:Bucket").values()}
+    assert made == BUCKETS
+    for belonging in BELONGINGS:
+        assert Counter(inputs["bucket"] for inputs in as_on_aws.inputs(belonging).values()) == Counter(made), belonging
+
+
+def test_every_queue_has_what_every_queue_needs(as_on_aws: Recording) -> None:
+    """No queue is unencrypted or lets plain HTTP in, and each dead-letter queue takes its own queue's alone."""
+    queues = {queue["name"]: queue for queue in as_on_aws.inputs("sqs/queue:Queue").values()}
+    assert all(queue["sqsManagedSseEnabled"] for queue in queues.values())
+    refusing = Counter(
+        inputs["queueUrl"]
+        for inputs in as_on_aws.inputs("sqs/queuePolicy:QueuePolicy").values()
+        if PLAIN_HTTP in [statement.get("Condition") for statement in json.loads(inputs["policy"])["Statement"]]
+    )
+    assert refusing == Counter(queue_url(name) for name in queues)
+    allowed = as_on_aws.inputs("sqs/redriveAllowPolicy:RedriveAllowPolicy").values()
+    assert {inputs["queueUrl"]: json.loads(inputs["redriveAllowPolicy"])["sourceQueueArns"] for inputs in allowed} == {
+        queue_url(f"file-copy-{name}-dead-letters"): [arn("sqs", f"file-copy-{name}")]
+        for name in ("uploads", "arrivals", "endings")
+    }
+
+
+def test_no_log_is_kept_for_ever(as_on_aws: Recording) -> None:
+    """Every function and the API log into a group of the program's, and each group has a retention."""
+    groups = as_on_aws.inputs("cloudwatch/logGroup:LogGroup").values()
+    assert {group["name"]: group["retentionInDays"] for group in groups} == {
+        **{f"/aws/lambda/{name}": 30 for name in FUNCTIONS},
+        "/aws/apigateway/file-copy-api": 30,
+    }
+
+
+def test_three_roles_tell_of_failures_and_nobody_else(as_on_aws: Recording) -> None:
+    """The topic takes notifications of the roles that may publish by their own policies, and refuses all others."""
+    [policy] = as_on_aws.inputs("sns/topicPolicy:TopicPolicy").values()
+    refused, plain_http = json.loads(policy["policy"])["Statement"]
+    roles = {"file-copy-workflow", "regional-sync", "execution-watcher"}
+    assert (refused["Effect"], refused["Principal"], refused["Action"]) == ("Deny", "*", "sns:Publish")
+    assert set(refused["Condition"]["ArnNotEquals"]["aws:PrincipalArn"]) == {role_arn(name) for name in roles}
+    assert (plain_http["Effect"], plain_http["Condition"]) == ("Deny", PLAIN_HTTP)
+    publishers = {
+        role_policy["role"]
+        for role_policy in as_on_aws.inputs("iam/rolePolicy:RolePolicy").values()
+        if "sns:Publish" in role_policy["policy"]
+    }
+    assert publishers == roles
+
+
+def test_what_is_left_open_on_an_emulator(whole_program: Recording, as_on_aws: Recording) -> None:
+    """An emulator without TLS is let be reached without it, and differs from AWS in nothing else that is made."""
+    made_on_aws = {(resource.type, resource.name) for resource in as_on_aws.registered}
+    left_out = made_on_aws - {(resource.type, resource.name) for resource in whole_program.registered}
+    assert {resource_type for resource_type, _ in left_out} == {
+        "aws:s3/bucketPolicy:BucketPolicy", "aws:sqs/queuePolicy:QueuePolicy",
+    }  # fmt: skip
+    assert len(left_out) == len(BUCKETS) + 3
+    assert "aws:SecureTransport" not in json.dumps([[*texts(resource.inputs)] for resource in whole_program.registered])
+
+
+@pytest.mark.parametrize(
+    ("length", "existing", "key_prefix", "most"),
+    [
+        # Copies into the stack's own buckets are checked, so their names are in two policies, in one of them twice.
+        (20, False, "", 106),
+        (63, False, "", 53),
+        (20, False, "k" * 1024, 7),
+        (20, False, "*" * 200, 9),
+        (3, True, "", 342),
+        # Here it is the environment that is full.
+        (20, True, "", 162),
+    ],
+)
+def test_as_many_destinations_are_taken_as_aws_has_room_for(
+    monkeypatch: pytest.MonkeyPatch, length: int, existing: bool, key_prefix: str, most: int
+) -> None:
+    """The longest list that is taken still fits into policies and environments, which AWS would refuse half-way.
+
+    It fits wherever the stack is: GovCloud's ARNs are the longest.
+    """
+
+    def given(count: int) -> dict[str, str]:
         names = [f"{index:03}".rjust(length, "b") for index in range(count)]
-        destinations = json.dumps([{"bucket": name, "existing": True} for name in names])
-        return Recording().run(project(namePrefix="a" * 30, destinations=destinations))
+        destinations = json.dumps([{"bucket": name, "existing": existing} for name in names])
+        return project(keyPrefix=key_prefix, destinations=destinations)
 
-    recording = run(most)
-    for policy in recording.inputs("iam/rolePolicy:RolePolicy").values():
+    # What belongs to a hundred buckets takes a minute to register, and no policy that is looked at here names it.
+    monkeypatch.setattr(BuildBuckets, "_create", lambda _, name: refer(name))
+    recording = Recording().run(given(most))
+    for role_policy in recording.inputs("iam/rolePolicy:RolePolicy").values():
+        in_govcloud = role_policy["policy"].replace("arn:aws:", "arn:aws-us-gov:").replace(REGION, "us-gov-west-1")
         # IAM quotas: 10,240 characters, white space not counted.
-        assert len("".join(policy["policy"].split())) <= 10_240
+        assert len("".join(in_govcloud.split())) <= 10_240
     for function in recording.inputs("lambda/function:Function").values():
+        variables = function["environment"]["variables"]
         # Lambda quotas: 4 KB of environment variables.
-        assert sum(len(name) + len(value) for name, value in function["environment"]["variables"].items()) <= 4096
-    with pytest.raises(SettingsError, match=f'destinations: "a list of {most + 1}" is not allowed'):
-        run(most + 1)
+        assert sum(len(name) + len(value) for name, value in variables.items()) <= 4096
+    with pytest.raises(SettingsError, match=f'destinations: "a list of {most + 1}" is not allowed; it takes fewer'):
+        load_settings(given(most + 1))
 
 
-def test_policies_grant_nothing_wholesale(whole_program: Recording) -> None:
-    """No statement of any deployed policy has an action or a resource with a wildcard, but for a bucket's objects."""
-    documents = [
-        json.loads(resource.inputs[key])
-        for resource in whole_program.registered
+def policy_documents(recording: Recording) -> dict[tuple[str, str], Any]:
+    """Every policy, parsed, by the type and the name of its resource."""
+    return {
+        (resource.type, resource.name): json.loads(resource.inputs[key])
+        for resource in recording.registered
         for key in ("policy", "assumeRolePolicy")
         if key in resource.inputs
-    ]
-    assert len(documents) == len(NAMES["aws:iam/role:Role"]) * 2 + 3
-    for statement in (statement for document in documents for statement in document["Statement"]):
-        for action in as_list(statement["Action"]):
-            assert re.fullmatch(r"[a-z0-9]+:[A-Za-z]+", action)
-        for resource in as_list(statement.get("Resource", [])):
-            assert re.fullmatch(r"arn:aws:s3:::[a-z-]+/\*|arn:aws:(logs|states):[^*]+:\*|arn:aws:[^*]+", resource)
+    }
+
+
+def test_policies_grant_nothing_wholesale(as_on_aws: Recording, with_every_setting: Recording) -> None:
+    """No statement that allows has an action with a wildcard, or a resource that is one.
+
+    Wildcards are in keys of a bucket, streams of a log group, executions of the state machine, and logs of API Gateway.
+    """
+    documents = [policy_documents(recording) for recording in (as_on_aws, with_every_setting)]
+    assert Counter(resource_type.split(":")[-1] for resource_type, _ in documents[0]) == {
+        "Role": len(ROLES), "RolePolicy": len(ROLES), "BucketPolicy": 3, "QueuePolicy": 6, "TopicPolicy": 1,
+    }  # fmt: skip
+    for document in (document for found in documents for document in found.values()):
+        for statement in document["Statement"]:
+            if statement["Effect"] == "Deny":
+                continue
+            assert statement.get("Principal", {}) != "*"
+            assert not statement.keys() & {"NotAction", "NotResource", "NotPrincipal"}
+            for action in as_list(statement["Action"]):
+                assert re.fullmatch(r"[a-z0-9]+:[A-Za-z]+", action)
+            for resource in as_list(statement.get("Resource", [])):
+                assert re.fullmatch(WITHIN, resource)
+
+
+def refer(name: str) -> BucketRef:
+    """A bucket that nothing is made for."""
+    arn = pulumi.Output.from_input(f"arn:aws:s3:::{name}")
+    return BucketRef(label=name, name=pulumi.Output.from_input(name), arn=arn)
 
 
 def as_list(value: str | list[str]) -> list[str]:

@@ -12,7 +12,7 @@ import pulumi
 import pytest
 from pulumi.runtime import MockCallArgs, MockResourceArgs
 
-from components.handler_function import HANDLERS, handlers_archive
+from components.handler_function import package as package_of
 from filecopy.configuration import stack_configuration
 from filecopy.errors import StackError
 from filecopy.program import run_program
@@ -27,6 +27,14 @@ TABLE = {
     "hashKey": "fileKey",
     "attributes": [{"name": "fileKey", "type": "S"}],
 }
+SSE_S3 = {"applyServerSideEncryptionByDefault": {"sseAlgorithm": "AES256"}}
+EXPIRE = {
+    "id": "expire",
+    "status": "Enabled",
+    "filter": {"prefix": ""},
+    "noncurrentVersionExpiration": {"noncurrentDays": 90.0},
+}
+ACCESS_LOG = {"destinationArn": arn("logs", "log-group:group"), "format": "{}"}
 
 
 def make(resource_type: str, inputs: dict[str, Any], clients: ScriptedClients | None = None) -> dict[str, Any]:
@@ -35,19 +43,28 @@ def make(resource_type: str, inputs: dict[str, Any], clients: ScriptedClients | 
     return EmulatorProvider(clients or ScriptedClients()).new_resource(arguments)[1]
 
 
-def test_everything_that_the_program_says_is_made() -> None:
+@pytest.mark.parametrize(
+    ("endpoint", "key"),
+    [("http://localhost:4566", ""), ("https://localhost.localstack.cloud:4566", arn("kms", "key/0a1b"))],
+)
+def test_everything_that_the_program_says_is_made(endpoint: str, key: str) -> None:
     """No resource, property or nested property of the program is unhandled, and every call is one that AWS knows."""
     clients = ScriptedClients()
-    configuration = stack_configuration("local", overrides={"notificationEmails": '["ops@example.com"]'})
+    overrides = {"notificationEmails": '["ops@example.com"]', "kmsKeyArn": key}
+    configuration = stack_configuration("local", endpoint=endpoint, overrides=overrides)
     outputs = run_program(EmulatorProvider(clients), configuration, stack="test")
     assert outputs["step_function_arn"] == arn("states", "stateMachine:machine")
-    assert outputs["api_gateway_url"] == "http://localhost:4566/restapis/api/live/_user_request_"
-    assert {call["Bucket"] for call in clients.of("CreateBucket")} == set(
-        outputs["destination_buckets"] + [outputs["source_bucket"]]
-    )
+    assert outputs["api_gateway_url"] == f"{endpoint}/restapis/api/live/_user_request_"
+    buckets = {*outputs["destination_buckets"], outputs["source_bucket"]}
+    for operation in (
+        "CreateBucket", "PutBucketVersioning", "PutPublicAccessBlock", "PutBucketOwnershipControls",
+        "PutBucketEncryption", "PutBucketLifecycleConfiguration", "PutBucketNotificationConfiguration",
+    ):  # fmt: skip
+        assert {call["Bucket"] for call in clients.of(operation)} == buckets, operation
+    assert {call["Bucket"] for call in clients.of("PutBucketPolicy")} == (buckets if "https" in endpoint else set())
     for call in clients.of("CreateFunction"):
         with zipfile.ZipFile(io.BytesIO(call["Code"]["ZipFile"])) as package:
-            assert set(package.namelist()) == {f"handlers/{path.name}" for path in HANDLERS.glob("*.py")}
+            assert set(package.namelist()) == package_of(call["FunctionName"]).assets.keys()
 
 
 def test_what_crosses_as_a_float_is_a_whole_number_again() -> None:
@@ -59,7 +76,10 @@ def test_what_crosses_as_a_float_is_a_whole_number_again() -> None:
         {"eventSourceArn": "q", "functionName": "f", "scalingConfig": {"maximumConcurrency": 5.0}},
         clients,
     )
-    assert clients.of("CreateQueue")[0]["Attributes"] == {"VisibilityTimeout": "180"}
+    assert clients.of("CreateQueue")[0]["Attributes"] == {
+        "VisibilityTimeout": "180",
+        "SqsManagedSseEnabled": "false",
+    }
     assert clients.of("CreateEventSourceMapping")[0]["ScalingConfig"] == {"MaximumConcurrency": 5}
 
 
@@ -83,6 +103,27 @@ def test_a_notification_keeps_its_filters(given: dict[str, str], rules: list[dic
     [configuration] = call["NotificationConfiguration"]["QueueConfigurations"]
     assert configuration.get("Filter") == ({"Key": {"FilterRules": rules}} if rules else None)
     assert configuration["QueueArn"] == arn("sqs", "queue")
+
+
+def test_a_stages_log_and_limits_are_set_as_they_are_given() -> None:
+    """A stage's settings, which API Gateway takes as changes by path, are those that the program says, as text."""
+    clients = ScriptedClients()
+    stage = {"restApi": "api", "stageName": "live", "deployment": "d", "accessLogSettings": ACCESS_LOG}
+    make("aws:apigateway/stage:Stage", stage, clients)
+    limits = {"throttlingRateLimit": 100.0, "throttlingBurstLimit": 200.0}
+    settings = {"restApi": "api", "stageName": "live", "methodPath": "*/*", "settings": limits}
+    make("aws:apigateway/methodSettings:MethodSettings", settings, clients)
+    changes = {
+        (change["op"], change["path"]): change["value"]
+        for call in clients.of("UpdateStage")
+        for change in call["patchOperations"]
+    }
+    assert changes == {
+        ("replace", "/accessLogSettings/destinationArn"): ACCESS_LOG["destinationArn"],
+        ("replace", "/accessLogSettings/format"): "{}",
+        ("replace", "/*/*/throttling/rateLimit"): "100",
+        ("replace", "/*/*/throttling/burstLimit"): "200",
+    }
 
 
 @pytest.mark.parametrize(
@@ -110,7 +151,65 @@ def test_a_bucket_is_made_in_the_stacks_region(region: str, location: dict[str, 
             {"bucket": "b", "versioningConfiguration": {"status": "Enabled", "mfaDelete": "Enabled"}},
             "versioningConfiguration.mfaDelete",
         ),
-        ("aws:sns/topic:Topic", {"name": "topic", "kmsMasterKeyId": "key", "tags": {"a": "b"}}, "kmsMasterKeyId, tags"),
+        ("aws:sns/topic:Topic", {"name": "topic", "fifoTopic": True, "tags": {"a": "b"}}, "fifoTopic, tags"),
+        (
+            "aws:s3/bucketOwnershipControls:BucketOwnershipControls",
+            {"bucket": "b", "rule": {"objectOwnership": "BucketOwnerEnforced", "acl": "private"}},
+            "rule.acl",
+        ),
+        (
+            "aws:s3/bucketServerSideEncryptionConfiguration:BucketServerSideEncryptionConfiguration",
+            {"bucket": "b", "rules": [{**SSE_S3, "blockedEncryptionTypes": ["SSE-C"]}]},
+            "rules[0].blockedEncryptionTypes",
+        ),
+        (
+            "aws:s3/bucketLifecycleConfiguration:BucketLifecycleConfiguration",
+            {"bucket": "b", "rules": [{**EXPIRE, "expiration": {"expiredObjectDeleteMarker": True, "days": 5.0}}]},
+            "rules[0].expiration.days",
+        ),
+        (
+            "aws:s3/bucketLifecycleConfiguration:BucketLifecycleConfiguration",
+            {"bucket": "b", "rules": [EXPIRE, {**EXPIRE, "filter": {"prefix": "", "tag": {"key": "a"}}}]},
+            "rules[1].filter.tag",
+        ),
+        ("aws:s3/bucketPolicy:BucketPolicy", {"bucket": "b", "policy": "{}", "region": "a"}, "region"),
+        ("aws:sns/topicPolicy:TopicPolicy", {"arn": arn("sns", "topic"), "policy": "{}", "region": "a"}, "region"),
+        (
+            "aws:sqs/redriveAllowPolicy:RedriveAllowPolicy",
+            {"queueUrl": "q", "redriveAllowPolicy": "{}", "region": "a"},
+            "region",
+        ),
+        ("aws:apigateway/account:Account", {"cloudwatchRoleArn": "r", "resetOnDelete": True}, "resetOnDelete"),
+        (
+            "aws:apigateway/requestValidator:RequestValidator",
+            {"restApi": "api", "name": "body", "validateRequestBody": True, "strict": True},
+            "strict",
+        ),
+        (
+            "aws:apigateway/model:Model",
+            {"restApi": "api", "name": "M", "contentType": "application/json", "schema": "{}", "description": "d"},
+            "description",
+        ),
+        (
+            "aws:apigateway/response:Response",
+            {"restApiId": "a", "responseType": "DEFAULT_4XX", "statusCode": "400", "responseParameters": {"a": "b"}},
+            "responseParameters",
+        ),
+        (
+            "aws:apigateway/stage:Stage",
+            {"restApi": "api", "stageName": "live", "deployment": "d", "xrayTracingEnabled": True},
+            "xrayTracingEnabled",
+        ),
+        (
+            "aws:apigateway/stage:Stage",
+            {"restApi": "a", "stageName": "s", "deployment": "d", "accessLogSettings": {**ACCESS_LOG, "level": "INFO"}},
+            "accessLogSettings.level",
+        ),
+        (
+            "aws:apigateway/methodSettings:MethodSettings",
+            {"restApi": "a", "stageName": "s", "methodPath": "*/*", "settings": {"cachingEnabled": True}},
+            "settings.cachingEnabled",
+        ),
     ],
 )  # fmt: skip
 def test_what_is_not_handled_is_an_error(resource_type: str, inputs: dict[str, Any], named: str) -> None:
@@ -159,7 +258,13 @@ def test_a_function_that_does_not_start_is_an_error(monkeypatch: pytest.MonkeyPa
     """A function that failed to become active is named at once: its first event would fail much later."""
     monkeypatch.setattr("time.sleep", lambda _: pytest.fail("It was waited for."))
     clients = ScriptedClients(GetFunctionConfiguration={"State": "Failed"})
-    function = {"name": "worker", "runtime": "python3.13", "handler": "a.b", "role": "r", "code": handlers_archive()}
+    function = {
+        "name": "worker",
+        "runtime": "python3.13",
+        "handler": "a.b",
+        "role": "r",
+        "code": package_of("build-worker"),
+    }
     with pytest.raises(StackError, match="function 'worker' is Failed"):
         make("aws:lambda/function:Function", function, clients)
 

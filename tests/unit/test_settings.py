@@ -13,9 +13,10 @@ from pulumi.runtime.config import get_config
 from components.settings import LOG_RETENTION_DAYS, Destination, SettingsError
 from filecopy.configuration import PROJECT
 
-from .mocks import DEFAULTS, EMULATOR, REGION, Recording, declared_settings, load_settings, project
+from .mocks import ACCOUNT, DEFAULTS, EMULATOR, REGION, Recording, arn, declared_settings, load_settings, project
 
 ENDPOINTS = {"aws:endpoints": json.dumps([{"apigateway": f"{EMULATOR}/"}])}
+TLS_ENDPOINTS = {"aws:endpoints": json.dumps([{"apigateway": "https://localhost.localstack.cloud:4566"}])}
 
 NAME_PREFIX = "at most 30 of a-z, 0-9 and '-', beginning with a letter or digit"
 BUCKET_NAME = "a bucket name: 3 to 63 of a-z"
@@ -23,6 +24,14 @@ UNRESERVED = "a bucket name that S3 does not reserve, and no IP address"
 WHOLE_NUMBER = "a whole number, 1 to 40"
 URL = "an https:// URL in ASCII without user or query, or nothing (http:// on an emulator only)"
 KEY = "at most 1024 bytes, as an S3 key does"
+KMS_KEY = "the ARN of a KMS key (not of an alias) in the stack's own region, or nothing"
+DAYS = "a whole number, 0 (for ever) to 36500"
+SIGNED = (
+    "AWS_IAM on AWS, because with NONE anybody on the internet may start copies and fetch builds."
+    " If that is meant, set allowPublicApi to true as well"
+)
+ZIP = "an end of .zip where artifactBaseUrl is set, because build-worker stores COMMIT.zip"
+ARTIFACTS = "https://ci.example.com"
 
 
 def destinations(*items: object) -> str:
@@ -51,7 +60,8 @@ def test_the_program_reads_the_declared_settings_and_no_others() -> None:
         return get_config(key)
 
     with patch("pulumi.config.get_config", recorded):
-        Recording().run(project())
+        # allowPublicApi is of interest only where the API would be public.
+        Recording().run(project(apiAuthorization="NONE", allowPublicApi="true"))
     own = {key.removeprefix(f"{PROJECT}:") for key in read if key.startswith(f"{PROJECT}:")}
     assert own == set(declared_settings())
 
@@ -74,7 +84,21 @@ def test_the_program_reads_the_declared_settings_and_no_others() -> None:
         *[("apiAuthorization", value, "AWS_IAM or NONE") for value in ("aws_iam", "CUSTOM", "")],
         *[("maxConcurrency", value, WHOLE_NUMBER) for value in ("0", "41", "-1", "abc", "1.5", "", " 5", "9" * 10)],
         *[("logRetentionDays", value, "one of 1, 3, 5, 7, 14, 30, ") for value in ("2", "0", "31", "month", "30.0")],
-        *[("forceDestroy", value, "true or false") for value in ("yes", "True", "1", "")],
+        *[
+            (name, value, "true or false")
+            for name in ("forceDestroy", "manageApiLoggingRole")
+            for value in ("yes", "True", "1", "")
+        ],
+        ("apiAuthorization", "NONE", SIGNED),
+        *[("noncurrentVersionDays", value, DAYS) for value in ("-1", "36501", "1.5", "", "never", "9" * 10)],
+        *[
+            ("kmsKeyArn", value, KMS_KEY)
+            for value in (
+                arn("kms", "alias/builds"), arn("kms", "key/"), arn("s3", "key/0a1b"),
+                arn("kms", "key/0a1b").replace(REGION, "eu-west-1"), arn("kms", "key/0a1b").replace(ACCOUNT, "1"),
+                arn("kms", "key/0a1b\n"), arn("kms", "key/*"),
+            )
+        ],
         *[
             ("artifactBaseUrl", value, URL)
             for value in (
@@ -152,6 +176,18 @@ def test_a_bad_value_is_refused_by_name(name: str, value: str, allowed: str) -> 
             {"notificationEmails": '["ops@example.com", "ops@example.com"]'},
             "notificationEmails[1]", "ops@example.com", "each address once",
         ),
+        *[
+            ({"artifactBaseUrl": ARTIFACTS, "keySuffix": suffix}, "keySuffix", suffix, ZIP)
+            for suffix in (".tar", "a.zip", ".ZIP", ".zip ", "zi")
+        ],
+        *[
+            ({"apiAuthorization": "NONE", "allowPublicApi": value}, "apiAuthorization", "NONE", SIGNED)
+            for value in ("false", "yes")
+        ],
+        (
+            {"apiAuthorization": "NONE", "allowPublicApi": "yes"},
+            "allowPublicApi", "yes", "true or false",
+        ),
     ],
 )  # fmt: skip
 def test_a_bad_member_is_refused_by_its_path(settings: dict[str, str], where: str, value: object, allowed: str) -> None:
@@ -173,6 +209,28 @@ def test_a_refusal_names_every_problem() -> None:
     }  # fmt: skip
 
 
+@pytest.mark.parametrize("prefix", ["Acme_", "a" * 60])
+def test_a_bad_prefix_is_complained_of_once(prefix: str) -> None:
+    """What is wrong with the prefix is not said again of every bucket that has it in front, which hides the rest."""
+    with pytest.raises(SettingsError) as refused:
+        load_settings(project(namePrefix=prefix, maxConcurrency="0"))
+    _, *problems = str(refused.value).splitlines()
+    assert [problem.split(":")[0].strip() for problem in problems] == ["namePrefix", "maxConcurrency"]
+
+
+@pytest.mark.parametrize("region", ["AWS_REGION", "AWS_DEFAULT_REGION", None])
+def test_a_keys_region_is_the_one_the_provider_takes(monkeypatch: pytest.MonkeyPatch, region: str | None) -> None:
+    """Without aws:region a key is held against the environment's; a key that no region confirms is refused."""
+    configuration = project(kmsKeyArn=arn("kms", "key/0a1b"))
+    del configuration["aws:region"]
+    if region:
+        monkeypatch.setenv(region, REGION)
+        assert load_settings(configuration).kms_key_arn == arn("kms", "key/0a1b")
+    else:
+        with pytest.raises(SettingsError, match="kmsKeyArn: "):
+            load_settings(configuration)
+
+
 @pytest.mark.parametrize("setting", [{"maxConcurrency": "0"}, {"destinations": "[]"}, {"apiAuthorization": "x"}])
 def test_a_bad_setting_creates_nothing(setting: dict[str, str]) -> None:
     """Settings are checked before the first resource, so that a mistake leaves no half of a stack behind."""
@@ -188,11 +246,40 @@ def test_a_bad_setting_creates_nothing(setting: dict[str, str]) -> None:
         *[(project(maxConcurrency=str(number)), "max_concurrency", number) for number in (1, 40)],
         *[(project(logRetentionDays=str(days)), "log_retention_days", days) for days in LOG_RETENTION_DAYS],
         (project(forceDestroy="true"), "force_destroy", True),
-        (project(apiAuthorization="NONE"), "api_authorization", "NONE"),
+        (project(manageApiLoggingRole="false"), "manage_api_logging_role", False),
+        (project(apiAuthorization="NONE", allowPublicApi="true"), "api_authorization", "NONE"),
+        *[
+            (project(apiAuthorization="NONE") | endpoints, "api_authorization", "NONE")
+            for endpoints in (ENDPOINTS, TLS_ENDPOINTS)
+        ],
+        *[
+            (project(noncurrentVersionDays=str(days)), "noncurrent_version_days", days) for days in (0, 1, 36_500)
+        ],
+        *[
+            (project(kmsKeyArn=arn("kms", key)), "kms_key_arn", arn("kms", key))
+            for key in ("key/1234abcd-12ab-34cd-56ef-1234567890ab", "key/mrk-1234abcd12ab34cd56ef1234567890ab")
+        ],
+        (
+            project(kmsKeyArn=f"arn:aws-us-gov:kms:us-gov-west-1:{ACCOUNT}:key/0a1b") | {"aws:region": "us-gov-west-1"},
+            "kms_key_arn", f"arn:aws-us-gov:kms:us-gov-west-1:{ACCOUNT}:key/0a1b",
+        ),
+        *[
+            (project(artifactBaseUrl=ARTIFACTS, keySuffix=suffix), "key_suffix", suffix)
+            for suffix in ("", "p", "zip", ".zip")
+        ],
+        (project(keySuffix=".tar"), "key_suffix", ".tar"),
+        (project(keyPrefix="in/*", keySuffix=".zip"), "keys", "in/${*}*.zip"),
+        (project(), "requires_tls", True),
+        (project() | ENDPOINTS, "requires_tls", False),
+        (project() | TLS_ENDPOINTS, "requires_tls", True),
         (project(namePrefix="a" * 30), "source_bucket", "a" * 30 + "global-builds"),
         (project(sourceBucket="b" * 63), "source_bucket", "b" * 63),
         (project(sourceBucket="my.builds-1"), "source_bucket", "my.builds-1"),
-        (project(keyPrefix="ä" * 512), "key_prefix", "ä" * 512),
+        (
+            # A letter that is not ASCII has six characters in a policy: two destinations would be too many.
+            project(keyPrefix="ä" * 512, destinations=destinations({"bucket": "a-builds"})),
+            "key_prefix", "ä" * 512,
+        ),
         (project(keySuffix=".zip"), "key_suffix", ".zip"),
         (
             project(notificationEmails='["a@example.com", "b+c@example.co.uk"]'),
@@ -238,3 +325,24 @@ def test_the_stacks_region_is_the_one_the_provider_takes(
     else:
         with pytest.raises(SettingsError, match="the stack's own region, which aws:region must name"):
             load_settings(configuration)
+
+
+@pytest.mark.parametrize("key", ["0a1b", "alias/builds", "1234abcd-12ab-34cd-56ef-1234567890ab", "arn:aws:kms"])
+def test_a_key_that_is_no_arn_is_refused(key: str) -> None:
+    """A key's id or alias is refused with a sentence, not with an IndexError of the check of the policies' length."""
+    with pytest.raises(SettingsError, match="kmsKeyArn: "):
+        load_settings(project(kmsKeyArn=key))
+
+
+@pytest.mark.parametrize("settings", [{}, {"apiAuthorization": "AWS_IAM"}])
+def test_allow_public_api_is_checked_whenever_it_is_given(settings: dict[str, str]) -> None:
+    """A value that is neither true nor false is refused, also where it has no effect, as of every other setting."""
+    with pytest.raises(SettingsError, match="allowPublicApi: "):
+        load_settings(project(allowPublicApi="yes", **settings))
+
+
+def test_an_endpoint_of_aws_is_no_emulator() -> None:
+    """A FIPS or VPC endpoint of AWS's own in aws:endpoints neither opens the API nor changes its URL."""
+    endpoints = json.dumps([{"apigateway": "https://apigateway-fips.us-east-1.amazonaws.com"}])
+    with pytest.raises(SettingsError, match="apiAuthorization: "):
+        load_settings(project(apiAuthorization="NONE") | {"aws:endpoints": endpoints})

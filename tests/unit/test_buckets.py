@@ -1,0 +1,160 @@
+"""components/buckets.py: what a bucket of the stack is like, and that a bucket of somebody else's is left alone."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import pulumi
+import pytest
+
+from components import policies
+from components.buckets import BucketRef, BuildBuckets
+from components.settings import Destination
+
+from .mocks import DEFAULTS, EMULATOR, Recording, arn, record
+
+OWN = ["global-builds", "region-a-builds", "region-b-builds"]
+KEY = arn("kms", "key/0a1b")
+
+BELONGINGS = {
+    "s3/bucketVersioning:BucketVersioning": "versioning",
+    "s3/bucketPublicAccessBlock:BucketPublicAccessBlock": "public-access-block",
+    "s3/bucketOwnershipControls:BucketOwnershipControls": "ownership",
+    "s3/bucketServerSideEncryptionConfiguration:BucketServerSideEncryptionConfiguration": "encryption",
+    "s3/bucketLifecycleConfiguration:BucketLifecycleConfiguration": "lifecycle",
+    "s3/bucketPolicy:BucketPolicy": "policy",
+}
+"""What every bucket of the stack has, and how its logical name ends."""
+
+ABORT_UPLOADS = {
+    "id": "abort-unfinished-uploads",
+    "status": "Enabled",
+    "filter": {"prefix": ""},
+    "abortIncompleteMultipartUpload": {"daysAfterInitiation": 7},
+}
+
+
+def buckets(**changes: Any) -> Recording:
+    """The buckets of a stack with these settings."""
+    return record(lambda: BuildBuckets("builds", replace(DEFAULTS, **changes)))
+
+
+def of_each(recording: Recording, resource_type: str) -> dict[str, Any]:
+    """The inputs of the buckets' resources of a type by bucket, each of which has one."""
+    found = recording.inputs(resource_type)
+    assert found.keys() == {f"{bucket}-{BELONGINGS[resource_type]}" for bucket in OWN}
+    return {inputs["bucket"]: {key: inputs[key] for key in inputs if key != "bucket"} for inputs in found.values()}
+
+
+def names(buckets: Sequence[BucketRef]) -> pulumi.Output[list[str]]:
+    return pulumi.Output.all(*[bucket.name for bucket in buckets])
+
+
+@pytest.mark.parametrize("force_destroy", [False, True])
+def test_a_bucket_that_holds_files_is_destroyed_only_where_that_is_asked_for(force_destroy: bool) -> None:
+    """Builds are not deleted with the stack, unless the setting says so."""
+    assert buckets(force_destroy=force_destroy).inputs("s3/bucket:Bucket") == {
+        name: {"bucket": name, "forceDestroy": force_destroy} for name in OWN
+    }
+
+
+@pytest.mark.parametrize(
+    ("resource_type", "expected"),
+    [
+        ("s3/bucketVersioning:BucketVersioning", {"versioningConfiguration": {"status": "Enabled"}}),
+        (
+            "s3/bucketPublicAccessBlock:BucketPublicAccessBlock",
+            {
+                "blockPublicAcls": True,
+                "blockPublicPolicy": True,
+                "ignorePublicAcls": True,
+                "restrictPublicBuckets": True,
+            },
+        ),
+        ("s3/bucketOwnershipControls:BucketOwnershipControls", {"rule": {"objectOwnership": "BucketOwnerEnforced"}}),
+    ],
+)
+def test_buckets_keep_versions_are_private_and_know_no_acls(resource_type: str, expected: dict[str, Any]) -> None:
+    """A copy is of what its event named, no bucket is ever public, and whatever is in it is its owner's."""
+    assert of_each(buckets(), resource_type) == dict.fromkeys(OWN, expected)
+
+
+@pytest.mark.parametrize(
+    ("key", "rule"),
+    [
+        (None, {"applyServerSideEncryptionByDefault": {"sseAlgorithm": "AES256"}}),
+        (
+            KEY,
+            {
+                "applyServerSideEncryptionByDefault": {"sseAlgorithm": "aws:kms", "kmsMasterKeyId": KEY},
+                "bucketKeyEnabled": True,
+            },
+        ),
+    ],
+)
+def test_buckets_encrypt_what_is_put_into_them(key: str | None, rule: dict[str, Any]) -> None:
+    """S3's keys encrypt what comes unencrypted, or the stack's, with a bucket key, so that a copy is no call to KMS."""
+    encryption = "s3/bucketServerSideEncryptionConfiguration:BucketServerSideEncryptionConfiguration"
+    assert of_each(buckets(kms_key_arn=key), encryption) == {bucket: {"rules": [rule]} for bucket in OWN}
+
+
+@pytest.mark.parametrize("days", [0, 1, 90])
+def test_nothing_is_paid_for_that_nobody_needs(days: int) -> None:
+    """Parts of uploads go after a week, and old versions after as long as the setting says, or never."""
+    lifecycle = "s3/bucketLifecycleConfiguration:BucketLifecycleConfiguration"
+    recording = buckets(noncurrent_version_days=days)
+    old_versions = {
+        "id": "expire-old-versions",
+        "status": "Enabled",
+        "filter": {"prefix": ""},
+        "noncurrentVersionExpiration": {"noncurrentDays": days},
+        "expiration": {"expiredObjectDeleteMarker": True},
+    }
+    rules = [ABORT_UPLOADS, old_versions] if days else [ABORT_UPLOADS]
+    assert of_each(recording, lifecycle) == {bucket: {"rules": rules} for bucket in OWN}
+    # S3 refuses rules for old versions of a bucket that keeps none.
+    versioning = recording.of("s3/bucketVersioning:BucketVersioning")
+    for made in recording.of(lifecycle).values():
+        assert versioning[f"{made.inputs['bucket']}-versioning"].urn in made.dependencies
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "requires_tls"),
+    [(None, True), (EMULATOR, False), ("http://127.0.0.1:4570", False), ("https://localhost.localstack.cloud", True)],
+)
+def test_buckets_are_reached_over_tls_alone(endpoint: str | None, requires_tls: bool) -> None:
+    """Plain HTTP is refused wherever there is anything else, which is everywhere but on some emulators."""
+    recording = buckets(emulator_endpoint=endpoint)
+    policy = "s3/bucketPolicy:BucketPolicy"
+    if not requires_tls:
+        assert recording.inputs(policy) == {}
+        return
+    for bucket, inputs in of_each(recording, policy).items():
+        assert json.loads(inputs["policy"]) == policies.bucket_refuses_plain_http(f"arn:aws:s3:::{bucket}")
+
+
+def test_an_existing_destination_is_referred_to_and_not_made() -> None:
+    """Somebody else's bucket is a destination in its place in the list, and no resource claims or changes it."""
+    ours = [Destination(bucket=bucket) for bucket in OWN[1:]]
+    settings = replace(DEFAULTS, destinations=(ours[0], Destination(bucket="theirs", existing=True), ours[1]))
+
+    def program() -> None:
+        made = BuildBuckets("builds", settings)
+        pulumi.export("names", made.destination_names)
+        pulumi.export("arns", made.destination_arns)
+        pulumi.export("owned", names(made.owned_destinations))
+        pulumi.export("owned_arns", made.owned_destination_arns)
+
+    recording = record(program)
+    for resource_type in ("s3/bucket:Bucket", *BELONGINGS):
+        assert {inputs["bucket"] for inputs in recording.inputs(resource_type).values()} == set(OWN)
+    assert not any("theirs" in json.dumps([resource.name, resource.inputs]) for resource in recording.registered)
+    assert recording.outputs == {
+        "names": ["region-a-builds", "theirs", "region-b-builds"],
+        "arns": ["arn:aws:s3:::region-a-builds", "arn:aws:s3:::theirs", "arn:aws:s3:::region-b-builds"],
+        "owned": ["region-a-builds", "region-b-builds"],
+        "owned_arns": ["arn:aws:s3:::region-a-builds", "arn:aws:s3:::region-b-builds"],
+    }
