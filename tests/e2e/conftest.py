@@ -64,6 +64,12 @@ def system(request: pytest.FixtureRequest, systems: Callable[[bool], System]) ->
 
 
 @pytest.fixture
+def open_system(systems: Callable[[bool], System]) -> System:
+    """The stack where IAM is not enforced."""
+    return systems(False)
+
+
+@pytest.fixture
 def enforced(systems: Callable[[bool], System]) -> System:
     """The stack where IAM is enforced."""
     return systems(True)

@@ -190,13 +190,13 @@ def logged(system: System) -> list[str]:
     return [event["message"] for page in pages for event in page["events"]]
 
 
-def test_wrong_requests_are_answered_and_leave_nothing(system: System) -> None:
+def test_wrong_requests_are_answered_and_leave_nothing(open_system: System) -> None:
     """Each wrong request is answered 400, in JSON that says what is wrong; all together start no execution, store no
     object, write no record and kill no function, and the caller's credentials are not in the logs."""
-    requests = list(itertools.islice(wrong_requests(system), REQUESTS))
-    before = left_behind(system)
+    requests = list(itertools.islice(wrong_requests(open_system), REQUESTS))
+    before = left_behind(open_system)
     with ThreadPoolExecutor(THREADS) as pool:
-        parts = list(pool.map(lambda index: send(system, requests[index::THREADS]), range(THREADS)))
+        parts = list(pool.map(lambda index: send(open_system, requests[index::THREADS]), range(THREADS)))
     for index, answers in enumerate(parts):
         for request, (status, content_type, body) in zip(requests[index::THREADS], answers, strict=True):
             seen = f"{request.path} {request.content_type!r} {request.body[:300]!r}: {status} {body[:300]!r}"
@@ -204,5 +204,5 @@ def test_wrong_requests_are_answered_and_leave_nothing(system: System) -> None:
             assert content_type == "application/json", seen
             assert json.loads(body, parse_constant=pytest.fail)["problems"], seen
             assert CANARY.encode() not in body, seen
-    assert left_behind(system) - before == set()
-    assert not [message for message in logged(system) if CANARY in message or "Traceback" in message]
+    assert left_behind(open_system) - before == set()
+    assert not [message for message in logged(open_system) if CANARY in message or "Traceback" in message]

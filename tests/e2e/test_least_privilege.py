@@ -11,7 +11,7 @@ from __future__ import annotations
 import contextlib
 import importlib
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from fnmatch import fnmatchcase
 from typing import Any
 
@@ -146,7 +146,7 @@ def events_for(name: str, system: System, host: aws_events.ArtifactHost) -> Iter
 
 
 def done_by_a_function(system: System, name: str, monkeypatch: pytest.MonkeyPatch) -> set[Permission]:
-    """Recorded while the function's handler runs here, with the function's environment, against the stack."""
+    """Recorded while the function's handler runs here, with the function's environment, against the open_system."""
     used: set[Permission] = set()
     make_client = boto3.client
 
@@ -187,11 +187,6 @@ def done_by_a_function(system: System, name: str, monkeypatch: pytest.MonkeyPatc
     return used
 
 
-@pytest.fixture
-def stack(systems: Callable[[bool], System]) -> System:
-    return systems(False)
-
-
 @pytest.fixture(scope="session")
 def done() -> dict[str, set[Permission]]:
     """What each role's principal was seen to do, filled in by the first test that asks."""
@@ -200,12 +195,12 @@ def done() -> dict[str, set[Permission]]:
 
 @pytest.fixture
 def used(
-    stack: System, done: dict[str, set[Permission]], monkeypatch: pytest.MonkeyPatch
+    open_system: System, done: dict[str, set[Permission]], monkeypatch: pytest.MonkeyPatch
 ) -> dict[str, set[Permission]]:
     if not done:
-        uploaded(stack)
-        done[MACHINE_ROLE] = done_by_the_state_machine(stack)
-        done.update({name: done_by_a_function(stack, name, monkeypatch) for name in FUNCTIONS})
+        uploaded(open_system)
+        done[MACHINE_ROLE] = done_by_the_state_machine(open_system)
+        done.update({name: done_by_a_function(open_system, name, monkeypatch) for name in FUNCTIONS})
     return done
 
 
@@ -254,21 +249,23 @@ def place_of(arn: str) -> str:
     return arn.split("/")[0] if arn.startswith("arn:aws:s3:::") else arn
 
 
-def test_every_role_is_known(stack: System) -> None:
+def test_every_role_is_known(open_system: System) -> None:
     """A role that is added has to be looked at by the tests below."""
-    roles = {role["RoleName"] for role in stack.clients("iam").list_roles()["Roles"]}
+    roles = {role["RoleName"] for role in open_system.clients("iam").list_roles()["Roles"]}
     assert roles == {MACHINE_ROLE, API_LOGS_ROLE, *FUNCTIONS}
 
 
 @pytest.mark.parametrize("role", [MACHINE_ROLE, *FUNCTIONS])
-def test_a_role_may_do_what_its_principal_does(stack: System, used: dict[str, set[Permission]], role: str) -> None:
+def test_a_role_may_do_what_its_principal_does(
+    open_system: System, used: dict[str, set[Permission]], role: str
+) -> None:
     """Nothing that a principal was seen to do is refused."""
     for action, resource in sorted(used[role]):
-        assert allowed(stack, role, action, resource) == [resource], action
+        assert allowed(open_system, role, action, resource) == [resource], action
 
 
 @pytest.mark.parametrize("role", [MACHINE_ROLE, *FUNCTIONS])
-def test_a_role_may_do_nothing_else(stack: System, used: dict[str, set[Permission]], role: str) -> None:
+def test_a_role_may_do_nothing_else(open_system: System, used: dict[str, set[Permission]], role: str) -> None:
     """What it may do to one thing it may not do to that thing's neighbours, nor to what is other principals'."""
     everybodys = {resource for permissions in used.values() for _, resource in permissions}
     for action in sorted({action for action, _ in used[role]}):
@@ -278,13 +275,13 @@ def test_a_role_may_do_nothing_else(stack: System, used: dict[str, set[Permissio
         places = {place_of(resource) for resource in own}
         like_them = {resource for resource in everybodys if kind_of(resource) in {kind_of(mine) for mine in own}}
         others = next_to_them | {resource for resource in like_them if place_of(resource) not in places}
-        assert allowed(stack, role, action, *sorted(others)) == [], action
+        assert allowed(open_system, role, action, *sorted(others)) == [], action
 
 
 @pytest.mark.parametrize("role", [MACHINE_ROLE, *FUNCTIONS])
-def test_a_role_may_not_do_what_nobody_needs(stack: System, used: dict[str, set[Permission]], role: str) -> None:
+def test_a_role_may_not_do_what_nobody_needs(open_system: System, used: dict[str, set[Permission]], role: str) -> None:
     """The actions that are granted are those that are used, each on everything that it is granted on."""
-    for statement in granted(stack, role):
+    for statement in granted(open_system, role):
         assert statement["Effect"] == "Allow"
         for action in statement["Action"]:
             for pattern in statement["Resource"]:
@@ -296,10 +293,10 @@ def test_a_role_may_not_do_what_nobody_needs(stack: System, used: dict[str, set[
 
 
 @pytest.mark.parametrize("role", [MACHINE_ROLE, *FUNCTIONS])
-def test_every_statement_is_needed(stack: System, used: dict[str, set[Permission]], role: str) -> None:
+def test_every_statement_is_needed(open_system: System, used: dict[str, set[Permission]], role: str) -> None:
     """Without any one statement of its policy, the principal could not do all that it does."""
-    statements = granted(stack, role)
-    iam = stack.clients("iam")
+    statements = granted(open_system, role)
+    iam = open_system.clients("iam")
     for left_out in range(len(statements)):
         rest = json.dumps(policies.policy(*[s for index, s in enumerate(statements) if index != left_out]))
         decisions = [
@@ -311,21 +308,21 @@ def test_every_statement_is_needed(stack: System, used: dict[str, set[Permission
         assert set(decisions) != {"allowed"}, f"{role} needs no {statements[left_out]}."
 
 
-def test_api_gateway_may_write_logs_of_this_account_and_region_only(stack: System) -> None:
+def test_api_gateway_may_write_logs_of_this_account_and_region_only(open_system: System) -> None:
     """Its role is one for all APIs of the account and region: their logs, and nothing else."""
-    [statement] = granted(stack, API_LOGS_ROLE)
+    [statement] = granted(open_system, API_LOGS_ROLE)
     here = f"arn:aws:logs:us-east-1:{ACCOUNT}:log-group:/aws/apigateway/file-copy-api:log-stream:0"
     for action in statement["Action"]:
         assert action.startswith("logs:")
-        assert allowed(stack, API_LOGS_ROLE, action, here, *neighbours(here)[-2:]) == [here]
-    assert allowed(stack, API_LOGS_ROLE, "logs:DeleteLogGroup", here) == []
+        assert allowed(open_system, API_LOGS_ROLE, action, here, *neighbours(here)[-2:]) == [here]
+    assert allowed(open_system, API_LOGS_ROLE, "logs:DeleteLogGroup", here) == []
 
 
 @pytest.mark.parametrize(
     ("key", "is_allowed"),
     [("releases/1.zip", True), ("releases/a/b.zip", True), ("releases/1.txt", False), ("secrets/1.zip", False)],
 )
-def test_a_key_filter_bounds_what_the_workflow_may_copy(stack: System, key: str, is_allowed: bool) -> None:
+def test_a_key_filter_bounds_what_the_workflow_may_copy(open_system: System, key: str, is_allowed: bool) -> None:
     """With keyPrefix and keySuffix, other files of the source bucket are out of reach."""
     keys = policies.keys_like("releases/", ".zip")
     policy = policies.copy_workflow("arn:aws:s3:::s", ["arn:aws:s3:::d"], table_arn("t"), "arn:aws:sns:::t", keys, None)
@@ -334,7 +331,7 @@ def test_a_key_filter_bounds_what_the_workflow_may_copy(stack: System, key: str,
         ("s3:GetObjectVersion", object_arn("s", key)),
         ("s3:PutObject", object_arn("d", key)),
     ):
-        [result] = stack.clients("iam").simulate_custom_policy(
+        [result] = open_system.clients("iam").simulate_custom_policy(
             PolicyInputList=[json.dumps(policy)], ActionNames=[action], ResourceArns=[resource]
         )["EvaluationResults"]
         assert (result["EvalDecision"] == "allowed") is is_allowed
