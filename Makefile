@@ -5,7 +5,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up down test test-faults lint format bench lock clean
+.PHONY: help setup demo up down test test-faults lint format docs bench audit lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -27,17 +27,26 @@ test: $(READY) ## Run the tests, but for those of faults
 test-faults: $(READY) ## Run the tests of faults: bursts, kills, late and repeated events (some minutes)
 	$(BIN)/python -m pytest -q tests/faults $(ARGS)
 
-lint: $(READY) ## Check style and types
+lint: $(READY) ## Check style, types, and that generated documentation is current
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/python -m tools.security_page --check
 
 format: $(READY) ## Put the code into its style
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+docs: $(READY) ## Make the generated parts of the documentation
+	$(BIN)/python -m tools.security_page
+
 bench: $(READY) ## Measure the embedded stack, beside plain boto3
 	$(BIN)/python -m tests.bench
+
+audit: $(READY) ## Ask for known vulnerabilities of the pinned packages (needs the internet)
+	$(BIN)/python -m venv .venv/audit
+	.venv/audit/bin/pip install --quiet --disable-pip-version-check pip-audit
+	.venv/audit/bin/pip-audit --strict --require-hashes --disable-pip --requirement requirements-dev.txt
 
 lock: $(READY) ## Pin the newest packages that requirements*.in allow
 	$(BIN)/pip install --quiet uv

@@ -307,7 +307,7 @@ class _Reader:
                 "destinations",
                 f"a list of {len(settings.destinations)}",
                 f"fewer, or shorter names and key filters: a role's policy would have {used:,} characters, and IAM"
-                f" takes {_MAX_ROLE_POLICY_CHARACTERS:,}, which is room for about 110 names of 20 letters",
+                f" takes {_MAX_ROLE_POLICY_CHARACTERS:,}, which is room for about 106 names of 20 letters",
             )
 
     def check_bucket_name(self, setting: str, name: str) -> None:
