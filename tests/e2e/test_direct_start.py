@@ -103,8 +103,8 @@ def test_one_destination_given_twice_is_copied_to_once(system: System) -> None:
 def test_partial_failure(system: System) -> None:
     """One destination that does not exist costs the others nothing, fails the execution and tells a person."""
     notification = system.inbox()
-    system.upload("partial é\x1b.zip")
-    ended = system.run(system.job("partial é\x1b.zip", system.destinations[0], "invalid-bucket"))
+    system.upload("partial é\u202e.zip")
+    ended = system.run(system.job("partial é\u202e.zip", system.destinations[0], "invalid-bucket"))
     assert (ended["status"], ended["error"]) == ("FAILED", "CopiesFailed")
     assert "1 of 2 copies failed: invalid-bucket" in ended["cause"]
     assert system.states(ended["executionArn"])[-3:] == [
@@ -113,7 +113,7 @@ def test_partial_failure(system: System) -> None:
         "SomeCopiesFailed",
     ]
 
-    record = system.finished_record("partial é\x1b.zip")
+    record = system.finished_record("partial é\u202e.zip")
     assert record["status"] == "PARTIAL_FAILURE"
     assert (record["successfulCopies"], record["failedCopies"]) == (1, 1)
     assert (record["successfulBuckets"], record["failedBuckets"]) == ([system.destinations[0]], ["invalid-bucket"])
