@@ -50,19 +50,33 @@ execution_watcher = functions.execution_watcher(settings, endings, workflow, tra
 
 # The workflow started by hand, and builds brought into it.
 step_function_invoker = functions.step_function_invoker(settings, workflow)
-build_worker = functions.build_worker(settings, buckets)
+build_worker = functions.build_worker(settings, buckets, tracking)
 api = RestApi(
     "api",
     settings,
     routes={
-        "step-function": Route(function=step_function_invoker, schema=request_models.COPY_JOB),
-        "builds": Route(function=build_worker, schema=request_models.BUILD),
+        "step-function": Route(
+            function=step_function_invoker,
+            schema=request_models.COPY_JOB,
+            # Step Functions starts 300 executions a second, and uploads need theirs.
+            rate_limit=100,
+            burst_limit=200,
+        ),
+        "builds": Route(
+            function=build_worker,
+            schema=request_models.BUILD,
+            # A build may take half a minute: so some 60 run at once, of the 1,000 functions that an account runs.
+            rate_limit=2,
+            burst_limit=5,
+        ),
     },
 )
 
 # Nobody else tells people of failures.
 failures.accept_only([workflow.role_arn, regional_sync.role_arn, execution_watcher.role_arn])
 
+pulumi.export(outputs.REGION, tracking.region)
+pulumi.export(outputs.ENDPOINT, settings.emulator_endpoint or "")
 pulumi.export(outputs.STEP_FUNCTION_ARN, workflow.arn)
 pulumi.export(outputs.STEP_FUNCTION_ROLE_ARN, workflow.role_arn)
 pulumi.export(outputs.API_GATEWAY_URL, api.url)

@@ -20,11 +20,6 @@ from .settings import Settings
 
 STAGE = "live"
 
-# Calls a second, and at once, of all callers together: far below the 10,000 that an account's APIs share, and enough
-# for a pipeline. Each call starts one execution, of which Step Functions starts 300 a second.
-RATE_LIMIT = 100
-BURST_LIMIT = 200
-
 # Who called what, and what came of it. No body, and nothing that a caller can write freely.
 ACCESS_LOG = {
     "requestId": "$context.requestId",
@@ -55,10 +50,14 @@ _BAD_BODY = json.dumps(
 
 @dataclass(frozen=True, kw_only=True)
 class Route:
-    """A path's function, and the schema of what it takes."""
+    """A path's function, the schema of what it takes, and how many calls of all callers together it takes."""
 
     function: HandlerFunction
     schema: Schema
+    rate_limit: int
+    """Calls a second."""
+    burst_limit: int
+    """How many may come at once, before the rate limit holds."""
 
 
 class RestApi(pulumi.ComponentResource):
@@ -119,6 +118,15 @@ class RestApi(pulumi.ComponentResource):
             opts=pulumi.ResourceOptions(parent=self, depends_on=[bad_body, *routed]),
         )
         stage = self._stage(api, deployment)
+        for path, route in routes.items():
+            aws.apigateway.MethodSettings(
+                f"{name}-{path}",
+                rest_api=api.id,
+                stage_name=stage.stage_name,
+                method_path=f"{path}/POST",
+                settings={"throttling_rate_limit": route.rate_limit, "throttling_burst_limit": route.burst_limit},
+                opts=child,
+            )
         if settings.emulator_endpoint:
             self.url = pulumi.Output.concat(
                 settings.emulator_endpoint, "/restapis/", api.id, "/", stage.stage_name, "/_user_request_"
@@ -181,7 +189,7 @@ class RestApi(pulumi.ComponentResource):
         )
 
     def _stage(self, api: aws.apigateway.RestApi, deployment: aws.apigateway.Deployment) -> aws.apigateway.Stage:
-        """The deployment, with its access log and its limits."""
+        """The deployment, with its access log."""
         settings, name = self._settings, self._name
         child = pulumi.ResourceOptions(parent=self)
         physical_name = settings.name("file-copy-api")
@@ -203,7 +211,7 @@ class RestApi(pulumi.ComponentResource):
                 f"{name}-logs",
                 name=f"{physical_name}-logs",
                 role=role.name,
-                policy=document(policies.write_api_logs, api_log_group_arn=log_group.arn),
+                policy=document(policies.write_api_logs),
                 opts=child,
             )
             may_log.append(
@@ -213,7 +221,7 @@ class RestApi(pulumi.ComponentResource):
                     opts=pulumi.ResourceOptions(parent=self, depends_on=[role_policy]),
                 )
             )
-        stage = aws.apigateway.Stage(
+        return aws.apigateway.Stage(
             name,
             rest_api=api.id,
             deployment=deployment.id,
@@ -222,15 +230,6 @@ class RestApi(pulumi.ComponentResource):
             # API Gateway refuses an access log as long as it has no role to write it with.
             opts=pulumi.ResourceOptions(parent=self, depends_on=may_log),
         )
-        aws.apigateway.MethodSettings(
-            name,
-            rest_api=api.id,
-            stage_name=stage.stage_name,
-            method_path="*/*",
-            settings={"throttling_rate_limit": RATE_LIMIT, "throttling_burst_limit": BURST_LIMIT},
-            opts=child,
-        )
-        return stage
 
 
 def _fingerprint(parts: list[str]) -> str:

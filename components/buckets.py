@@ -28,12 +28,13 @@ class BucketRef:
 class BuildBuckets(pulumi.ComponentResource):
     """The source bucket and every destination bucket.
 
-    ``owned_destinations`` leaves out those that were there already: their notifications are their owner's.
+    ``existing_destinations`` were there already: what belongs to them, such as notifications, is their owner's.
     """
 
     source: BucketRef
     destinations: list[BucketRef]
     owned_destinations: list[BucketRef]
+    existing_destinations: list[BucketRef]
 
     def __init__(self, name: str, settings: Settings, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("file-copy-workflow:index:BuildBuckets", name, None, opts)
@@ -41,9 +42,12 @@ class BuildBuckets(pulumi.ComponentResource):
         self.source = self._create(settings.source_bucket)
         self.destinations = []
         self.owned_destinations = []
+        self.existing_destinations = []
         for destination in settings.destinations:
             if destination.existing:
-                self.destinations.append(self._refer(destination.bucket))
+                bucket = self._refer(destination.bucket)
+                self.destinations.append(bucket)
+                self.existing_destinations.append(bucket)
             else:
                 bucket = self._create(destination.bucket)
                 self.destinations.append(bucket)
@@ -57,17 +61,23 @@ class BuildBuckets(pulumi.ComponentResource):
         return pulumi.Output.all(*[bucket.name for bucket in self.destinations])
 
     @property
-    def destination_arns(self) -> pulumi.Output[list[str]]:
-        return pulumi.Output.all(*[bucket.arn for bucket in self.destinations])
-
-    @property
     def owned_destination_arns(self) -> pulumi.Output[list[str]]:
         return pulumi.Output.all(*[bucket.arn for bucket in self.owned_destinations])
+
+    @property
+    def existing_destination_arns(self) -> pulumi.Output[list[str]]:
+        return pulumi.Output.all(*[bucket.arn for bucket in self.existing_destinations])
 
     def _create(self, name: str) -> BucketRef:
         settings = self._settings
         child = pulumi.ResourceOptions(parent=self)
-        bucket = aws.s3.Bucket(name, bucket=name, force_destroy=settings.force_destroy, opts=child)
+        bucket = aws.s3.Bucket(
+            name,
+            bucket=name,
+            force_destroy=settings.force_destroy,
+            # Otherwise a deletion would first take what protects the bucket, and then fail on its files.
+            opts=pulumi.ResourceOptions(parent=self, protect=not settings.force_destroy),
+        )
         # A copy is pinned to the version that its event named, so the bucket has to keep versions.
         versioning = aws.s3.BucketVersioning(
             f"{name}-versioning",

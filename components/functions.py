@@ -59,19 +59,18 @@ def step_function_invoker(settings: Settings, workflow: CopyWorkflow) -> Handler
     )
 
 
-def build_worker(settings: Settings, buckets: BuildBuckets) -> HandlerFunction:
+def build_worker(settings: Settings, buckets: BuildBuckets, tracking: TrackingTable) -> HandlerFunction:
     """Fetches a build's artifact into the source bucket: ``POST /builds``."""
     return HandlerFunction(
         "build-worker",
         settings,
-        statements=buckets.source.arn.apply(
-            lambda source_bucket_arn: policies.store_builds(
-                source_bucket_arn,
-                # Where its uploads start the workflow.
-                keys=policies.keys_like(settings.key_prefix, ".zip"),
-                kms_key_arn=settings.kms_key_arn,
-            )
-        ),
+        statements=pulumi.Output.all(
+            source_bucket_arn=buckets.source.arn,
+            account=tracking.arn.apply(policies.account_of),
+            # Where its uploads start the workflow.
+            keys=policies.keys_like(settings.key_prefix, ".zip"),
+            kms_key_arn=settings.kms_key_arn,
+        ).apply(lambda inputs: policies.store_builds(**inputs)),
         environment={
             "ARTIFACT_BASE_URL": settings.artifact_base_url,
             "SOURCE_BUCKET": buckets.source.name,

@@ -1,5 +1,7 @@
 """The names of the stack's outputs, for the program, the command line and the tests."""
 
+REGION = "region"
+ENDPOINT = "endpoint"
 STEP_FUNCTION_ARN = "step_function_arn"
 STEP_FUNCTION_ROLE_ARN = "step_function_role_arn"
 API_GATEWAY_URL = "api_gateway_url"

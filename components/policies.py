@@ -4,9 +4,10 @@ that is not plain. No Pulumi here.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from typing import Any
+
+from .names import STATUS_INDEX
 
 Statement = dict[str, Any]
 Policy = dict[str, Any]
@@ -44,13 +45,10 @@ def bucket_arn(name: str, like: str) -> str:
 
 
 def keys_like(prefix: str, suffix: str) -> str:
-    """The keys that begin and end so, as an object's ARN has them in a policy."""
-    return f"{_literal(prefix)}*{_literal(suffix)}"
-
-
-def _literal(text: str) -> str:
-    """``text`` where ``*``, ``?`` and ``$`` would mean something else (IAM user guide, "Variables and tags")."""
-    return re.sub(r"[*?$]", lambda found: f"${{{found[0]}}}", text)
+    """The keys that begin and end so, as an object's ARN has them in a policy. Settings let in no character that would
+    mean something there.
+    """
+    return f"{prefix}*{suffix}"
 
 
 # --- Who may take on a role -------------------------------------------------------------------------------------
@@ -140,6 +138,14 @@ def topic_accepts_only(topic_arn: str, role_arns: Sequence[str], requires_tls: b
             "Resource": topic_arn,
             "Condition": {"ArnNotEquals": {"aws:PrincipalArn": list(role_arns)}},
         },
+        # Notifications name files and errors: nobody has them sent over plain HTTP.
+        {
+            "Effect": "Deny",
+            "Principal": "*",
+            "Action": "sns:Subscribe",
+            "Resource": topic_arn,
+            "Condition": {"StringEquals": {"sns:Protocol": "http"}},
+        },
         *([_refuse_plain_http("sns:Publish", topic_arn)] if requires_tls else []),
     )
 
@@ -179,7 +185,8 @@ _WRITE_OBJECTS = ("s3:PutObject", "s3:PutObjectTagging")
 
 def copy_workflow(
     source_bucket_arn: str,
-    destination_bucket_arns: Sequence[str],
+    owned_bucket_arns: Sequence[str],
+    existing_bucket_arns: Sequence[str],
     table_arn: str,
     topic_arn: str,
     keys: str,
@@ -188,16 +195,22 @@ def copy_workflow(
     """The state machine: reads the source bucket, writes the destinations, keeps the record, tells of failures.
 
     Args:
+        owned_bucket_arns: the destinations that the stack makes, in its own account.
+        existing_bucket_arns: those that are somebody else's.
         keys: the pattern of the keys that it may copy, from :func:`keys_like`.
     """
+    ours = _in_the_account_of(table_arn)
     return policy(
-        # HeadObject asks for the newest version, whichever it is; CopyObject for that one.
+        # HeadObject asks for the newest version, whichever it is; CopyObject for that one, with its tags. Without the
+        # version where there is none: S3 may take minutes until a new bucket keeps versions.
         allow(
-            ["s3:GetObject", "s3:GetObjectVersion", "s3:GetObjectVersionTagging"],
+            ["s3:GetObject", "s3:GetObjectTagging", "s3:GetObjectVersion", "s3:GetObjectVersionTagging"],
             [f"{source_bucket_arn}/{keys}"],
+            **ours,
         ),
-        _tell_missing_from_forbidden(source_bucket_arn),
-        allow(_WRITE_OBJECTS, [f"{arn}/{keys}" for arn in destination_bucket_arns]),
+        _tell_missing_from_forbidden([source_bucket_arn], ours),
+        *([allow(_WRITE_OBJECTS, [f"{arn}/{keys}" for arn in owned_bucket_arns], **ours)] if owned_bucket_arns else []),
+        *([allow(_WRITE_OBJECTS, [f"{arn}/{keys}" for arn in existing_bucket_arns])] if existing_bucket_arns else []),
         allow(["dynamodb:GetItem", "dynamodb:UpdateItem"], [table_arn]),
         allow(["sns:Publish"], [topic_arn]),
         *_use_key(kms_key_arn, "kms:Decrypt", "kms:GenerateDataKey"),
@@ -223,10 +236,10 @@ def start_workflow(state_machine_arn: str) -> list[Statement]:
     return [allow(["states:StartExecution"], [state_machine_arn])]
 
 
-def store_builds(source_bucket_arn: str, keys: str, kms_key_arn: str | None) -> list[Statement]:
+def store_builds(source_bucket_arn: str, account: str, keys: str, kms_key_arn: str | None) -> list[Statement]:
     """build-worker: a multipart upload that fails is aborted, so that no parts are left to pay for."""
     return [
-        allow(["s3:PutObject", "s3:AbortMultipartUpload"], [f"{source_bucket_arn}/{keys}"]),
+        allow(["s3:PutObject", "s3:AbortMultipartUpload"], [f"{source_bucket_arn}/{keys}"], **_in_the_account(account)),
         # The parts of a multipart upload are decrypted when they are put together.
         *_use_key(kms_key_arn, "kms:Decrypt", "kms:GenerateDataKey"),
     ]
@@ -255,11 +268,11 @@ def verify_arrivals(
     Args:
         destination_bucket_arns: those whose events it gets, which are the stack's own.
     """
-    buckets = [source_bucket_arn, *destination_bucket_arns]
+    buckets, ours = [source_bucket_arn, *destination_bucket_arns], _in_the_account_of(table_arn)
     return [
-        # HeadObject asks for the permission to get the object.
-        allow(["s3:GetObjectVersion"], [f"{arn}/{keys}" for arn in buckets]),
-        _tell_missing_from_forbidden(*buckets),
+        # HeadObject asks for the permission to get the object, or the version where the event names one.
+        allow(["s3:GetObject", "s3:GetObjectVersion"], [f"{arn}/{keys}" for arn in buckets], **ours),
+        _tell_missing_from_forbidden(buckets, ours),
         allow(["dynamodb:GetItem", "dynamodb:UpdateItem"], [table_arn]),
         allow(["sns:Publish"], [topic_arn]),
         # HeadObject gives the checksum of an encrypted object only to those who may decrypt it.
@@ -267,12 +280,12 @@ def verify_arrivals(
     ]
 
 
-def write_api_logs(api_log_group_arn: str) -> Policy:
-    """API Gateway's own role, one for all APIs of an account and region, so it may write the logs of all of them.
+def write_api_logs() -> Policy:
+    """API Gateway's own role, one for all APIs of an account and region.
 
-    The actions are those of AWS's AmazonAPIGatewayPushToCloudWatchLogs, whose resource is ``*``.
+    The policy is AWS's own for it, AmazonAPIGatewayPushToCloudWatchLogs, resource included: API Gateway refuses a role
+    without "required permissions" (developer guide, "Set up CloudWatch logging for REST APIs"), and names no others.
     """
-    arn = f"arn:{partition_of(api_log_group_arn)}:logs:{region_of(api_log_group_arn)}:{account_of(api_log_group_arn)}"
     return policy(
         allow(
             [
@@ -284,7 +297,7 @@ def write_api_logs(api_log_group_arn: str) -> Policy:
                 "logs:GetLogEvents",
                 "logs:PutLogEvents",
             ],
-            [f"{arn}:*"],
+            ["*"],
         )
     )
 
@@ -297,14 +310,22 @@ def use_workflow(
     keys: str,
     kms_key_arn: str | None,
 ) -> Policy:
-    """The people and pipelines that use the stack: they upload, start the workflow, and see what became of it."""
+    """The people and pipelines that use the stack: they upload, start the workflow, and see what became of it.
+
+    That is ``filecopy send``, ``watch``, ``status``, ``list``, ``history``, ``report``, and their like by hand.
+    """
     executions = state_machine_arn.replace(":stateMachine:", ":execution:")
     return policy(
-        allow(["s3:PutObject", "s3:AbortMultipartUpload"], [f"{source_bucket_arn}/{keys}"]),
+        allow(
+            ["s3:PutObject", "s3:AbortMultipartUpload"],
+            [f"{source_bucket_arn}/{keys}"],
+            **_in_the_account_of(table_arn),
+        ),
         allow(["execute-api:Invoke"], [f"{api_execution_arn}/*/POST/*"]),
-        allow(["states:StartExecution"], [state_machine_arn]),
+        allow(["states:StartExecution", "states:ListExecutions"], [state_machine_arn]),
         allow(["states:DescribeExecution", "states:GetExecutionHistory"], [f"{executions}:*"]),
         allow(["dynamodb:GetItem"], [table_arn]),
+        allow(["dynamodb:Query"], [f"{table_arn}/index/{STATUS_INDEX}"]),
         *_use_key(kms_key_arn, "kms:Decrypt", "kms:GenerateDataKey"),
     )
 
@@ -318,9 +339,18 @@ def unsuccessful_executions(state_machine_arn: str) -> dict[str, Any]:
     }
 
 
-def _tell_missing_from_forbidden(*bucket_arns: str) -> Statement:
+def _tell_missing_from_forbidden(bucket_arns: Sequence[str], condition: dict[str, Any]) -> Statement:
     """Without ``s3:ListBucket``, S3 answers 403 for a key that is not there, as if it were forbidden."""
-    return allow(["s3:ListBucket"], bucket_arns)
+    return allow(["s3:ListBucket"], bucket_arns, **condition)
+
+
+def _in_the_account_of(arn: str) -> dict[str, Any]:
+    return _in_the_account(account_of(arn))
+
+
+def _in_the_account(account: str) -> dict[str, Any]:
+    """A bucket that is deleted and then made again by somebody else has the same ARN, but is in another account."""
+    return {"Condition": {"StringEquals": {"aws:ResourceAccount": account}}}
 
 
 def _use_key(kms_key_arn: str | None, *actions: str) -> list[Statement]:

@@ -38,8 +38,10 @@ API_AUTHORIZATIONS = ("AWS_IAM", "NONE")
 # Step Functions developer guide, "Map state in inline mode": at most 40 iterations run at once.
 MAX_CONCURRENCY_BOUND = 40
 
-# S3 user guide: a key is at most 1,024 bytes, and so is what a notification filters it by.
+# S3 user guide: a key is at most 1,024 bytes. Its "safe characters" mean themselves in a notification's filter, which
+# is otherwise URL-encoded, and in a policy's resource.
 _MAX_KEY_BYTES = 1024
+_KEY_FILTER = re.compile(rf"[0-9A-Za-z!_.'()/-]{{0,{_MAX_KEY_BYTES}}}")
 
 # IAM quotas: a role's inline policies have 10,240 characters together, white space not counted.
 _MAX_ROLE_POLICY_CHARACTERS = 10_240
@@ -56,8 +58,6 @@ _KMS_KEY_ARN = re.compile(r"arn:aws[a-z-]*:kms:([a-z0-9-]+):[0-9]{12}:key/[A-Za-
 
 # S3 API reference, NoncurrentVersionExpiration, takes more, but a century is as good as for ever.
 _MAX_DAYS = 36_500
-
-_AWS_DOMAINS = (".amazonaws.com", ".amazonaws.com.cn", ".api.aws")
 
 _EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
 
@@ -148,7 +148,7 @@ class _Reader:
             key_suffix=self.key_filter("keySuffix"),
             notification_emails=self.emails(),
             api_authorization=self.api_authorization(endpoint),
-            manage_api_logging_role=self.boolean("manageApiLoggingRole", True),
+            manage_api_logging_role=self.boolean("manageApiLoggingRole", False),
             artifact_base_url=self.artifact_base_url(endpoint),
             kms_key_arn=self.kms_key_arn(),
             noncurrent_version_days=self.integer(
@@ -210,8 +210,9 @@ class _Reader:
 
     def key_filter(self, name: str) -> str:
         value = self.text(name, "")
-        if len(value.encode()) > _MAX_KEY_BYTES:
-            self.problem(name, value, f"at most {_MAX_KEY_BYTES} bytes, as an S3 key does")
+        if not _KEY_FILTER.fullmatch(value):
+            self.problem(name, value, f"at most {_MAX_KEY_BYTES} of a-z, A-Z, 0-9 and !-_.'()/, without spaces")
+            return ""
         return value
 
     def emails(self) -> tuple[str, ...]:
@@ -346,20 +347,35 @@ def _longest_role_policies(settings: Settings) -> list[policies.Policy]:
     source = f"arn:aws-us-gov:s3:::{settings.source_bucket}"
     table, topic = arn("dynamodb", "table/" + settings.name("FileCopyTracking")), arn("sns", settings.name("x" * 20))
     log_group, queue = arn("logs", "log-group:" + settings.name("x" * 40)), arn("sqs", settings.name("x" * 20))
-    every = [policies.bucket_arn(destination.bucket, like=source) for destination in settings.destinations]
-    own = [arn for arn, made in zip(every, settings.destinations, strict=True) if not made.existing]
+    own, existing = (
+        [policies.bucket_arn(one.bucket, like=source) for one in settings.destinations if one.existing is there]
+        for there in (False, True)
+    )
     common = (settings.keys, settings.kms_key_arn)
     return [
-        policies.copy_workflow(source, every, table, topic, *common),
+        policies.copy_workflow(source, own, existing, table, topic, *common),
         policies.handler_function(policies.verify_arrivals(source, own, table, topic, *common), log_group, queue),
     ]
 
 
 def _emulator_endpoint() -> str | None:
-    """Where ``aws:endpoints`` sends API Gateway's calls, unless that is AWS itself by another of its names."""
+    """Where ``aws:endpoints`` sends API Gateway's calls, if that is a machine or a network of one's own: AWS has other
+    names for its endpoints, too, and a proxy leads there.
+    """
     endpoints = json.loads(pulumi.Config("aws").get("endpoints") or "[]")
     for entry in endpoints if isinstance(endpoints, list) else [endpoints]:
         endpoint = str(entry.get("apigateway") or "").rstrip("/")
-        if endpoint and not (urlsplit(endpoint).hostname or "").endswith(_AWS_DOMAINS):
+        if endpoint and _is_local(urlsplit(endpoint).hostname or ""):
             return endpoint
     return None
+
+
+def _is_local(host: str) -> bool:
+    """Whether the host is this machine, a private address, a name without a domain such as a container's, or
+    LocalStack's name for this machine."""
+    if "." not in host or host.endswith((".localhost", ".localhost.localstack.cloud")):
+        return host != ""
+    try:
+        return ipaddress.ip_address(host).is_private
+    except ValueError:
+        return host == "localhost.localstack.cloud"

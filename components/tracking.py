@@ -5,10 +5,14 @@ from __future__ import annotations
 import pulumi
 import pulumi_aws as aws
 
+from . import policies
+from .names import LISTED_ATTRIBUTES, STATUS_INDEX
 from .settings import Settings
 
 PARTITION_KEY = "fileKey"
 SORT_KEY = "sourceBucket"
+INDEX_PARTITION_KEY = "status"
+INDEX_SORT_KEY = "startTime"
 
 
 class TrackingTable(pulumi.ComponentResource):
@@ -16,6 +20,7 @@ class TrackingTable(pulumi.ComponentResource):
 
     table_name: pulumi.Output[str]
     arn: pulumi.Output[str]
+    region: pulumi.Output[str]
 
     def __init__(self, name: str, settings: Settings, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("file-copy-workflow:index:TrackingTable", name, None, opts)
@@ -25,13 +30,28 @@ class TrackingTable(pulumi.ComponentResource):
             billing_mode="PAY_PER_REQUEST",
             hash_key=PARTITION_KEY,
             range_key=SORT_KEY,
-            attributes=[{"name": PARTITION_KEY, "type": "S"}, {"name": SORT_KEY, "type": "S"}],
+            attributes=[
+                {"name": name, "type": "S"} for name in (PARTITION_KEY, SORT_KEY, INDEX_PARTITION_KEY, INDEX_SORT_KEY)
+            ],
+            # What operators list: the failed files of a day, without reading the others.
+            global_secondary_indexes=[
+                {
+                    "name": STATUS_INDEX,
+                    "key_schemas": [
+                        {"attribute_name": INDEX_PARTITION_KEY, "key_type": "HASH"},
+                        {"attribute_name": INDEX_SORT_KEY, "key_type": "RANGE"},
+                    ],
+                    "projection_type": "INCLUDE",
+                    "non_key_attributes": list(LISTED_ATTRIBUTES),
+                }
+            ],
             # With AWS's own KMS key, whose uses CloudTrail shows; every table is encrypted in some way.
             server_side_encryption={"enabled": True},
             point_in_time_recovery={"enabled": True},
             deletion_protection_enabled=not settings.force_destroy,
-            opts=pulumi.ResourceOptions(parent=self),
+            opts=pulumi.ResourceOptions(parent=self, protect=not settings.force_destroy),
         )
         self.table_name = table.name
         self.arn = table.arn
+        self.region = table.arn.apply(policies.region_of)
         self.register_outputs({"table_name": self.table_name, "arn": self.arn})

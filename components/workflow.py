@@ -46,7 +46,8 @@ class CopyWorkflow(pulumi.ComponentResource):
             policy=document(
                 policies.copy_workflow,
                 source_bucket_arn=buckets.source.arn,
-                destination_bucket_arns=buckets.destination_arns,
+                owned_bucket_arns=buckets.owned_destination_arns,
+                existing_bucket_arns=buckets.existing_destination_arns,
                 table_arn=tracking.arn,
                 topic_arn=failures.arn,
                 keys=settings.keys,

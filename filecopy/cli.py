@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import signal
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
 import typer
+from botocore.exceptions import BotoCoreError, ClientError
 from rich.console import Console
 from rich.markup import escape
 
-from handlers.text import printable
-
 from . import demo as demonstration
-from . import stack
+from . import screens, sending, stack, target
 from .errors import StackError
 from .operations import Operations
+from .records import STATUSES, list_records, read_record
+from .watching import Watcher
+from .watching import follow as follow_execution
 
 app = typer.Typer(
     name="filecopy",
@@ -41,6 +46,19 @@ Config = Annotated[
         "--config", "-c", metavar="NAME=VALUE", help="A setting of the stack, as 'pulumi up -c' takes it. Repeatable."
     ),
 ]
+StackName = Annotated[
+    str | None,
+    typer.Option(
+        "--stack",
+        "-s",
+        envvar="FILECOPY_STACK",
+        metavar="NAME|FILE",
+        help="A stack that the Pulumi CLI made, or a file with its 'pulumi stack output --json'; without it, the"
+        " embedded stack.",
+    ),
+]
+Key = Annotated[str, typer.Argument(help="The file's key in the source bucket.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 EmulatorSetting = Annotated[
     list[str] | None,
     typer.Option("--emulator", metavar="NAME=VALUE", help="An environment variable for MiniStack. Repeatable."),
@@ -89,15 +107,16 @@ def down(port: Port = stack.DEFAULT_PORT) -> None:
 @app.command()
 def outputs(
     name: Annotated[str | None, typer.Argument(help="The output to print alone, such as step_function_arn.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: AsJson = False,
     port: Port = stack.DEFAULT_PORT,
+    stack_name: StackName = None,
 ) -> None:
     """Print the stack's outputs, or one of them, as 'pulumi stack output' does.
 
     Example: filecopy outputs step_function_arn
     """
     with one_sentence_errors():
-        found = stack.get(port).outputs
+        found = target.find(port, stack_name).outputs
         if name is None:
             if as_json:
                 typer.echo(json.dumps(found, indent=2))
@@ -111,24 +130,163 @@ def outputs(
 
 
 @app.command()
+def send(
+    files: Annotated[list[Path], typer.Argument(help="Files, or folders whose files are sent.", metavar="FILE…")],
+    key: Annotated[
+        str | None,
+        typer.Option(help="The key of a single file. Ending in /, it goes in front of every name."),
+    ] = None,
+    to: Annotated[
+        list[str] | None,
+        typer.Option(help="Follow the copies to this destination alone. Repeatable. Every file goes to all of them."),
+    ] = None,
+    wait: Annotated[bool, typer.Option(help="Follow the copies to their end.")] = True,
+    timeout: Annotated[float, typer.Option(help="Seconds to follow the copies for.", min=1)] = 3600,
+    port: Port = stack.DEFAULT_PORT,
+    stack_name: StackName = None,
+) -> None:
+    """Upload files, and follow their copies to the end. The exit status tells the outcome.
+
+    Example: filecopy send build-123.zip --key releases/
+    """
+    with one_sentence_errors():
+        found = target.find(port, stack_name)
+        destinations = to or found.destinations
+        if unknown := [bucket for bucket in destinations if bucket not in found.destinations]:
+            raise StackError(
+                f"{', '.join(unknown)}: no destination of the stack; its destinations are"
+                f" {', '.join(found.destinations)}."
+            )
+        uploads = sending.plan(files, key)
+        sent = screens.upload(out, found, uploads)
+        if not wait:
+            return
+        with interruption_leaves_the_workflow():
+            failed = screens.follow_copies(out, found, sent, destinations, timeout)
+        if failed:
+            raise StackError(f"{failed} of {len(sent)} files did not arrive everywhere.")
+
+
+@app.command()
+def watch(
+    what: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[KEY|EXECUTION]", help="A file's key, or an execution's name or ARN; else all that run."
+        ),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON object a line.")] = False,
+    once: Annotated[bool, typer.Option("--once", help="Look once, and end.")] = False,
+    port: Port = stack.DEFAULT_PORT,
+    stack_name: StackName = None,
+) -> None:
+    """Watch executions while they run: their states, copies, retries. Of one, the exit status tells the outcome.
+
+    Example: filecopy watch build-123.zip
+    """
+    with one_sentence_errors(), interruption_leaves_the_workflow():
+        found = target.find(port, stack_name)
+        watcher = Watcher(found)
+        screen = screens.for_watching(out, as_json=as_json, of_one=what is not None)
+        interval = sending.LOOK_INTERVAL_ON_EMULATOR if found.clients.is_emulator else sending.LOOK_INTERVAL
+        if what is None:
+            with screen:
+                screen.show(watcher.running())
+                while not once:
+                    time.sleep(interval)
+                    screen.show(watcher.running())
+            return
+        execution = watcher.find(what)
+        with screen:
+            for progress in follow_execution(watcher, execution, interval):
+                screen.show([progress])
+                if once:
+                    return
+        if progress.status != "SUCCEEDED":
+            raise StackError(
+                f"The execution ended as {progress.status}. See: filecopy history {progress.execution_arn}"
+            )
+
+
+@app.command()
+def status(
+    key: Key,
+    as_json: AsJson = False,
+    port: Port = stack.DEFAULT_PORT,
+    stack_name: StackName = None,
+) -> None:
+    """Print the record of a file: when it was copied where, and what failed.
+
+    Example: filecopy status build-123.zip
+    """
+    with one_sentence_errors():
+        found = target.find(port, stack_name)
+        record = read_record(found.clients("dynamodb"), found.outputs, key)
+        if record is None:
+            raise StackError(f"There is no record of {key!r} in {found.table}. 'filecopy list' shows what there is.")
+        if as_json:
+            typer.echo(screens.to_json(record, indent=2))
+        else:
+            screens.show_record(out, record)
+
+
+@app.command("list")
+def list_files(
+    status: Annotated[
+        list[str] | None,
+        typer.Option(help=f"Only records with this status: {', '.join(STATUSES)}. Repeatable."),
+    ] = None,
+    since: Annotated[
+        str | None,
+        typer.Option(help="Only what started since then: 30m, 12h, 1d, 2w, or a time such as 2026-01-31T08:00Z."),
+    ] = None,
+    limit: Annotated[int, typer.Option(help="At most so many, the latest first.", min=1)] = 50,
+    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON object a line.")] = False,
+    port: Port = stack.DEFAULT_PORT,
+    stack_name: StackName = None,
+) -> None:
+    """List the records, the latest first.
+
+    Example: filecopy list --status FAILED --status PARTIAL_FAILURE --since 1d
+    """
+    with one_sentence_errors():
+        statuses = [one.upper() for one in status or STATUSES]
+        if wrong := [one for one in statuses if one not in STATUSES]:
+            raise StackError(f"There is no status {', '.join(wrong)}. There are {', '.join(STATUSES)}.")
+        found = target.find(port, stack_name)
+        records = list_records(
+            found.clients("dynamodb"), found.outputs, statuses=statuses, since=start_of(since) if since else None
+        )
+        # One more than is shown, to say that there are more.
+        listed = list(itertools.islice(records, limit + 1))
+        if as_json:
+            for record in listed[:limit]:
+                typer.echo(screens.to_json(record))
+        else:
+            screens.show_records(out, listed[:limit], has_more=len(listed) > limit)
+
+
+@app.command()
 def retry(
-    key: Annotated[str, typer.Argument(help="The file's key in the source bucket.")], port: Port = stack.DEFAULT_PORT
+    key: Key,
+    port: Port = stack.DEFAULT_PORT,
+    stack_name: StackName = None,
 ) -> None:
     """Try the failed copies of a file again, those alone. The exit status tells the outcome.
 
     Example: filecopy retry build-123.zip
     """
     with one_sentence_errors():
-        retried = Operations(stack.get(port)).retry(key)
+        retried = Operations(target.find(port, stack_name)).retry(key)
         if retried is None:
-            out.print(f"No copy of {shown(key)} has failed.")
+            out.print(f"No copy of {screens.shown(key)} has failed.")
             return
         record = retried.record
         if "successfulCopies" not in record:
             raise StackError(f"The retry ended as {retried.status} before it had results: {retried.execution_arn}.")
         out.print(
-            f"{shown(key)}: {record['status']}, {record['successfulCopies']} of {record['totalBuckets']} copied."
-            f" Execution: {retried.execution_arn}",
+            f"{screens.shown(key)}: {record['status']},"
+            f" {record['successfulCopies']} of {record['totalBuckets']} copied. Execution: {retried.execution_arn}",
             soft_wrap=True,
         )
         if retried.status != "SUCCEEDED" or record["failedBuckets"]:
@@ -139,13 +297,14 @@ def retry(
 def replay(
     queue: Annotated[str, typer.Argument(help="uploads, arrivals or endings.")] = "uploads",
     port: Port = stack.DEFAULT_PORT,
+    stack_name: StackName = None,
 ) -> None:
     """Put the messages of a dead-letter queue back into the queue that they came from.
 
     Example: filecopy replay uploads
     """
     with one_sentence_errors():
-        count = Operations(stack.get(port)).replay(queue)
+        count = Operations(target.find(port, stack_name)).replay(queue)
         out.print(f"{count} message{'' if count == 1 else 's'} put back into {queue}.")
 
 
@@ -153,13 +312,14 @@ def replay(
 def policy(
     bucket: Annotated[str, typer.Argument(help="A destination that somebody else owns (existing: true).")],
     port: Port = stack.DEFAULT_PORT,
+    stack_name: StackName = None,
 ) -> None:
     """Print what the owner of a bucket has to add to its bucket policy, so that the workflow may copy into it.
 
     Example: filecopy policy partner-builds > policy.json
     """
     with one_sentence_errors():
-        typer.echo(json.dumps(Operations(stack.get(port)).destination_policy(bucket), indent=2))
+        typer.echo(json.dumps(Operations(target.find(port, stack_name)).destination_policy(bucket), indent=2))
 
 
 @app.command()
@@ -179,9 +339,34 @@ def demo(
         demonstration.run(out, port)
 
 
-def shown(text: str) -> str:
-    """``text`` that somebody else chose, on one line and without what a terminal would obey."""
-    return escape(printable(text))
+def start_of(since: str) -> str:
+    """The time that ``--since`` means: ISO 8601, UTC, as records have it.
+
+    Raises:
+        StackError: it means none.
+    """
+    units = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+    try:
+        if since[-1:] in units and since[:-1].isdecimal():
+            start = datetime.now(UTC) - timedelta(**{units[since[-1]]: int(since[:-1])})
+        else:
+            start = datetime.fromisoformat(since)
+    except (ValueError, OverflowError):
+        raise StackError(
+            f"--since takes 30m, 12h, 1d, 2w or a time such as 2026-01-31T08:00Z, not {since!r}."
+        ) from None
+    # A time without a zone is the reader's own.
+    return start.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+@contextmanager
+def interruption_leaves_the_workflow() -> Iterator[None]:
+    """Ctrl-C ends the following, and says that the copies go on."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        err.print("No longer followed. The workflow goes on.")
+        raise typer.Exit(130) from None
 
 
 def print_outputs(values: dict[str, Any]) -> None:
@@ -211,12 +396,14 @@ def one_sentence_errors() -> Iterator[None]:
         yield
     except StackError as error:
         _fail(str(error))
+    except (BotoCoreError, ClientError) as error:
+        _fail(f"{error} Check the credentials, the region and the stack that are meant.")
     except KeyboardInterrupt:
         _fail("Interrupted.", status=130)
 
 
 def _fail(message: str, status: int = 1) -> NoReturn:
-    lines = "\n".join(shown(line) for line in message.split("\n"))
+    lines = "\n".join(screens.shown(line) for line in message.split("\n"))
     err.print(f"[bold red]error:[/] {lines}", soft_wrap=True)
     raise typer.Exit(status)
 

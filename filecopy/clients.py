@@ -1,4 +1,4 @@
-"""boto3 clients of an emulator."""
+"""boto3 clients of an emulator, or of AWS."""
 
 from __future__ import annotations
 
@@ -11,11 +11,15 @@ import botocore.session
 
 
 class Clients:
-    """boto3 clients of one emulator, made once each."""
+    """boto3 clients of one emulator, or of AWS where there is no endpoint, made once each.
+
+    An emulator takes the credentials that are given, AWS those of the person who runs this: their profile, their
+    environment.
+    """
 
     def __init__(
         self,
-        endpoint: str,
+        endpoint: str | None,
         region: str,
         access_key: str = "test",
         secret_key: str = "test",  # noqa: S107 - what emulators take
@@ -23,33 +27,36 @@ class Clients:
     ) -> None:
         self.region = region
         self._endpoint = endpoint
-        # A profile of the person who runs this is for AWS, and may not even exist.
-        without_profile = botocore.session.Session(session_vars={"profile": (None, [], None, None)})
-        self._session: Any = boto3.Session(
-            botocore_session=without_profile,
-            aws_access_key_id=access_key,
-            aws_secret_access_key=secret_key,
-            aws_session_token=session_token,
-            region_name=region,
-        )
+        if endpoint is None:
+            self._session: Any = boto3.Session(region_name=region)
+            specific: dict[str, Any] = {"retries": {"mode": "standard", "total_max_attempts": 5}}
+        else:
+            # A profile of the person who runs this is for AWS, and may not even exist.
+            without_profile = botocore.session.Session(session_vars={"profile": (None, [], None, None)})
+            self._session = boto3.Session(
+                botocore_session=without_profile,
+                aws_access_key_id=access_key,
+                aws_secret_access_key=secret_key,
+                aws_session_token=session_token,
+                region_name=region,
+            )
+            specific = {
+                "s3": {"addressing_style": "path"},
+                # An emulator is on this machine, whatever proxy leads elsewhere.
+                "proxies": {},
+                "retries": {"mode": "standard", "max_attempts": 2},
+            }
+        self._config = botocore.config.Config(connect_timeout=5, read_timeout=60, max_pool_connections=32, **specific)
         self._clients: dict[str, Any] = {}
         self._lock = threading.Lock()
+
+    @property
+    def is_emulator(self) -> bool:
+        return self._endpoint is not None
 
     def __call__(self, service: str) -> Any:
         # Clients may be shared by threads, but not made by several at once.
         with self._lock:
             if service not in self._clients:
-                self._clients[service] = self._session.client(
-                    service,
-                    endpoint_url=self._endpoint,
-                    config=botocore.config.Config(
-                        s3={"addressing_style": "path"},
-                        # An emulator is on this machine, whatever proxy leads elsewhere.
-                        proxies={},
-                        retries={"mode": "standard", "max_attempts": 2},
-                        connect_timeout=5,
-                        read_timeout=60,
-                        max_pool_connections=32,
-                    ),
-                )
+                self._clients[service] = self._session.client(service, endpoint_url=self._endpoint, config=self._config)
             return self._clients[service]

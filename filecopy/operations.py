@@ -10,10 +10,9 @@ from typing import Any
 from components import outputs, policies
 from components.names import DEAD_LETTERS_SUFFIX
 
-from .clients import Clients
 from .errors import StackError
 from .records import read_record
-from .stack import Stack
+from .target import Target
 
 FOLLOW_DEADLINE = 3600.0
 
@@ -28,8 +27,8 @@ class Retried:
 
 
 class Operations:
-    def __init__(self, target: Stack) -> None:
-        clients = Clients(target.endpoint, target.region)
+    def __init__(self, target: Target) -> None:
+        clients = target.clients
         self._outputs = target.outputs
         self._sqs, self._dynamodb, self._workflow = clients("sqs"), clients("dynamodb"), clients("stepfunctions")
 

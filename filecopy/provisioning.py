@@ -231,8 +231,23 @@ def _table(inputs: Inputs, clients: Clients) -> Created:
     schema = [{"AttributeName": inputs.take("hashKey"), "KeyType": "HASH"}]
     if range_key := inputs.take("rangeKey"):
         schema.append({"AttributeName": range_key, "KeyType": "RANGE"})
+    indexes = [
+        {
+            "IndexName": index.take("name"),
+            "KeySchema": [
+                {"AttributeName": key.take("attributeName"), "KeyType": key.take("keyType")}
+                for key in index.take_objects("keySchemas")
+            ],
+            "Projection": {
+                "ProjectionType": index.take("projectionType"),
+                "NonKeyAttributes": index.take("nonKeyAttributes"),
+            },
+        }
+        for index in inputs.take_objects("globalSecondaryIndexes")
+    ]
     table = clients("dynamodb").create_table(
         TableName=name,
+        GlobalSecondaryIndexes=indexes,
         KeySchema=schema,
         AttributeDefinitions=[
             {"AttributeName": attribute.take("name"), "AttributeType": attribute.take("type")}

@@ -2,12 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import heapq
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from boto3.dynamodb.types import TypeDeserializer
 
+from components.names import STATUS_INDEX
 from components.outputs import DYNAMODB_TABLE_NAME, SOURCE_BUCKET
+
+STATUSES = ("IN_PROGRESS", "COMPLETED", "PARTIAL_FAILURE", "FAILED")
+
+
+def list_records(
+    dynamodb: Any, outputs: Mapping[str, Any], *, statuses: Sequence[str] = STATUSES, since: str | None = None
+) -> Iterator[dict[str, Any]]:
+    """The records with these statuses, the latest first, from the table's index: nothing else is read.
+
+    Args:
+        dynamodb: a boto3 client.
+        since: only those that started at this time or later; ISO 8601, UTC.
+
+    Yields:
+        What the index holds of a record: its keys, ``status``, ``startTime``, ``completedAt``, ``executionId``, counts.
+    """
+
+    def with_status(status: str) -> Iterator[dict[str, Any]]:
+        condition = "#status = :status" + (" AND startTime >= :since" if since else "")
+        values = {":status": {"S": status}, **({":since": {"S": since}} if since else {})}
+        pages = dynamodb.get_paginator("query").paginate(
+            TableName=outputs[DYNAMODB_TABLE_NAME],
+            IndexName=STATUS_INDEX,
+            KeyConditionExpression=condition,
+            ExpressionAttributeNames={"#status": "status"},
+            ExpressionAttributeValues=values,
+            ScanIndexForward=False,
+        )
+        for page in pages:
+            for item in page["Items"]:
+                yield TypeDeserializer().deserialize({"M": item})
+
+    return heapq.merge(*map(with_status, statuses), key=lambda record: record["startTime"], reverse=True)
 
 
 def read_record(dynamodb: Any, outputs: Mapping[str, Any], key: str) -> dict[str, Any] | None:

@@ -5,6 +5,7 @@ The artifact is streamed in parts, never held in memory, and appears under its k
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import time
@@ -112,7 +113,8 @@ def _store(request: Any, time_limit: float) -> dict[str, Any]:
             cast("IO[bytes]", artifact),
             bucket,
             key,
-            ExtraArgs={"ContentType": "application/zip", "Metadata": {"commit": commit, "artifact-url": url}},
+            # The metadata goes wherever copies go: the address of the artifact host does not.
+            ExtraArgs={"ContentType": "application/zip", "Metadata": {"commit": commit}},
             Config=_TRANSFER,
         )
     log.info("Artifact stored", bucket=bucket, key=key, size=artifact.size)
@@ -122,7 +124,7 @@ def _store(request: Any, time_limit: float) -> dict[str, Any]:
 def _problems(request: Any) -> list[str]:
     """Everything that is wrong with ``request``, a sentence each."""
     members = request if isinstance(request, dict) else {}
-    found = [f"{name[:100]} is not a member of the request." for name in members if name != "commit"]
+    found = [f"{json.dumps(name)[:100]} is not a member of the request." for name in members if name != "commit"]
     commit = members.get("commit")
     if not isinstance(commit, str) or not _COMMIT.fullmatch(commit):
         said = "is missing" if commit is None else f"is {str(commit)[:100]!r}"

@@ -24,7 +24,7 @@ def problems(job: Any) -> list[str]:
     """Everything that is wrong with ``job``, a sentence each; nothing where it may be started."""
     if not isinstance(job, dict):
         return [f"The input must be an object{_not(job)}."]
-    found = [f"{name} is not a member of the input." for name in job if name not in MEMBERS]
+    found = [f"{json.dumps(name)[:100]} is not a member of the input." for name in job if name not in MEMBERS]
     source = job.get("sourceBucket", _MISSING)
     if not _is_bucket_name(source):
         found.append(f"sourceBucket must be a bucket's name{_not(source)}.")

@@ -58,13 +58,20 @@ class Ending:
         return ": ".join(part for part in (self.status, self.error, self.cause) if part)[:1000]
 
 
+class StillRunningError(Exception):
+    """The execution has not ended. The message has to come again."""
+
+
 def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
     """SQS batches of EventBridge's "Step Functions Execution Status Change" events."""
     return sqs_batch.process(event, _close)
 
 
 def _close(body: str) -> None:
-    ending = _parse(json.loads(body)["detail"])
+    ending = _look_up(text.required(json.loads(body)["detail"]["executionArn"]))
+    if ending.status == "SUCCEEDED":
+        log.info("Execution succeeded after all", executionArn=ending.execution_arn)
+        return
     is_closed = False
     if _may_have_record(ending):
         is_closed = _close_record(ending)
@@ -83,18 +90,23 @@ def _close(body: str) -> None:
         _notify(ending)
 
 
-def _parse(detail: dict[str, Any]) -> Ending:
-    job_text = detail.get("input")
-    if job_text is None:
-        # EventBridge leaves out an input that is too long for an event.
-        job_text = clients.stepfunctions().describe_execution(executionArn=detail["executionArn"]).get("input", "null")
-    job = json.loads(job_text)
+def _look_up(execution_arn: str) -> Ending:
+    """How the execution has ended, as Step Functions itself says: whoever can put a message into the queue could say
+    anything. What is no execution of the workflow, the role may not ask for.
+
+    Raises:
+        StillRunningError: it has not ended, or Step Functions does not show it yet.
+    """
+    described = clients.stepfunctions().describe_execution(executionArn=execution_arn)
+    if described["status"] in ("RUNNING", "PENDING_REDRIVE"):
+        raise StillRunningError(execution_arn)
+    job = json.loads(described.get("input", "null"))
     bucket, key = (job.get("sourceBucket"), job.get("sourceKey")) if isinstance(job, dict) else (None, None)
     return Ending(
-        execution_arn=text.required(detail["executionArn"]),
-        status=text.required(detail["status"]),
-        error=text.optional(detail.get("error")),
-        cause=text.optional(detail.get("cause")),
+        execution_arn=execution_arn,
+        status=described["status"],
+        error=described.get("error"),
+        cause=described.get("cause"),
         source_bucket=bucket if isinstance(bucket, str) else None,
         source_key=key if isinstance(key, str) else None,
     )

@@ -1,0 +1,322 @@
+"""What the commands show: on a terminal something to look at, elsewhere plain lines."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any, Protocol
+
+from rich.console import Console
+from rich.live import Live
+from rich.markup import escape
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    TextColumn,
+    TimeRemainingColumn,
+    TransferSpeedColumn,
+)
+from rich.progress import (
+    Progress as Bars,
+)
+from rich.table import Table
+
+from handlers.text import printable
+
+from . import sending
+from .sending import Sent, Upload
+from .target import Target
+from .watching import Progress
+
+STYLES = {
+    "COMPLETED": "green",
+    "SUCCEEDED": "green",
+    "PARTIAL_FAILURE": "yellow",
+    "IN_PROGRESS": "cyan",
+    "RUNNING": "cyan",
+}
+"""Whatever else there is has failed."""
+
+# Files that are uploaded at once, each in up to four parts at a time.
+UPLOADS_AT_ONCE = 4
+
+
+def shown(text: object) -> str:
+    """``text`` that somebody else chose, on one line and without what a terminal would obey."""
+    return escape(printable(str(text)))
+
+
+def styled(status: str) -> str:
+    return f"[{STYLES.get(status, 'red')}]{shown(status)}[/]"
+
+
+def to_json(value: Any, indent: int | None = None) -> str:
+    """JSON of a record or an execution: numbers as numbers, times in ISO 8601, text as it is."""
+
+    def convert(other: object) -> object:
+        if isinstance(other, Decimal):
+            return int(other) if other == other.to_integral_value() else float(other)
+        if isinstance(other, datetime):
+            return other.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        raise TypeError(f"{other!r:.100} is not of JSON")
+
+    # ASCII, so that a key can hold nothing that a terminal obeys.
+    return json.dumps(value, default=convert, indent=indent)
+
+
+def duration(seconds: float) -> str:
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, seconds = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes:02} min" if hours else f"{minutes} min {seconds:02} s"
+
+
+def size(count: float) -> str:
+    """Bytes, for people."""
+    for unit in ("bytes", "kB", "MB", "GB"):
+        if count < 1000 or unit == "GB":
+            break
+        count /= 1000
+    return f"{count:.0f} {unit}" if unit == "bytes" else f"{count:.1f} {unit}"
+
+
+def local(time: str) -> str:
+    """A record's time, in the reader's own zone."""
+    return datetime.fromisoformat(time).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+
+
+# --- Sending ----------------------------------------------------------------------------------------------------
+
+
+def upload(console: Console, target: Target, uploads: Sequence[Upload]) -> list[Sent]:
+    """Uploads the files, some at a time, with a bar for all of them; a line each where there is no terminal."""
+    total = sum(one.size for one in uploads)
+    what = shown(uploads[0].key) if len(uploads) == 1 else f"{len(uploads)} files"
+    bars = Bars(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        DownloadColumn(),
+        TransferSpeedColumn(),
+        TimeRemainingColumn(),
+        console=console,
+        disable=not console.is_terminal,
+    )
+    with bars, ThreadPoolExecutor(UPLOADS_AT_ONCE) as pool:
+        bar = bars.add_task(f"Uploading {what}", total=total)
+
+        def send(one: Upload) -> Sent:
+            sent = sending.send(target, one, lambda count: bars.advance(bar, count))
+            console.print(
+                f"Uploaded {shown(one.key)} ({size(one.size)}) to s3://{target.source_bucket}", soft_wrap=True
+            )
+            return sent
+
+        return list(pool.map(send, uploads))
+
+
+def follow_copies(
+    console: Console, target: Target, sent: Sequence[Sent], destinations: Sequence[str], timeout: float
+) -> int:
+    """Follows the files' copies, and says how each has ended. Returns for how many not all are made."""
+    failed = 0
+    with console.status(f"Copying to {len(destinations)} destinations …") as status:
+        for count, outcome in enumerate(sending.follow(target, sent, destinations, timeout), start=1):
+            key, record = shown(outcome.sent.key), outcome.record
+            copied = len(destinations) - len(outcome.missing)
+            took = datetime.fromisoformat(record["completedAt"]) - datetime.fromisoformat(record["startTime"])
+            line = f"{copied} of {len(destinations)} destinations, {duration(took.total_seconds())}"
+            if outcome.is_superseded:
+                line += "; a newer upload of it has taken its place"
+            if outcome.missing:
+                failed += 1
+                console.print(f"[red]✘[/] {key}: {line}. Missing: {', '.join(outcome.missing)}", soft_wrap=True)
+                console.print(f"  See: filecopy status {key}", soft_wrap=True)
+            else:
+                console.print(f"[green]✔[/] {key}: {line}", soft_wrap=True)
+            status.update(f"Copying to {len(destinations)} destinations … {count} of {len(sent)} files are through")
+    return failed
+
+
+# --- Records ----------------------------------------------------------------------------------------------------
+
+
+def show_record(console: Console, record: dict[str, Any]) -> None:
+    """A record in full: what it is of, and each destination with its result and what regional-sync found there."""
+    if "status" not in record:
+        console.print(f"{shown(record['fileKey'])}: an execution is about to write the record of this file.")
+        return
+    facts = Table.grid(padding=(0, 2))
+    facts.add_row("[bold]File[/]", shown(record["fileKey"]))
+    facts.add_row("Source bucket", shown(record["sourceBucket"]))
+    facts.add_row("Status", styled(record["status"]))
+    facts.add_row("Started", local(record["startTime"]))
+    if "completedAt" in record:
+        facts.add_row("Completed", local(record["completedAt"]))
+    if record.get("sourceSize") is not None:
+        facts.add_row("Size", size(int(record["sourceSize"])))
+    if record.get("sourceVersionId"):
+        facts.add_row("Version", shown(record["sourceVersionId"]))
+    facts.add_row("Execution", shown(record["executionId"]))
+    if record.get("problem"):
+        facts.add_row("Problem", f"[red]{shown(record['problem'])}[/]")
+    console.print(facts, soft_wrap=True)
+    console.print()
+    table = Table("Destination", "Copy", "Arrived", "Verified", "Error", box=None, pad_edge=False)
+    results = {result["destinationBucket"]: result for result in record.get("copyResults", [])}
+    for bucket in record["destinationBuckets"]:
+        result, arrival = results.get(bucket, {}), record.get("arrivals", {}).get(bucket)
+        if bucket in record.get("successfulBuckets", []):
+            copy = "[green]✔ copied[/]"
+        elif bucket in record.get("failedBuckets", []):
+            copy = "[red]✘ failed[/]"
+        else:
+            copy = "[cyan]…[/]" if record["status"] == "IN_PROGRESS" else "[red]✘ not made[/]"
+        verified = ("[green]✔[/] " if arrival["verified"] else "[red]✘[/] ") + arrival["check"] if arrival else "-"
+        error = ": ".join(shown(result[name]) for name in ("error", "cause") if result.get(name))
+        if arrival and arrival.get("problem"):
+            error = shown(arrival["problem"])
+        table.add_row(shown(bucket), copy, local(arrival["arrivedAt"]) if arrival else "-", verified, error)
+    console.print(table)
+
+
+def show_records(console: Console, records: Sequence[dict[str, Any]], *, has_more: bool) -> None:
+    if not records:
+        console.print("No record.")
+        return
+    table = Table("Started", "Status", "Copied", "File", "Failed", box=None, pad_edge=False)
+    for record in records:
+        copied = record.get("successfulCopies", "…")
+        failed = [str(bucket) for bucket in record.get("failedBuckets", [])]
+        more = f" and {len(failed) - 3} more" if len(failed) > 3 else ""
+        table.add_row(
+            local(record["startTime"]),
+            styled(record["status"]),
+            f"{copied} of {record.get('totalBuckets', '?')}",
+            shown(record["fileKey"]),
+            shown(", ".join(failed[:3])) + more,
+        )
+    console.print(table)
+    if has_more:
+        console.print(f"These are the latest {len(records)}; --limit shows more, --since and --status fewer.")
+
+
+# --- Watching ---------------------------------------------------------------------------------------------------
+
+
+class Screen(Protocol):
+    """Where executions are shown, again and again."""
+
+    def __enter__(self) -> Screen: ...
+
+    def __exit__(self, *_: object) -> None: ...
+
+    def show(self, executions: Sequence[Progress]) -> None: ...
+
+
+def for_watching(console: Console, *, as_json: bool, of_one: bool) -> Screen:
+    """The screen that suits: a live view on a terminal, otherwise a line for each change.
+
+    Args:
+        of_one: one execution is followed, and shown as a timeline.
+    """
+    if as_json:
+        return _Lines(console, lambda progress: to_json(progress.as_json()))
+    if console.is_terminal:
+        return _Live(console, _timeline if of_one else _running)
+    return _Lines(console, _line)
+
+
+class _Live:
+    """The terminal's lower part, drawn anew at each look."""
+
+    def __init__(self, console: Console, draw: Any) -> None:
+        self._draw = draw
+        self._live = Live(console=console, auto_refresh=False, vertical_overflow="ellipsis")
+
+    def __enter__(self) -> _Live:
+        self._live.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._live.stop()
+
+    def show(self, executions: Sequence[Progress]) -> None:
+        self._live.update(self._draw(executions), refresh=True)
+
+
+class _Lines:
+    """A line for each execution that has changed since it was shown last."""
+
+    def __init__(self, console: Console, line: Any) -> None:
+        self._console, self._line = console, line
+        self._last: dict[str, tuple[object, ...]] = {}
+
+    def __enter__(self) -> _Lines:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Nothing is left open."""
+
+    def show(self, executions: Sequence[Progress]) -> None:
+        for progress in executions:
+            now = (progress.status, len(progress.visits), progress.copied, progress.attempts)
+            if self._last.get(progress.execution_arn) != now:
+                self._last[progress.execution_arn] = now
+                self._console.print(self._line(progress), soft_wrap=True, markup=False, highlight=False)
+
+
+def _line(progress: Progress) -> str:
+    return (
+        f"{printable(progress.key)}: {progress.status} {progress.state}, {_counts(progress)},"
+        f" {duration(progress.elapsed)}"
+    )
+
+
+def _counts(progress: Progress) -> str:
+    retries = f", {progress.retries} retries" if progress.retries else ""
+    return f"{progress.copied} of {progress.destinations} copied{retries}"
+
+
+def _running(executions: Sequence[Progress]) -> Any:
+    if not executions:
+        return "No execution is running. (Ctrl-C ends the watching.)"
+    table = Table("File", "State", "Copied", "Retries", "Elapsed", box=None, pad_edge=False)
+    for progress in executions:
+        table.add_row(
+            shown(progress.key),
+            progress.state,
+            f"{progress.copied} of {progress.destinations}",
+            str(progress.retries),
+            duration(progress.elapsed),
+        )
+    return table
+
+
+def _timeline(executions: Sequence[Progress]) -> Any:
+    [progress] = executions
+    table = Table("", "State", "After", "Took", "", box=None, pad_edge=False)
+    for visit in progress.visits:
+        is_last = visit is progress.visits[-1]
+        took = (visit.left or datetime.now(UTC)) - visit.entered
+        mark = "[green]●[/]"
+        if is_last and progress.is_over:
+            mark = "[green]✔[/]" if progress.status == "SUCCEEDED" else "[red]✘[/]"
+        elif is_last:
+            mark = "[cyan]…[/]"
+        table.add_row(
+            mark,
+            visit.state,
+            duration((visit.entered - progress.started).total_seconds()),
+            duration(took.total_seconds()),
+            _counts(progress) if visit.state == MAP else "",
+        )
+    table.title = f"{shown(progress.key)}: {styled(progress.status)}, {duration(progress.elapsed)}"
+    table.title_justify = "left"
+    return table
+
+
+MAP = "CopyToMultipleBuckets"

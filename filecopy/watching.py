@@ -1,0 +1,209 @@
+"""Follows executions while they run: the state each is in, its copies, its retries."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from .errors import StackError
+from .records import read_record
+from .target import Target
+
+# Executions that are looked into at once: each look is a request.
+MAX_FOLLOWED = 50
+
+# How many events of a history come in one answer; most looks need no second.
+_PAGE = 100
+
+
+@dataclass
+class Visit:
+    """A state that was entered. ``left`` is ``None`` as long as it is not left."""
+
+    state: str
+    entered: datetime
+    left: datetime | None = None
+
+
+@dataclass
+class Progress:
+    """An execution, as far as its history has been read."""
+
+    execution_arn: str
+    key: str
+    status: str
+    started: datetime
+    destinations: int
+    """How many copies the execution makes."""
+    visits: list[Visit] = field(default_factory=list)
+    """The states entered, in order. Those inside the Map are the copies, and counted below."""
+    copied: int = 0
+    attempts: int = 0
+    failed_attempts: int = 0
+    stopped: datetime | None = None
+    _seen: int = field(default=0, repr=False)
+    """The last event that was read."""
+
+    @property
+    def is_over(self) -> bool:
+        return self.status != "RUNNING"
+
+    @property
+    def state(self) -> str:
+        """The state it is in, or was in last."""
+        return self.visits[-1].state if self.visits else ""
+
+    @property
+    def retries(self) -> int:
+        """Attempts beyond the first of each copy. Not every engine says which copy an attempt is of, so as long as not
+        every copy has been tried this is the least that it can be."""
+        return max(0, self.attempts - self.destinations)
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds."""
+        return ((self.stopped or datetime.now(UTC)) - self.started).total_seconds()
+
+    def as_json(self) -> dict[str, Any]:
+        shown = {name: value for name, value in asdict(self).items() if not name.startswith("_")}
+        return {**shown, "state": self.state, "retries": self.retries, "elapsed": round(self.elapsed, 3)}
+
+
+class Watcher:
+    def __init__(self, target: Target) -> None:
+        self._target = target
+        self._workflow = target.clients("stepfunctions")
+        self._known: dict[str, Progress] = {}
+
+    def running(self) -> list[Progress]:
+        """The executions that run now, the latest first, MAX_FOLLOWED at most."""
+        pages = self._workflow.get_paginator("list_executions").paginate(
+            stateMachineArn=self._target.state_machine,
+            statusFilter="RUNNING",
+            PaginationConfig={"MaxItems": MAX_FOLLOWED, "PageSize": MAX_FOLLOWED},
+        )
+        arns = [execution["executionArn"] for page in pages for execution in page["executions"]]
+        found = [self.look(arn) for arn in arns]
+        # What has ended need not be known any more.
+        self._known = {arn: self._known[arn] for arn in arns}
+        return [progress for progress in found if not progress.is_over]
+
+    def look(self, execution_arn: str) -> Progress:
+        """How far the execution is. Only what has happened since the last look is read."""
+        progress = self._known.get(execution_arn) or self._describe(execution_arn)
+        self._known[execution_arn] = progress
+        # Oldest last: what was seen before ends the reading.
+        token: dict[str, str] = {}
+        fresh: list[dict[str, Any]] = []
+        while True:
+            page = self._workflow.get_execution_history(
+                executionArn=execution_arn, reverseOrder=True, maxResults=_PAGE, **token
+            )
+            fresh += [event for event in page["events"] if event["id"] > progress._seen]
+            if "nextToken" not in page or page["events"][-1]["id"] <= progress._seen:
+                break
+            token = {"nextToken": page["nextToken"]}
+        for event in reversed(fresh):
+            _read(event, progress)
+        return progress
+
+    def _describe(self, execution_arn: str) -> Progress:
+        described = self._workflow.describe_execution(executionArn=execution_arn)
+        job = _job(described.get("input"))
+        return Progress(
+            execution_arn=execution_arn,
+            key=str(job.get("sourceKey", "")),
+            status="RUNNING",
+            started=described["startDate"],
+            destinations=len(set(map(str, job.get("destinationBuckets") or []))),
+        )
+
+    def find(self, named: str) -> str:
+        """The execution that is meant by its ARN, by its name, or by a file's key: the one that its record is of.
+
+        Raises:
+            StackError: there is none.
+        """
+        if named.startswith("arn:"):
+            return self._check(named, named)
+        record = read_record(self._target.clients("dynamodb"), self._target.outputs, named)
+        if record and "executionId" in record:
+            return str(record["executionId"])
+        prefix = self._target.state_machine.replace(":stateMachine:", ":execution:")
+        return self._check(f"{prefix}:{named}", named)
+
+    def _check(self, arn: str, named: str) -> str:
+        try:
+            self._workflow.describe_execution(executionArn=arn)
+        except (self._workflow.exceptions.ExecutionDoesNotExist, self._workflow.exceptions.InvalidArn):
+            raise StackError(
+                f"There is no file {named!r} with a record, and no execution of that name or ARN."
+                " 'filecopy list' shows the files, 'filecopy watch' what runs."
+            ) from None
+        return arn
+
+
+def follow(watcher: Watcher, execution_arn: str, interval: float) -> Iterator[Progress]:
+    """Looks at one execution until it is over.
+
+    Args:
+        interval: seconds between two looks.
+    """
+    while True:
+        progress = watcher.look(execution_arn)
+        yield progress
+        if progress.is_over:
+            return
+        time.sleep(interval)
+
+
+_COPY = "copyObject"
+_ENDS = {
+    "ExecutionSucceeded": "SUCCEEDED",
+    "ExecutionFailed": "FAILED",
+    "ExecutionTimedOut": "TIMED_OUT",
+    "ExecutionAborted": "ABORTED",
+}
+
+
+def _read(event: dict[str, Any], progress: Progress) -> None:
+    progress._seen = event["id"]
+    kind = event["type"]
+    if kind in _ENDS:
+        progress.status = _ENDS[kind]
+        progress.stopped = event["timestamp"]
+        _leave(progress, event)
+    elif "stateEnteredEventDetails" in event:
+        name = event["stateEnteredEventDetails"]["name"]
+        # On AWS the states inside the Map are entered, too: once for each copy.
+        if name not in _INSIDE_THE_MAP:
+            _leave(progress, event)
+            progress.visits.append(Visit(name, event["timestamp"]))
+    elif kind == "TaskScheduled":
+        # AWS names the action alone, an emulator the whole integration.
+        progress.attempts += event["taskScheduledEventDetails"]["resource"].endswith(_COPY)
+    elif kind == "TaskSucceeded":
+        progress.copied += event["taskSucceededEventDetails"]["resource"].endswith(_COPY)
+    elif kind in ("TaskFailed", "TaskTimedOut", "TaskSubmitFailed"):
+        details = next(value for name, value in event.items() if name.endswith("EventDetails"))
+        progress.failed_attempts += details["resource"].endswith(_COPY)
+
+
+_INSIDE_THE_MAP = {"CopyToBucket", "CopyFailed"}
+
+
+def _leave(progress: Progress, event: dict[str, Any]) -> None:
+    if progress.visits:
+        progress.visits[-1].left = event["timestamp"]
+
+
+def _job(text: str | None) -> dict[str, Any]:
+    try:
+        job = json.loads(text or "null")
+    except json.JSONDecodeError:
+        return {}
+    return job if isinstance(job, dict) else {}
