@@ -211,7 +211,7 @@ class RestApi(pulumi.ComponentResource):
                 f"{name}-logs",
                 name=f"{physical_name}-logs",
                 role=role.name,
-                policy=document(policies.write_api_logs),
+                policy=json.dumps(policies.write_api_logs()),
                 opts=child,
             )
             may_log.append(
