@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, Protocol
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.live import Live
 from rich.markup import escape
 from rich.progress import (
@@ -39,6 +39,9 @@ STYLES = {
     "RUNNING": "cyan",
 }
 """Whatever else there is has failed."""
+
+MAP = "CopyToMultipleBuckets"
+NOTHING_RUNS = "No execution is running."
 
 # Files that are uploaded at once, each in up to four parts at a time.
 UPLOADS_AT_ONCE = 4
@@ -149,21 +152,21 @@ def show_record(console: Console, record: dict[str, Any]) -> None:
     if "status" not in record:
         console.print(f"{shown(record['fileKey'])}: an execution is about to write the record of this file.")
         return
-    facts = Table.grid(padding=(0, 2))
-    facts.add_row("[bold]File[/]", shown(record["fileKey"]))
-    facts.add_row("Source bucket", shown(record["sourceBucket"]))
-    facts.add_row("Status", styled(record["status"]))
-    facts.add_row("Started", local(record["startTime"]))
-    if "completedAt" in record:
-        facts.add_row("Completed", local(record["completedAt"]))
-    if record.get("sourceSize") is not None:
-        facts.add_row("Size", size(int(record["sourceSize"])))
-    if record.get("sourceVersionId"):
-        facts.add_row("Version", shown(record["sourceVersionId"]))
-    facts.add_row("Execution", shown(record["executionId"]))
-    if record.get("problem"):
-        facts.add_row("Problem", f"[red]{shown(record['problem'])}[/]")
-    console.print(facts, soft_wrap=True)
+    facts = {
+        "File": f"[bold]{shown(record['fileKey'])}[/]",
+        "Source bucket": shown(record["sourceBucket"]),
+        "Status": styled(record["status"]),
+        "Started": local(record["startTime"]),
+        "Completed": local(record["completedAt"]) if "completedAt" in record else None,
+        "Size": size(int(record["sourceSize"])) if record.get("sourceSize") is not None else None,
+        "Version": shown(record["sourceVersionId"]) if record.get("sourceVersionId") else None,
+        "Execution": shown(record["executionId"]),
+        "Problem": f"[red]{shown(record['problem'])}[/]" if record.get("problem") else None,
+    }
+    for name, value in facts.items():
+        if value is not None:
+            # Never cut: an ARN is there to be copied.
+            console.print(f"{name:<15}{value}", soft_wrap=True)
     console.print()
     table = Table("Destination", "Copy", "Arrived", "Verified", "Error", box=None, pad_edge=False)
     results = {result["destinationBucket"]: result for result in record.get("copyResults", [])}
@@ -224,16 +227,16 @@ def for_watching(console: Console, *, as_json: bool, of_one: bool) -> Screen:
         of_one: one execution is followed, and shown as a timeline.
     """
     if as_json:
-        return _Lines(console, lambda progress: to_json(progress.as_json()))
+        return _Lines(console, lambda progress: to_json(progress.as_json()), nothing=None)
     if console.is_terminal:
         return _Live(console, _timeline if of_one else _running)
-    return _Lines(console, _line)
+    return _Lines(console, _line, nothing=NOTHING_RUNS)
 
 
 class _Live:
     """The terminal's lower part, drawn anew at each look."""
 
-    def __init__(self, console: Console, draw: Any) -> None:
+    def __init__(self, console: Console, draw: Callable[[Sequence[Progress]], RenderableType]) -> None:
         self._draw = draw
         self._live = Live(console=console, auto_refresh=False, vertical_overflow="ellipsis")
 
@@ -251,8 +254,8 @@ class _Live:
 class _Lines:
     """A line for each execution that has changed since it was shown last."""
 
-    def __init__(self, console: Console, line: Any) -> None:
-        self._console, self._line = console, line
+    def __init__(self, console: Console, line: Callable[[Progress], str], nothing: str | None) -> None:
+        self._console, self._line, self._nothing = console, line, nothing
         self._last: dict[str, tuple[object, ...]] = {}
 
     def __enter__(self) -> _Lines:
@@ -262,6 +265,9 @@ class _Lines:
         """Nothing is left open."""
 
     def show(self, executions: Sequence[Progress]) -> None:
+        if not executions and not self._last and self._nothing:
+            self._console.print(self._nothing)
+            self._nothing = None
         for progress in executions:
             now = (progress.status, len(progress.visits), progress.copied, progress.attempts)
             if self._last.get(progress.execution_arn) != now:
@@ -281,9 +287,9 @@ def _counts(progress: Progress) -> str:
     return f"{progress.copied} of {progress.destinations} copied{retries}"
 
 
-def _running(executions: Sequence[Progress]) -> Any:
+def _running(executions: Sequence[Progress]) -> RenderableType:
     if not executions:
-        return "No execution is running. (Ctrl-C ends the watching.)"
+        return NOTHING_RUNS
     table = Table("File", "State", "Copied", "Retries", "Elapsed", box=None, pad_edge=False)
     for progress in executions:
         table.add_row(
@@ -296,7 +302,7 @@ def _running(executions: Sequence[Progress]) -> Any:
     return table
 
 
-def _timeline(executions: Sequence[Progress]) -> Any:
+def _timeline(executions: Sequence[Progress]) -> RenderableType:
     [progress] = executions
     table = Table("", "State", "After", "Took", "", box=None, pad_edge=False)
     for visit in progress.visits:
@@ -317,6 +323,3 @@ def _timeline(executions: Sequence[Progress]) -> Any:
     table.title = f"{shown(progress.key)}: {styled(progress.status)}, {duration(progress.elapsed)}"
     table.title_justify = "left"
     return table
-
-
-MAP = "CopyToMultipleBuckets"

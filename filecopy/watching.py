@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
@@ -69,8 +69,22 @@ class Progress:
         return ((self.stopped or datetime.now(UTC)) - self.started).total_seconds()
 
     def as_json(self) -> dict[str, Any]:
-        shown = {name: value for name, value in asdict(self).items() if not name.startswith("_")}
-        return {**shown, "state": self.state, "retries": self.retries, "elapsed": round(self.elapsed, 3)}
+        """As ``--json`` has it; times are still :class:`datetime`."""
+        return {
+            "executionArn": self.execution_arn,
+            "key": self.key,
+            "status": self.status,
+            "started": self.started,
+            "stopped": self.stopped,
+            "elapsedSeconds": round(self.elapsed, 3),
+            "state": self.state,
+            "destinations": self.destinations,
+            "copied": self.copied,
+            "attempts": self.attempts,
+            "failedAttempts": self.failed_attempts,
+            "retries": self.retries,
+            "states": [{"state": one.state, "entered": one.entered, "left": one.left} for one in self.visits],
+        }
 
 
 class Watcher:

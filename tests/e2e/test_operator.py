@@ -1,0 +1,220 @@
+"""The operator's commands against a stack that is up: what they print, and what their exit status says."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import re
+import select
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from filecopy.configuration import PROJECT_ROOT
+
+from .system import System, filecopy
+
+UUID = r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+
+
+@pytest.fixture
+def run(open_system: System) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Runs a command on the stack."""
+    return lambda *arguments: filecopy(*arguments, "--port", str(open_system.stack.port))
+
+
+def settled(text: str) -> str:
+    """What is printed, without what differs from run to run."""
+    text = re.sub(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d", "TIME", text)
+    text = re.sub(r"\d+\.\d s\b", "N s", text)
+    text = re.sub(UUID, "VERSION", text)
+    return re.sub(r"(execution:file-copy-workflow:)\S+", r"\1NAME", re.sub(r" +$", "", text, flags=re.MULTILINE))
+
+
+def hold_lease(system: System, key: str, seconds: int) -> None:
+    """Has another execution hold the lease of a file, so that its own waits."""
+    system.dynamodb.update_item(
+        TableName=system.table,
+        Key={"fileKey": {"S": key}, "sourceBucket": {"S": system.source}},
+        UpdateExpression="SET leaseOwner = :owner, leaseExpiresAt = :until",
+        ExpressionAttributeValues={":owner": {"S": "another"}, ":until": {"N": str(int(time.time()) + seconds)}},
+    )
+
+
+def test_file_is_sent_and_followed(run: Any, open_system: System, tmp_path: Path) -> None:
+    """A file is uploaded under its name, and the command ends when it is everywhere."""
+    (tmp_path / "sent.zip").write_bytes(b"sent")
+    done = run("send", str(tmp_path / "sent.zip"))
+    assert (done.returncode, done.stderr) == (0, "")
+    assert settled(done.stdout) == (
+        "Uploaded sent.zip (4 bytes) to s3://global-builds\n✔ sent.zip: 2 of 2 destinations, N s\n"
+    )
+    assert [open_system.get(bucket, "sent.zip") for bucket in open_system.destinations] == [b"sent"] * 2
+
+
+def test_folder_is_sent_with_what_is_in_it(run: Any, open_system: System, tmp_path: Path) -> None:
+    """A folder's files keep their paths, behind the key that is given, and a large one goes up in parts."""
+    (tmp_path / "folder" / "inner").mkdir(parents=True)
+    (tmp_path / "folder" / "a.zip").write_bytes(b"a")
+    (tmp_path / "folder" / "inner" / "large ä.zip").write_bytes(os.urandom(20_000_000))
+    done = run("send", str(tmp_path / "folder"), "--key", "releases/1/", "--to", open_system.destinations[0])
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "✔ releases/1/a.zip: 1 of 1 destinations" in done.stdout
+    assert "Uploaded releases/1/inner/large ä.zip (20.0 MB)" in done.stdout
+    key = "releases/1/inner/large ä.zip"
+    assert "-" in open_system.s3.head_object(Bucket=open_system.source, Key=key)["ETag"]
+    assert open_system.get(open_system.destinations[0], key) == open_system.get(open_system.source, key)
+
+
+def test_file_is_sent_again(run: Any, open_system: System, tmp_path: Path) -> None:
+    """The outcome is that of this upload, not of an earlier one of the same key."""
+    file = tmp_path / "again.zip"
+    file.write_bytes(b"first")
+    assert run("send", str(file)).returncode == 0
+    file.write_bytes(b"second")
+    assert run("send", str(file)).returncode == 0
+    assert open_system.get(open_system.destinations[0], "again.zip") == b"second"
+
+
+def test_upload_that_does_not_arrive_everywhere_is_a_failure(breakable: System, tmp_path: Path) -> None:
+    """The exit status is 1, and the destination without a copy is named."""
+    (tmp_path / "lost.zip").write_bytes(b"lost")
+    lost = breakable.destinations[1]
+    for version in breakable.s3.list_object_versions(Bucket=lost).get("Versions", []):
+        breakable.s3.delete_object(Bucket=lost, Key=version["Key"], VersionId=version["VersionId"])
+    breakable.s3.delete_bucket(Bucket=lost)
+    done = filecopy("send", str(tmp_path / "lost.zip"), "--port", str(breakable.stack.port))
+    assert done.returncode == 1
+    assert "✘ lost.zip: 1 of 2 destinations" in done.stdout
+    assert f"Missing: {lost}" in done.stdout
+    assert done.stderr == "error: 1 of 1 files did not arrive everywhere.\n"
+
+
+def test_status_shows_a_record(run: Any, open_system: System) -> None:
+    """All that the record says, for people and as JSON."""
+    record = open_system.upload("shown.zip", b"shown")
+    done = run("status", "shown.zip")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert settled(done.stdout) == (
+        "File           shown.zip\n"
+        "Source bucket  global-builds\n"
+        "Status         COMPLETED\n"
+        "Started        TIME\n"
+        "Completed      TIME\n"
+        "Size           5 bytes\n"
+        "Version        VERSION\n"
+        "Execution      arn:aws:states:us-east-1:000000000000:execution:file-copy-workflow:NAME\n"
+        "\n"
+        "Destination      Copy      Arrived              Verified  Error\n"
+        "region-a-builds  ✔ copied  TIME  ✔ etag\n"
+        "region-b-builds  ✔ copied  TIME  ✔ etag\n"
+    )
+    as_json = json.loads(run("status", "shown.zip", "--json").stdout)
+    assert as_json["executionId"] == record["executionId"]
+    assert as_json["sourceSize"] == 5
+
+
+def test_failed_copies_are_shown_and_listed(run: Any, open_system: System) -> None:
+    """A failure is found by its status, with its reason."""
+    open_system.upload("half.zip")
+    open_system.run(open_system.job("half.zip", open_system.destinations[0], "not-there"))
+    assert re.search(
+        r"not-there +✘ failed +- +- +S3.NoSuchBucketException: The specified bucket does not\s",
+        run("status", "half.zip").stdout,
+    )
+    listed = [json.loads(line) for line in run("list", "--status", "partial_failure", "--json").stdout.splitlines()]
+    assert {record["status"] for record in listed} == {"PARTIAL_FAILURE"}
+    assert ["not-there"] in [record["failedBuckets"] for record in listed if record["fileKey"] == "half.zip"]
+    shown = run("list", "--status", "PARTIAL_FAILURE", "--since", "1h").stdout
+    assert re.search(r"PARTIAL_FAILURE +1 of 2 +half.zip +not-there\n", shown)
+    assert run("list", "--since", "2999-01-01").stdout == "No record.\n"
+
+
+def test_list_is_the_latest_first_and_reads_the_index(run: Any, open_system: System) -> None:
+    """As many as are asked for, by their start, whatever their status; and never by a scan."""
+    for number in range(3):
+        open_system.upload(f"listed/{number}.zip")
+    done = run("list", "--limit", "2")
+    assert [line.split()[-1] for line in done.stdout.splitlines()[1:3]] == ["listed/2.zip", "listed/1.zip"]
+    assert done.stdout.splitlines()[3].startswith("These are the latest 2;")
+
+
+def test_watch_of_an_execution_ends_with_it(run: Any, open_system: System) -> None:
+    """Off a terminal a line for each change, or JSON; the exit status is the execution's."""
+    open_system.upload("watched.zip")
+    done = run("watch", "watched.zip")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert settled(done.stdout) == "watched.zip: SUCCEEDED AllCopiesSuccessful, 2 of 2 copied, N s\n"
+    ended = open_system.run(open_system.job("watched.zip", "not-there"))
+    done = run("watch", ended["executionArn"], "--json")
+    assert done.returncode == 1
+    seen = json.loads(done.stdout)
+    assert (seen["status"], seen["state"], seen["copied"], seen["destinations"]) == ("FAILED", "SomeCopiesFailed", 0, 1)
+    assert (seen["attempts"], seen["failedAttempts"], seen["retries"]) == (1, 1, 0)
+    assert done.stderr == f"error: The execution ended as FAILED. See: filecopy history {ended['executionArn']}\n"
+    missing = run("watch", "nobody.zip")
+    assert missing.returncode == 1
+    assert missing.stderr.startswith("error: There is no file 'nobody.zip' with a record")
+
+
+def test_watch_on_a_terminal(open_system: System) -> None:
+    """On a terminal, what runs is drawn again and again; Ctrl-C ends the watching, and not the workflow."""
+    hold_lease(open_system, "slow.zip", 3600)
+    open_system.put("slow.zip")
+
+    def waits() -> bool | None:
+        return True if open_system.executions_of("slow.zip") else None
+
+    open_system.wait_for("the execution", waits)
+    master, terminal = pty.openpty()
+    command = [sys.executable, "-m", "filecopy", "watch", "--port", str(open_system.stack.port)]
+    environment = {**os.environ, "TERM": "xterm", "COLUMNS": "100", "LINES": "20"}
+    with subprocess.Popen(
+        command,
+        cwd=PROJECT_ROOT,
+        stdin=terminal,
+        stdout=terminal,
+        stderr=terminal,
+        env=environment,
+        start_new_session=True,
+    ) as watching:
+        os.close(terminal)
+        try:
+            drawn = read_until(master, rb"slow\.zip.*(WaitForTurn|AcquireLease).*0 of 2")
+            assert b"Elapsed" in drawn
+            # Drawn in place: the cursor goes up over what was drawn before.
+            read_until(master, rb"\x1b\[1A")
+            watching.send_signal(2)
+            read_until(master, rb"No longer followed\. The workflow goes on\.")
+            assert watching.wait(20) == 130
+        finally:
+            watching.kill()
+            os.close(master)
+    [execution] = open_system.executions_of("slow.zip")
+    assert open_system.stepfunctions.describe_execution(executionArn=execution)["status"] == "RUNNING"
+    hold_lease(open_system, "slow.zip", -1)
+    assert open_system.finish(execution)["status"] == "SUCCEEDED"
+
+
+def read_until(terminal: int, pattern: bytes) -> bytes:
+    """What has been drawn when the pattern is there."""
+    seen, deadline = b"", time.monotonic() + 30
+    while not re.search(pattern, seen):
+        assert time.monotonic() < deadline, seen.decode(errors="replace")
+        if select.select([terminal], [], [], 0.2)[0]:
+            seen += os.read(terminal, 65536)
+    return seen
+
+
+def test_stack_is_known_by_its_outputs_too(open_system: System, tmp_path: Path) -> None:
+    """What 'pulumi stack output --json' prints is enough to work with a stack."""
+    file = tmp_path / "outputs.json"
+    file.write_text(json.dumps(open_system.stack.outputs))
+    open_system.upload("by-outputs.zip")
+    assert "COMPLETED" in filecopy("status", "by-outputs.zip", "--stack", str(file)).stdout
