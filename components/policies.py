@@ -246,7 +246,7 @@ def store_builds(source_bucket_arn: str, account: str, keys: str, kms_key_arn: s
 
 
 def close_records(table_arn: str, topic_arn: str, state_machine_arn: str) -> list[Statement]:
-    """execution-watcher: asks for an input that was too long for its event, closes the record, tells a person."""
+    """execution-watcher: asks how an execution ended, closes its record, tells a person."""
     executions = state_machine_arn.replace(":stateMachine:", ":execution:")
     return [
         allow(["states:DescribeExecution"], [f"{executions}:*"]),
@@ -323,7 +323,14 @@ def use_workflow(
         ),
         allow(["execute-api:Invoke"], [f"{api_execution_arn}/*/POST/*"]),
         allow(["states:StartExecution", "states:ListExecutions"], [state_machine_arn]),
-        allow(["states:DescribeExecution", "states:GetExecutionHistory"], [f"{executions}:*"]),
+        allow(
+            [
+                "states:DescribeExecution",
+                "states:DescribeStateMachineForExecution",
+                "states:GetExecutionHistory",
+            ],
+            [f"{executions}:*"],
+        ),
         allow(["dynamodb:GetItem"], [table_arn]),
         allow(["dynamodb:Query"], [f"{table_arn}/index/{STATUS_INDEX}"]),
         *_use_key(kms_key_arn, "kms:Decrypt", "kms:GenerateDataKey"),

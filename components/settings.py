@@ -308,7 +308,7 @@ class _Reader:
                 "destinations",
                 f"a list of {len(settings.destinations)}",
                 f"fewer, or shorter names and key filters: a role's policy would have {used:,} characters, and IAM"
-                f" takes {_MAX_ROLE_POLICY_CHARACTERS:,}, which is room for about 106 names of 20 letters",
+                f" takes {_MAX_ROLE_POLICY_CHARACTERS:,}, which is room for about 104 names of 20 letters",
             )
 
     def check_bucket_name(self, setting: str, name: str) -> None:
@@ -373,9 +373,8 @@ def _emulator_endpoint() -> str | None:
 def _is_local(host: str) -> bool:
     """Whether the host is this machine, a private address, a name without a domain such as a container's, or
     LocalStack's name for this machine."""
-    if "." not in host or host.endswith((".localhost", ".localhost.localstack.cloud")):
-        return host != ""
     try:
         return ipaddress.ip_address(host).is_private
     except ValueError:
-        return host == "localhost.localstack.cloud"
+        is_single_label = host != "" and "." not in host
+        return is_single_label or f".{host}".endswith((".localhost", ".localhost.localstack.cloud"))

@@ -247,7 +247,7 @@ def _table(inputs: Inputs, clients: Clients) -> Created:
     ]
     table = clients("dynamodb").create_table(
         TableName=name,
-        GlobalSecondaryIndexes=indexes,
+        **({"GlobalSecondaryIndexes": indexes} if indexes else {}),
         KeySchema=schema,
         AttributeDefinitions=[
             {"AttributeName": attribute.take("name"), "AttributeType": attribute.take("type")}

@@ -100,7 +100,11 @@ def _look_up(execution_arn: str) -> Ending:
     described = clients.stepfunctions().describe_execution(executionArn=execution_arn)
     if described["status"] in ("RUNNING", "PENDING_REDRIVE"):
         raise StillRunningError(execution_arn)
-    job = json.loads(described.get("input", "null"))
+    try:
+        job = json.loads(described.get("input", "null"))
+    except RecursionError:
+        # An execution is started with any input, and ends at the first state. A person is told all the same.
+        job = None
     bucket, key = (job.get("sourceBucket"), job.get("sourceKey")) if isinstance(job, dict) else (None, None)
     return Ending(
         execution_arn=execution_arn,

@@ -30,7 +30,7 @@ KEY = arn("kms", "key/1234abcd-12ab-34cd-56ef-1234567890ab")
 
 def sections() -> dict[str, str]:
     """The generated parts of the page, by their names."""
-    run = Recording().run(project(kmsKeyArn=KEY))
+    run = Recording().run(project(kmsKeyArn=KEY, manageApiLoggingRole="true"))
     state_machine = arn("states", "stateMachine:file-copy-workflow")
     user = policies.use_workflow(
         source_bucket_arn="arn:aws:s3:::global-builds",

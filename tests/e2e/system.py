@@ -75,6 +75,34 @@ def stack_up(*arguments: str, enforced: bool = False) -> Iterator[System]:
         assert taken_down.returncode == 0, taken_down.stdout + taken_down.stderr
 
 
+class Inbox:
+    """A subscriber of the failure topic from now on. Called, it waits for the notification that has ``text`` in it,
+    such as an execution's ARN, whose history is shown if there is none."""
+
+    def __init__(self, system: System) -> None:
+        sqs, self._system = system.sqs, system
+        self._queue = sqs.create_queue(QueueName=f"inbox-{uuid.uuid4().hex}")["QueueUrl"]
+        arn = sqs.get_queue_attributes(QueueUrl=self._queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+        accepted = {
+            "Effect": "Allow",
+            "Principal": {"Service": "sns.amazonaws.com"},
+            "Action": "sqs:SendMessage",
+            "Resource": arn,
+            "Condition": {"ArnEquals": {"aws:SourceArn": system.topic}},
+        }
+        sqs.set_queue_attributes(QueueUrl=self._queue, Attributes={"Policy": json.dumps(policies.policy(accepted))})
+        system.sns.subscribe(TopicArn=system.topic, Protocol="sqs", Endpoint=arn)
+        self.received: list[dict[str, Any]] = []
+
+    def __call__(self, text: str) -> dict[str, Any]:
+        def look() -> dict[str, Any] | None:
+            messages = self._system.sqs.receive_message(QueueUrl=self._queue, MaxNumberOfMessages=10)
+            self.received.extend(json.loads(message["Body"]) for message in messages.get("Messages", []))
+            return next((found for found in self.received if text in found["Message"]), None)
+
+        return self._system.wait_for("the notification", look, text if ":execution:" in text else None)
+
+
 class System:
     def __init__(self, target: stack.Stack) -> None:
         clients = Clients(target.endpoint, target.region)
@@ -197,6 +225,21 @@ class System:
         started = starter.start_execution(stateMachineArn=state_machine or self.state_machine, input=json.dumps(job))
         return str(started["executionArn"])
 
+    def start_waiting(self, key: str) -> str:
+        """Starts an execution that waits for its turn, because a record that is written as root is somebody else's."""
+        record = {
+            "fileKey": {"S": key},
+            "sourceBucket": {"S": self.source},
+            "leaseOwner": {"S": "somebody else"},
+            "leaseExpiresAt": {"N": str(int(time.time()) + 3600)},
+        }
+        self.dynamodb.put_item(TableName=self.table, Item=record)
+        execution = self.start(self.job(key))
+        self.wait_for(
+            "the execution to wait", lambda: "WaitForTurn" in self.states(execution) or None, execution=execution
+        )
+        return execution
+
     def finish(self, execution: str) -> dict[str, Any]:
         """Waits for the execution's end, and describes it."""
 
@@ -252,31 +295,8 @@ class System:
 
         return self.wait_for(f"the finished record of {key!r}", finished, seen=seen)
 
-    def inbox(self) -> Callable[[str], dict[str, Any]]:
-        """Subscribes to the failure topic. What is returned waits for the notification that has ``text`` in it, such
-        as an execution's ARN, whose history is shown if there is none."""
-        queue = self.sqs.create_queue(QueueName=f"inbox-{uuid.uuid4().hex}")["QueueUrl"]
-        arn = self.sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
-        accepted = {
-            "Effect": "Allow",
-            "Principal": {"Service": "sns.amazonaws.com"},
-            "Action": "sqs:SendMessage",
-            "Resource": arn,
-            "Condition": {"ArnEquals": {"aws:SourceArn": self.topic}},
-        }
-        self.sqs.set_queue_attributes(QueueUrl=queue, Attributes={"Policy": json.dumps(policies.policy(accepted))})
-        self.sns.subscribe(TopicArn=self.topic, Protocol="sqs", Endpoint=arn)
-        received: list[dict[str, Any]] = []
-
-        def notification(text: str) -> dict[str, Any]:
-            def look() -> dict[str, Any] | None:
-                messages = self.sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10).get("Messages", [])
-                received.extend(json.loads(message["Body"]) for message in messages)
-                return next((found for found in received if text in found["Message"]), None)
-
-            return self.wait_for("the notification", look, text if ":execution:" in text else None)
-
-        return notification
+    def inbox(self) -> Inbox:
+        return Inbox(self)
 
     def wait_for(
         self, what: str, look: Callable[[], T | None], execution: str | None = None, seen: Sequence[object] = ()

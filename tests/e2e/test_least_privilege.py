@@ -19,6 +19,7 @@ import boto3
 import pytest
 
 from components import policies
+from filecopy.clients import Clients
 from handlers.build_worker import FetchError
 from tests.handlers import conftest as aws_events
 from tests.handlers.test_build_worker import Context
@@ -31,6 +32,7 @@ Permission = tuple[str, str]
 KEY = "releases/least privilege.zip"
 MACHINE_ROLE = "file-copy-workflow"
 API_LOGS_ROLE = "file-copy-api-logs"
+OTHER_ACCOUNT = "111111111111"
 FUNCTIONS = ("replication-worker", "step-function-invoker", "build-worker", "regional-sync", "execution-watcher")
 
 
@@ -87,15 +89,18 @@ def tasks(states: dict[str, Any]) -> Iterator[dict[str, Any]]:
 def done_by_the_state_machine(system: System) -> set[Permission]:
     """From the definition's Tasks, for the file KEY and the stack's destinations."""
     described = system.stepfunctions.describe_state_machine(stateMachineArn=system.state_machine)
+    states = json.loads(described["definition"])["States"]
     used: set[Permission] = set()
-    for task in tasks(json.loads(described["definition"])["States"]):
+    for task in tasks(states):
         service, action = task["Resource"].removeprefix("arn:aws:states:::").removeprefix("aws-sdk:").split(":")
         arguments = task["Arguments"]
         if action == "copyObject":
-            # The source is a version: $copySource has "?versionId=".
+            # The source is a version, or has none: S3 may take minutes until a new bucket keeps versions.
             assert (arguments["CopySource"], arguments["Bucket"]) == ("{% $copySource %}", "{% $states.input %}")
+            assert '$exists($version) ? "?versionId="' in states["ReadSource"]["Assign"]["copySource"]
             source = object_arn(system.source, KEY)
             used |= {("s3:GetObjectVersion", source), ("s3:GetObjectVersionTagging", source)}
+            used |= {("s3:GetObject", source), ("s3:GetObjectTagging", source)}
             for bucket in system.destinations:
                 copy = object_arn(bucket, KEY)
                 used |= {("s3:PutObject", copy), ("s3:PutObjectTagging", copy)}
@@ -110,6 +115,16 @@ def done_by_the_state_machine(system: System) -> set[Permission]:
 def uploaded(system: System) -> dict[str, Any]:
     record = system.record(KEY)
     return record or system.upload(KEY, b"least privilege")
+
+
+def set_source_version(system: System, version: str | None) -> None:
+    """Has the record of KEY say which version was copied, or none, as where the source bucket keeps none."""
+    system.dynamodb.update_item(
+        TableName=system.table,
+        Key={"fileKey": {"S": KEY}, "sourceBucket": {"S": system.source}},
+        UpdateExpression="SET sourceVersionId = :version" if version else "REMOVE sourceVersionId",
+        **({"ExpressionAttributeValues": {":version": {"S": version}}} if version else {}),
+    )
 
 
 def events_for(name: str, system: System, host: aws_events.ArtifactHost) -> Iterator[object]:
@@ -127,22 +142,31 @@ def events_for(name: str, system: System, host: aws_events.ArtifactHost) -> Iter
             host.answers["/abcdef2"] = aws_events.Answer(headers={"Content-Length": "30000000"}, body=large)
             yield from ({"commit": path.removeprefix("/")} for path in host.answers)
         case "regional-sync":
-            # In each destination a copy as expected, one that has to be compared with the source, and a damaged one.
+            # In each destination a copy as expected, one that has to be compared with the source, and a damaged one;
+            # with versions, and without them on either side.
             record = uploaded(system)
-            for result in record["copyResults"]:
-                for etag, more_bytes in ((result["etag"], 0), ("0" * 32, 0), ("0" * 32, 1)):
-                    arrival = aws_events.s3_record(
-                        KEY,
-                        bucket=result["destinationBucket"],
-                        eTag=etag,
-                        size=int(record["sourceSize"]) + more_bytes,
-                        versionId=result["versionId"],
-                    )
-                    yield aws_events.sqs_event(aws_events.s3_event(arrival))
+            for source_version in (record["sourceVersionId"], None):
+                set_source_version(system, source_version)
+                for result in record["copyResults"]:
+                    for etag, more_bytes, version in (
+                        (result["etag"], 0, result["versionId"]),
+                        ("0" * 32, 0, result["versionId"]),
+                        ("0" * 32, 0, None),
+                        ("0" * 32, 1, result["versionId"]),
+                    ):
+                        arrival = aws_events.s3_record(
+                            KEY,
+                            bucket=result["destinationBucket"],
+                            eTag=etag,
+                            size=int(record["sourceSize"]) + more_bytes,
+                            versionId=version,
+                        )
+                        yield aws_events.sqs_event(aws_events.s3_event(arrival))
+            set_source_version(system, record["sourceVersionId"])
         case "execution-watcher":
-            # An execution that was stopped, and whose input was too long for the event.
-            detail = {"executionArn": uploaded(system)["executionId"], "status": "ABORTED"}
-            yield aws_events.sqs_event(json.dumps({"detail": detail}))
+            stopped = system.start_waiting("releases/stopped.zip")
+            system.stepfunctions.stop_execution(executionArn=stopped)
+            yield aws_events.sqs_event(json.dumps({"detail": {"executionArn": stopped}}))
 
 
 def done_by_a_function(system: System, name: str, monkeypatch: pytest.MonkeyPatch) -> set[Permission]:
@@ -208,11 +232,16 @@ def used(
 
 
 def allowed(system: System, role: str, action: str, *resources: str) -> list[str]:
-    """Those of the resources to which the role may do this."""
-    answer = system.clients("iam").simulate_principal_policy(
-        PolicySourceArn=f"arn:aws:iam::{ACCOUNT}:role/{role}", ActionNames=[action], ResourceArns=list(resources)
-    )
-    return [result["EvalResourceName"] for result in answer["EvaluationResults"] if result["EvalDecision"] == "allowed"]
+    """Those of the resources to which the role may do this, each asked for by itself: the emulator answers for the
+    first of several only."""
+    iam, found = system.clients("iam"), []
+    for resource in resources:
+        [result] = iam.simulate_principal_policy(
+            PolicySourceArn=f"arn:aws:iam::{ACCOUNT}:role/{role}", ActionNames=[action], ResourceArns=[resource]
+        )["EvaluationResults"]
+        if result["EvalDecision"] == "allowed":
+            found.append(resource)
+    return found
 
 
 def granted(system: System, role: str) -> list[policies.Statement]:
@@ -235,7 +264,7 @@ def neighbours(arn: str) -> list[str]:
     kind, separator, rest = name.partition("/" if place[2] == "dynamodb" else ":")
     first, colon, more = rest.partition(":")
     changed = [f"{kind}{separator}{first}-2{colon}{more}"] if separator else [f"{kind}-2", f"my-{kind}"]
-    elsewhere = [":".join([*place[:3], "eu-west-1", place[4], name]), ":".join([*place[:4], "111111111111", name])]
+    elsewhere = [":".join([*place[:3], "eu-west-1", place[4], name]), ":".join([*place[:4], OTHER_ACCOUNT, name])]
     return [":".join([*place, name]) for name in changed] + elsewhere
 
 
@@ -308,14 +337,43 @@ def test_every_statement_is_needed(open_system: System, used: dict[str, set[Perm
         assert set(decisions) != {"allowed"}, f"{role} needs no {statements[left_out]}."
 
 
-def test_api_gateway_may_write_logs_of_this_account_and_region_only(open_system: System) -> None:
-    """Its role is one for all APIs of the account and region: their logs, and nothing else."""
-    [statement] = granted(open_system, API_LOGS_ROLE)
+@pytest.mark.parametrize("role", [MACHINE_ROLE, "build-worker", "regional-sync"])
+def test_a_bucket_of_the_same_name_in_another_account_is_out_of_reach(
+    open_system: System, used: dict[str, set[Permission]], role: str
+) -> None:
+    """What the role may do to the stack's buckets it may not do to those that somebody else makes under their names.
+
+    The emulator takes no aws:ResourceAccount from who asks, but that of the account that the simulator is asked in.
+    """
+    elsewhere = Clients(open_system.stack.endpoint, open_system.stack.region, access_key=OTHER_ACCOUNT)
+    policy = json.dumps(policies.policy(*granted(open_system, role)))
+    of_buckets = sorted((action, resource) for action, resource in used[role] if action.startswith("s3:"))
+    assert of_buckets
+    for action, resource in of_buckets:
+        decisions = [
+            clients("iam").simulate_custom_policy(
+                PolicyInputList=[policy], ActionNames=[action], ResourceArns=[resource]
+            )["EvaluationResults"][0]["EvalDecision"]
+            for clients in (open_system.clients, elsewhere)
+        ]
+        assert decisions == ["allowed", "implicitDeny"], action
+
+
+def test_only_api_gateways_own_role_is_not_bound_to_a_place(open_system: System) -> None:
+    """The role for the logs of all APIs has AWS's own policy, on everything; no other role has such a statement, and
+    this one writes and reads logs, and deletes none."""
+    everywhere = {
+        role: statement["Action"]
+        for role in (MACHINE_ROLE, API_LOGS_ROLE, *FUNCTIONS)
+        for statement in granted(open_system, role)
+        if "*" in statement["Resource"]
+    }
+    assert everywhere.keys() == {API_LOGS_ROLE}
+    assert all(action.startswith("logs:") for action in everywhere[API_LOGS_ROLE])
     here = f"arn:aws:logs:us-east-1:{ACCOUNT}:log-group:/aws/apigateway/file-copy-api:log-stream:0"
-    for action in statement["Action"]:
-        assert action.startswith("logs:")
-        assert allowed(open_system, API_LOGS_ROLE, action, here, *neighbours(here)[-2:]) == [here]
-    assert allowed(open_system, API_LOGS_ROLE, "logs:DeleteLogGroup", here) == []
+    assert allowed(open_system, API_LOGS_ROLE, "logs:PutLogEvents", here) == [here]
+    for action in ("logs:DeleteLogGroup", "logs:DeleteLogStream", "logs:PutRetentionPolicy"):
+        assert allowed(open_system, API_LOGS_ROLE, action, here) == []
 
 
 @pytest.mark.parametrize(
@@ -325,11 +383,14 @@ def test_api_gateway_may_write_logs_of_this_account_and_region_only(open_system:
 def test_a_key_filter_bounds_what_the_workflow_may_copy(open_system: System, key: str, is_allowed: bool) -> None:
     """With keyPrefix and keySuffix, other files of the source bucket are out of reach."""
     keys = policies.keys_like("releases/", ".zip")
-    policy = policies.copy_workflow("arn:aws:s3:::s", ["arn:aws:s3:::d"], table_arn("t"), "arn:aws:sns:::t", keys, None)
+    policy = policies.copy_workflow(
+        "arn:aws:s3:::s", ["arn:aws:s3:::d"], ["arn:aws:s3:::e"], table_arn("t"), "arn:aws:sns:::t", keys, None
+    )
     for action, resource in (
         ("s3:GetObject", object_arn("s", key)),
         ("s3:GetObjectVersion", object_arn("s", key)),
         ("s3:PutObject", object_arn("d", key)),
+        ("s3:PutObject", object_arn("e", key)),
     ):
         [result] = open_system.clients("iam").simulate_custom_policy(
             PolicyInputList=[json.dumps(policy)], ActionNames=[action], ResourceArns=[resource]

@@ -23,7 +23,7 @@ NOT_RUN = {
     "make demo": "the demonstration has a test of its own, and a test run cannot run the tests",
     "localstack start": "needs the Pulumi CLI and LocalStack",
     "pulumi stack init production": "needs the Pulumi CLI and an AWS account",
-    "pulumi destroy": "needs the Pulumi CLI",
+    "pulumi config set forceDestroy true": "needs the Pulumi CLI",
 }
 
 

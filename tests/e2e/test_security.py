@@ -9,11 +9,13 @@ from typing import Any
 
 import pytest
 from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 from botocore.exceptions import ClientError
 
 from components import policies
 from filecopy.clients import Clients
+from tests.handlers.conftest import failed, sqs_event
 
 from .system import ACCOUNT, System, filecopy
 
@@ -89,26 +91,78 @@ def test_nobody_but_the_stack_publishes_failures(enforced: System) -> None:
 
 def test_functions_publish_failures_with_their_own_roles(enforced: System) -> None:
     """execution-watcher, whose role the emulator does take on, gets past the topic's policy."""
-    notification = enforced.inbox()
-    machine, key = enforced.state_machine, f"{uuid.uuid4().hex}.zip"
-    started = f"{machine.replace(':stateMachine:', ':execution:')}:{uuid.uuid4()}"
-    detail = {"executionArn": started, "status": "ABORTED", "input": json.dumps(enforced.job(key))}
-    endings = enforced.stack.outputs["dead_letter_queue_urls"]["endings"].removesuffix("-dead-letters")
-    enforced.sqs.send_message(QueueUrl=endings, MessageBody=json.dumps({"detail": detail}))
-    assert notification(key)["Subject"] == f"File copy aborted: {key}"
+    notification, key = enforced.inbox(), f"{uuid.uuid4().hex}.zip"
+    execution = enforced.start_waiting(key)
+    enforced.stepfunctions.stop_execution(executionArn=execution)
+    assert notification(execution)["Subject"] == f"File copy aborted: {key}"
+
+
+def test_an_ending_that_was_not_is_not_believed(enforced: System) -> None:
+    """A forged event of an execution that runs, or that never was, changes no record and publishes nothing, even where
+    it gets past the queue; the true end of the same execution does both."""
+    notification, key = enforced.inbox(), f"{uuid.uuid4().hex}.zip"
+    running = enforced.start_waiting(key)
+    never_was = f"{running.rsplit(':', 1)[0]}:{uuid.uuid4()}"
+    keys = {running: key, never_was: f"never-{key}"}
+    for execution, file_key in keys.items():
+        # As if the execution were in the middle of its copies.
+        enforced.dynamodb.update_item(
+            TableName=enforced.table,
+            Key={"fileKey": {"S": file_key}, "sourceBucket": {"S": enforced.source}},
+            UpdateExpression="SET executionId = :execution, #status = :status, leaseExpiresAt = :later",
+            ExpressionAttributeNames={"#status": "status"},
+            ExpressionAttributeValues={
+                ":execution": {"S": execution},
+                ":status": {"S": "IN_PROGRESS"},
+                ":later": {"N": "9999999999"},
+            },
+        )
+    before = {file_key: enforced.record(file_key) for file_key in keys.values()}
+    for execution, file_key in keys.items():
+        detail = {"executionArn": execution, "status": "ABORTED", "input": json.dumps(enforced.job(file_key))}
+        forged = sqs_event(json.dumps({"detail": {**detail, "error": "Forged", "cause": "forged"}}))
+        answer = enforced.lambda_.invoke(FunctionName="execution-watcher", Payload=json.dumps(forged))
+        assert json.load(answer["Payload"]) == failed(0)
+    assert {file_key: enforced.record(file_key) for file_key in keys.values()} == before
+
+    enforced.stepfunctions.stop_execution(executionArn=running)
+    told = notification(running)
+    assert "orged" not in told["Message"]
+    # What the forged events had published would have come before.
+    assert [found for found in notification.received if key in found["Message"]] == [told]
+
+    def closed() -> str | None:
+        status = (enforced.record(key) or {}).get("status")
+        return status if status != "IN_PROGRESS" else None
+
+    assert enforced.wait_for("the record to be closed", closed) == "FAILED"
+    assert enforced.record(f"never-{key}") == before[f"never-{key}"]
+
+
+def over_tls(client: Any) -> Any:
+    """The client, whose calls the emulator from now on takes for calls over TLS, as behind a proxy that ends it."""
+
+    def mark(request: AWSRequest, **_more: object) -> None:
+        request.headers["X-Forwarded-Proto"] = "https"
+
+    client.meta.events.register("before-sign", mark)
+    return client
 
 
 def test_plain_http_is_refused_where_the_stack_asks_for_tls(enforced: System) -> None:
-    """The policies that the stack has wherever there is TLS, put on this one, which has none, let nobody in."""
+    """The policies that the stack has wherever there is TLS, put on this one, which has none, let in nobody who comes
+    over plain HTTP, and everybody else as before."""
     bucket = enforced.destinations[0]
     may_write = policies.policy(policies.allow(["s3:PutObject"], ["*"]), policies.allow(["sqs:SendMessage"], ["*"]))
-    user = enforced.clients_of(enforced.make_user(may_write))
+    credentials = enforced.make_user(may_write)
+    user, tls_user = enforced.clients_of(credentials), enforced.clients_of(credentials)
     user("s3").put_object(Bucket=bucket, Key="before.zip", Body=b"x")
     enforced.s3.put_bucket_policy(
         Bucket=bucket, Policy=json.dumps(policies.bucket_refuses_plain_http(f"arn:aws:s3:::{bucket}"))
     )
     try:
         assert refusal(lambda: user("s3").put_object(Bucket=bucket, Key="after.zip", Body=b"x")) == "AccessDenied"
+        over_tls(tls_user("s3")).put_object(Bucket=bucket, Key="after.zip", Body=b"x")
     finally:
         enforced.s3.delete_bucket_policy(Bucket=bucket)
 
@@ -118,6 +172,7 @@ def test_plain_http_is_refused_where_the_stack_asks_for_tls(enforced: System) ->
     policy = json.dumps(policies.queue_refuses_plain_http(arn))
     enforced.sqs.set_queue_attributes(QueueUrl=queue, Attributes={"Policy": policy})
     assert "Denied" in refusal(lambda: user("sqs").send_message(QueueUrl=queue, MessageBody="after"))
+    over_tls(tls_user("sqs")).send_message(QueueUrl=queue, MessageBody="after")
 
 
 @pytest.fixture
@@ -154,7 +209,8 @@ def test_the_workflow_cannot_be_turned_on_other_buckets(enforced: System, as_the
         return as_the_workflow.copy_object(Bucket=destination, Key="copied.zip", CopySource=source)
 
     version = enforced.s3.head_object(Bucket=enforced.source, Key="mine.zip")["VersionId"]
-    copy(f"{enforced.source}/mine.zip?versionId={version}", enforced.destinations[0])
+    for own in (f"{enforced.source}/mine.zip?versionId={version}", f"{enforced.source}/mine.zip"):
+        copy(own, enforced.destinations[0])
     assert refusal(lambda: copy(f"{neighbour}/secret.zip", enforced.destinations[0])) == "AccessDenied"
     assert refusal(lambda: copy(f"{enforced.source}/mine.zip?versionId={version}", neighbour)) == "AccessDenied"
     assert refusal(lambda: as_the_workflow.head_object(Bucket=neighbour, Key="secret.zip")) == "403"

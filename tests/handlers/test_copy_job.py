@@ -29,7 +29,10 @@ ACCEPTED: list[dict[str, Any]] = [
 ]
 REFUSED: list[tuple[dict[str, Any], str]] = [
     # A misspelt member would be passed over, and something else done than was asked for.
-    ({"sourceVersionID": "v1"}, "sourceVersionID is not a member of the input"),
+    ({"sourceVersionID": "v1"}, '"sourceVersionID" is not a member of the input'),
+    # A name is the caller's, too: it makes no line of its own, and is cut.
+    ({"a\nb\u202e": 1}, r'"a\nb\u202e" is not a member of the input'),
+    ({"x" * 10_000: 1}, '"' + "x" * 99 + " is not a member of the input"),
     ({"retry": "yes"}, "retry must be true or false"),
     ({"sourceKey": "\ud800"}, "sourceKey must be a text"),
     *[

@@ -12,7 +12,19 @@ from handlers import clients
 from handlers.execution_watcher import handler
 
 from . import account
-from .conftest import SOURCE, Json, Notifications, before_call, client_error, create_table, fail_with, failed, sqs_event
+from .conftest import (
+    SOURCE,
+    Json,
+    Notifications,
+    StateMachine,
+    before_call,
+    client_error,
+    create_table,
+    fail_with,
+    failed,
+    log_lines,
+    sqs_event,
+)
 
 TABLE = "FileCopyTracking"
 KEY = "releases/build-123.zip"
@@ -30,17 +42,35 @@ def stack(notifications: Notifications, monkeypatch: pytest.MonkeyPatch) -> None
     create_table(TABLE)
 
 
-def ended(status: str, error: str | None = None, **members: Any) -> str:
+def told_of(execution: str = EXECUTION, **members: Any) -> str:
     """The body of a message as EventBridge sends it."""
     detail = {
-        "executionArn": EXECUTION,
-        "status": status,
+        "executionArn": execution,
+        "status": "ABORTED",
         "input": json.dumps(JOB),
-        "error": error,
-        "cause": f"because of {error}" if error else None,
+        "error": None,
+        "cause": None,
         **members,
     }
     return json.dumps({"source": "aws.states", "detail": detail})
+
+
+def ended(monkeypatch: pytest.MonkeyPatch, status: str, error: str | None = None, **members: Any) -> str:
+    """Has Step Functions say that EXECUTION ended so. Returns the body of the message of it."""
+    described = {
+        "executionArn": EXECUTION,
+        "status": status,
+        "input": json.dumps(JOB),
+        **({"error": error, "cause": f"because of {error}"} if error else {}),
+        **members,
+    }
+
+    def describe(*, executionArn: str) -> Json:  # noqa: N803 - boto3's name
+        assert executionArn == EXECUTION
+        return described
+
+    monkeypatch.setattr(clients.stepfunctions(), "describe_execution", describe)
+    return told_of()
 
 
 def track(status: str = "IN_PROGRESS", execution: str = EXECUTION, lease: str = EXECUTION, expires: int = 0) -> None:
@@ -63,11 +93,13 @@ def record() -> Json:
 
 
 @pytest.mark.parametrize("status", ["ABORTED", "TIMED_OUT"])
-def test_record_is_closed_lease_shortened_and_a_person_told(status: str, notifications: Notifications) -> None:
+def test_record_is_closed_lease_shortened_and_a_person_told(
+    status: str, notifications: Notifications, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """An execution that was stopped or ran out of time leaves no record in progress, no lease for hours, no silence."""
     track(expires=int(time.time()) + 100_000)
     before = int(time.time())
-    assert handler(sqs_event(ended(status)), None) == failed()
+    assert handler(sqs_event(ended(monkeypatch, status)), None) == failed()
     after = record()
     assert after["status"] == {"S": "FAILED"}
     assert after["problem"] == {"S": status}
@@ -79,63 +111,139 @@ def test_record_is_closed_lease_shortened_and_a_person_told(status: str, notific
 
 
 @pytest.mark.parametrize("error", ["CopiesFailed", "SourceUnreadable", "TrackingFailed"])
-def test_what_the_workflow_told_is_not_told_twice(error: str, notifications: Notifications) -> None:
+def test_what_the_workflow_told_is_not_told_twice(
+    error: str, notifications: Notifications, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Two notifications of one failure make people look twice."""
     track("PARTIAL_FAILURE")
-    assert handler(sqs_event(ended("FAILED", error)), None) == failed()
+    assert handler(sqs_event(ended(monkeypatch, "FAILED", error)), None) == failed()
     assert record()["status"] == {"S": "PARTIAL_FAILURE"}
     assert notifications.received() == []
 
 
 @pytest.mark.parametrize("error", ["NotificationFailed", "States.DataLimitExceeded", "States.QueryEvaluationError"])
-def test_what_the_workflow_could_not_tell_is_told(error: str, notifications: Notifications) -> None:
+def test_what_the_workflow_could_not_tell_is_told(
+    error: str, notifications: Notifications, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Neither a topic that was out of reach nor an error that no Catch takes ends in silence."""
-    assert handler(sqs_event(ended("FAILED", error)), None) == failed()
+    assert handler(sqs_event(ended(monkeypatch, "FAILED", error)), None) == failed()
     [told] = notifications.received()
     assert f"FAILED: {error}: because of {error}" in told["Message"]
 
 
-def test_newer_executions_record_and_lease_are_left_alone(notifications: Notifications) -> None:
+def test_newer_executions_record_and_lease_are_left_alone(
+    notifications: Notifications, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The end of an older execution says nothing of the one that has taken over."""
     expires = int(time.time()) + 100_000
     track(execution=OTHER, lease=OTHER, expires=expires)
-    handler(sqs_event(ended("ABORTED")), None)
+    handler(sqs_event(ended(monkeypatch, "ABORTED")), None)
     after = record()
     assert (after["status"], after["leaseExpiresAt"]) == ({"S": "IN_PROGRESS"}, {"N": str(expires)})
     assert len(notifications.received()) == 1
 
 
-def test_released_lease_is_not_taken_up_again() -> None:
+def test_released_lease_is_not_taken_up_again(monkeypatch: pytest.MonkeyPatch) -> None:
     """A lease that has ended stays ended: a later end of its execution must not hold the file up."""
     track("FAILED", expires=0)
-    handler(sqs_event(ended("FAILED", "CopiesFailed")), None)
+    handler(sqs_event(ended(monkeypatch, "FAILED", "CopiesFailed")), None)
     assert record()["leaseExpiresAt"] == {"N": "0"}
 
 
-def test_no_record_is_made(notifications: Notifications) -> None:
+def test_no_record_is_made(notifications: Notifications, monkeypatch: pytest.MonkeyPatch) -> None:
     """An execution that failed before it wrote anything gets no record, but a person hears of it."""
-    handler(sqs_event(ended("FAILED", "States.QueryEvaluationError", input=json.dumps({"sourceKey": 5}))), None)
+    message = ended(monkeypatch, "FAILED", "States.QueryEvaluationError", input=json.dumps({"sourceKey": 5}))
+    assert handler(sqs_event(message), None) == failed()
     assert record() == {}
     [told] = notifications.received()
     assert "unknown file" in told["Subject"]
 
 
-def test_input_that_the_event_leaves_out_is_asked_for() -> None:
-    """EventBridge leaves out an input of many destinations; the record has to be closed all the same."""
-    workflow = account.stepfunctions()
-    machine = workflow.create_state_machine(
-        name="file-copy-workflow", definition="{}", roleArn="arn:aws:iam::123456789012:role/file-copy-workflow"
-    )["stateMachineArn"]
-    execution = workflow.start_execution(stateMachineArn=machine, input=json.dumps(JOB))["executionArn"]
+# --- What an event says, and what is so -------------------------------------------------------------------------
+
+# What an event may say of an execution. EventBridge leaves out an input that is too long for it.
+SAID: list[Json] = [
+    {},
+    {"input": None, "inputDetails": {"included": False}},
+    {"status": "SUCCEEDED"},
+    {"status": "RUNNING"},
+    {"status": "FAILED", "error": "CopiesFailed", "cause": "forged"},
+    {"input": json.dumps({**JOB, "sourceKey": "other.zip"})},
+    {"status": 5, "error": [], "cause": {}, "input": "{"},
+]
+
+
+@pytest.mark.parametrize("said", SAID)
+def test_only_step_functions_is_believed(said: Json, state_machine: StateMachine, notifications: Notifications) -> None:
+    """Whatever the event says of an execution that was stopped, its own record is closed and a person told of it."""
+    execution = start(state_machine)
     track(execution=execution, lease=execution)
-    message = ended("ABORTED", executionArn=execution, input=None, inputDetails={"included": False})
-    assert handler(sqs_event(message), None) == failed()
+    state_machine.stop_executions()
+    assert handler(sqs_event(told_of(execution, **said)), None) == failed()
+    assert (record()["status"], record()["problem"]) == ({"S": "FAILED"}, {"S": "ABORTED"})
+    [told] = notifications.received()
+    assert told["Subject"] == f"File copy aborted: {KEY}"
+    assert "forged" not in told["Message"]
+
+
+@pytest.mark.parametrize("said", SAID)
+def test_the_end_of_a_running_execution_is_not_believed(
+    said: Json, state_machine: StateMachine, notifications: Notifications
+) -> None:
+    """An execution that runs keeps its record and its lease, nobody is told, and the message comes again: Step
+    Functions may show an end later than it tells of it."""
+    execution = start(state_machine)
+    track(execution=execution, lease=execution, expires=int(time.time()) + 100_000)
+    before = record()
+    message = sqs_event(told_of(execution, **said))
+    assert handler(message, None) == failed(0)
+    assert (record(), notifications.received()) == (before, [])
+    state_machine.stop_executions()
+    assert handler(message, None) == failed()
     assert record()["status"] == {"S": "FAILED"}
+    assert len(notifications.received()) == 1
 
 
-def test_table_or_topic_out_of_reach_brings_the_message_back() -> None:
+def test_an_execution_that_is_to_be_redriven_has_not_ended(
+    notifications: Notifications, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An execution that is about to go on keeps its record."""
+    track()
+    assert handler(sqs_event(ended(monkeypatch, "PENDING_REDRIVE")), None) == failed(0)
+    assert (record()["status"], notifications.received()) == ({"S": "IN_PROGRESS"}, [])
+
+
+@pytest.mark.parametrize("said", SAID)
+def test_an_execution_that_never_was_is_not_believed(
+    said: Json, state_machine: StateMachine, notifications: Notifications
+) -> None:
+    """An event of an execution that does not exist changes no record, not even one that names it, and tells nobody."""
+    never_was = start(state_machine) + "-never-was"
+    track(execution=never_was, lease=never_was)
+    before = record()
+    assert handler(sqs_event(told_of(never_was, **said)), None) == failed(0)
+    assert (record(), notifications.received()) == (before, [])
+
+
+def test_success_is_only_logged(
+    notifications: Notifications, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """An execution that failed, was redriven and succeeded has closed its record itself, and its late event is done."""
+    track("COMPLETED", expires=int(time.time()) + 100_000)
+    before = record()
+    assert handler(sqs_event(ended(monkeypatch, "SUCCEEDED")), None) == failed()
+    assert (record(), notifications.received()) == (before, [])
+    [line] = log_lines(capsys)
+    assert (line["message"], line["executionArn"]) == ("Execution succeeded after all", EXECUTION)
+
+
+def start(machine: StateMachine) -> str:
+    return account.stepfunctions().start_execution(stateMachineArn=machine.arn, input=json.dumps(JOB))["executionArn"]
+
+
+def test_table_or_topic_out_of_reach_brings_the_message_back(monkeypatch: pytest.MonkeyPatch) -> None:
     """A message is done with when its record is closed and its notification sent, not before."""
     track()
     before_call(clients.sns(), "Publish", fail_with(client_error("InternalError", 500)))
-    assert handler(sqs_event(ended("ABORTED")), None) == failed(0)
+    assert handler(sqs_event(ended(monkeypatch, "ABORTED")), None) == failed(0)
     assert record()["status"] == {"S": "FAILED"}

@@ -33,7 +33,7 @@ DEFAULTS = Settings(
     key_suffix="",
     notification_emails=(),
     api_authorization="AWS_IAM",
-    manage_api_logging_role=True,
+    manage_api_logging_role=False,
     artifact_base_url="",
     kms_key_arn=None,
     noncurrent_version_days=90,
@@ -86,6 +86,7 @@ class Registered:
     urn: str
     parent: str
     dependencies: frozenset[str]
+    protect: bool
 
     @property
     def is_component(self) -> bool:
@@ -138,7 +139,7 @@ def record(program: Callable[[], object]) -> Recording:
 
 
 class _Monitor(MockMonitor):
-    """Pulumi's mocks are not told of parents and dependencies; its mock monitor is."""
+    """Pulumi's mocks are not told of parents, dependencies and protection; its mock monitor is."""
 
     def __init__(self, recording: Recording) -> None:
         super().__init__(recording)
@@ -155,6 +156,7 @@ class _Monitor(MockMonitor):
                     urn=response.urn,
                     parent=request.parent,
                     dependencies=frozenset(request.dependencies),
+                    protect=request.protect,
                 )
             )
         return response

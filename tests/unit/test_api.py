@@ -37,8 +37,10 @@ def made(settings: Settings = DEFAULTS, schemas: dict[str, Schema] = SCHEMAS) ->
             path: Route(
                 function=HandlerFunction(functions[path], settings, statements=[], environment={}, timeout=29),
                 schema=schema,
+                rate_limit=rate,
+                burst_limit=10 * rate,
             )
-            for path, schema in schemas.items()
+            for rate, (path, schema) in enumerate(schemas.items(), 1)
         }
         pulumi.export("url", RestApi("api", settings, routes=routes).url)
 
@@ -169,14 +171,15 @@ def test_what_changed_is_deployed_again(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_calls_are_limited() -> None:
-    """No caller's loop uses up what the account's APIs share, and the limit is that of every route."""
-    recording = made()
-    [limits] = recording.inputs("apigateway/methodSettings:MethodSettings").values()
-    assert limits == {
-        **OWNER,
-        "stageName": "live",
-        "methodPath": "*/*",
-        "settings": {"throttlingRateLimit": 100, "throttlingBurstLimit": 200},
+    """No caller's loop uses up what the account shares: each route has limits of its own, and no route has none."""
+    assert made().inputs("apigateway/methodSettings:MethodSettings") == {
+        f"api-{path}": {
+            **OWNER,
+            "stageName": "live",
+            "methodPath": f"{path}/POST",
+            "settings": {"throttlingRateLimit": rate, "throttlingBurstLimit": 10 * rate},
+        }
+        for rate, path in enumerate(SCHEMAS, 1)
     }
 
 
@@ -204,15 +207,15 @@ def test_nothing_that_a_caller_writes_is_kept() -> None:
 
 
 def test_the_log_is_written_by_a_role_of_the_stack() -> None:
-    """The account's API Gateway gets a role that can write logs before the stage asks for one."""
-    recording = made(replace(DEFAULTS, name_prefix="acme-"))
+    """Where it is asked for, the account's API Gateway gets a role that can write logs before the stage needs one."""
+    recording = made(replace(DEFAULTS, name_prefix="acme-", manage_api_logging_role=True))
     name = "acme-file-copy-api-logs"
     role = recording.inputs("iam/role:Role")["api-logs"]
     assert role["name"] == name
     assert json.loads(role["assumeRolePolicy"]) == policies.trust("apigateway.amazonaws.com")
     policy = recording.of("iam/rolePolicy:RolePolicy")["api-logs"]
     assert policy.inputs["role"] == name
-    assert json.loads(policy.inputs["policy"]) == policies.write_api_logs(LOG_GROUP)
+    assert json.loads(policy.inputs["policy"]) == policies.write_api_logs()
     [account] = recording.of("apigateway/account:Account").values()
     assert account.inputs == {"cloudwatchRoleArn": f"arn:aws:iam::{ACCOUNT}:role/{name}"}
     assert policy.urn in account.dependencies
@@ -221,8 +224,8 @@ def test_the_log_is_written_by_a_role_of_the_stack() -> None:
 
 
 def test_an_account_that_has_a_role_keeps_it() -> None:
-    """Where another stack has made the role of the account and region, this one does not replace it, and still logs."""
-    recording = made(replace(DEFAULTS, manage_api_logging_role=False))
+    """The role of the account and region, which somebody else has made, is not replaced, and the stack still logs."""
+    recording = made()
     assert recording.inputs("apigateway/account:Account") == {}
     assert "api-logs" not in recording.inputs("iam/role:Role") | recording.inputs("iam/rolePolicy:RolePolicy")
     [stage] = recording.inputs("apigateway/stage:Stage").values()

@@ -55,9 +55,12 @@ def names(buckets: Sequence[BucketRef]) -> pulumi.Output[list[str]]:
 
 @pytest.mark.parametrize("force_destroy", [False, True])
 def test_a_bucket_that_holds_files_is_destroyed_only_where_that_is_asked_for(force_destroy: bool) -> None:
-    """Builds are not deleted with the stack, unless the setting says so."""
-    assert buckets(force_destroy=force_destroy).inputs("s3/bucket:Bucket") == {
-        name: {"bucket": name, "forceDestroy": force_destroy} for name in OWN
+    """Builds are not deleted with the stack, unless the setting says so: the engine refuses, before it takes a
+    bucket's policy away and then fails on its files.
+    """
+    made = buckets(force_destroy=force_destroy).of("s3/bucket:Bucket")
+    assert {name: (bucket.inputs, bucket.protect) for name, bucket in made.items()} == {
+        name: ({"bucket": name, "forceDestroy": force_destroy}, not force_destroy) for name in OWN
     }
 
 
@@ -144,9 +147,10 @@ def test_an_existing_destination_is_referred_to_and_not_made() -> None:
     def program() -> None:
         made = BuildBuckets("builds", settings)
         pulumi.export("names", made.destination_names)
-        pulumi.export("arns", made.destination_arns)
         pulumi.export("owned", names(made.owned_destinations))
         pulumi.export("owned_arns", made.owned_destination_arns)
+        pulumi.export("existing", names(made.existing_destinations))
+        pulumi.export("existing_arns", made.existing_destination_arns)
 
     recording = record(program)
     for resource_type in ("s3/bucket:Bucket", *BELONGINGS):
@@ -154,7 +158,8 @@ def test_an_existing_destination_is_referred_to_and_not_made() -> None:
     assert not any("theirs" in json.dumps([resource.name, resource.inputs]) for resource in recording.registered)
     assert recording.outputs == {
         "names": ["region-a-builds", "theirs", "region-b-builds"],
-        "arns": ["arn:aws:s3:::region-a-builds", "arn:aws:s3:::theirs", "arn:aws:s3:::region-b-builds"],
         "owned": ["region-a-builds", "region-b-builds"],
         "owned_arns": ["arn:aws:s3:::region-a-builds", "arn:aws:s3:::region-b-builds"],
+        "existing": ["theirs"],
+        "existing_arns": ["arn:aws:s3:::theirs"],
     }

@@ -17,7 +17,7 @@ import pytest
 from typer.testing import CliRunner
 
 from components import policies
-from filecopy import emulator, operations, stack
+from filecopy import emulator, stack, target
 from filecopy.cli import app
 from filecopy.configuration import PROJECT_ROOT
 from filecopy.errors import StackError, missing_package
@@ -199,7 +199,9 @@ def test_a_stack_is_up_after_up(monkeypatch: pytest.MonkeyPatch, stopped: list[i
     assert run("outputs", "destination_buckets", *port) == (0, '["region-a-builds", "region-b-builds"]\n', "")
     status, output, _ = run("outputs", "--json", *port)
     assert json.loads(output)["api_gateway_url"] == f"http://127.0.0.1:{PORT}/restapis/api/live/_user_request_"
-    assert refusal("outputs", "table", *port).startswith("There is no output 'table'. The outputs are step_function_")
+    assert refusal("outputs", "table", *port).startswith(
+        "There is no output 'table'. The outputs are region, endpoint, step_function_"
+    )
 
     assert f"The stack was up at http://127.0.0.1:{PORT}.\n" in run("up", *port)[1]
     assert "is never changed, only made" in refusal("up", "-c", "maxConcurrency=5", *port)
@@ -235,6 +237,7 @@ def test_a_stack_whose_emulator_died(project: Path, stopped: list[int]) -> None:
 # --- Policy -----------------------------------------------------------------------------------------------------
 
 ROLE = "arn:aws-cn:iam::123456789012:role/file-copy-workflow"
+MACHINE = "arn:aws-cn:states:cn-north-1:123456789012:stateMachine:file-copy-workflow"
 
 
 @pytest.fixture
@@ -242,8 +245,11 @@ def up_with_theirs(monkeypatch: pytest.MonkeyPatch, project: Path) -> None:
     """A stack that is up and has a destination of somebody else's, and no emulator that would answer a call."""
     monkeypatch.setattr(emulator, "runs", lambda pid: pid == FAKE_PID)
     monkeypatch.setattr(emulator, "answers", lambda port: port == PORT)
-    monkeypatch.setattr(operations, "Clients", ScriptedClients)
+    monkeypatch.setattr(target, "Clients", ScriptedClients)
     outputs = {
+        "region": "us-east-1",
+        "endpoint": f"http://127.0.0.1:{PORT}",
+        "step_function_arn": MACHINE,
         "destination_buckets": ["region-a-builds", "theirs"],
         "step_function_role_arn": ROLE,
         "dynamodb_table_name": "FileCopyTracking",

@@ -14,7 +14,7 @@ from components.buckets import BucketRef, BuildBuckets
 from components.failures import FailureTopic
 from components.handler_function import HandlerFunction, package
 from components.queues import BucketEventQueue, EventQueue, ExecutionEventQueue
-from components.settings import Settings
+from components.settings import Destination, Settings
 from components.tracking import TrackingTable
 from components.workflow import CopyWorkflow
 
@@ -42,21 +42,43 @@ def refer(*names: str) -> list[BucketRef]:
 def test_the_table_has_the_guides_key_and_is_not_lost(force_destroy: bool) -> None:
     """A record is found by file key and source bucket, as the guide's get-item asks for it.
 
-    The table is encrypted, can be put back to any second of the last weeks, and is deleted only where that is meant.
+    Records of a status are found by their start, as operators list them. The table is encrypted, can be put back to
+    any second of the last weeks, and is deleted only where that is meant, by the engine as by anybody else.
     """
-    recording = record(lambda: TrackingTable("tracking", replace(DEFAULTS, force_destroy=force_destroy)))
-    assert recording.inputs("dynamodb/table:Table") == {
-        "tracking": {
-            "name": "FileCopyTracking",
-            "billingMode": "PAY_PER_REQUEST",
-            "hashKey": "fileKey",
-            "rangeKey": "sourceBucket",
-            "attributes": [{"name": "fileKey", "type": "S"}, {"name": "sourceBucket", "type": "S"}],
-            "serverSideEncryption": {"enabled": True},
-            "pointInTimeRecovery": {"enabled": True},
-            "deletionProtectionEnabled": not force_destroy,
-        }
-    }
+
+    def program() -> None:
+        pulumi.export("region", TrackingTable("tracking", replace(DEFAULTS, force_destroy=force_destroy)).region)
+
+    recording = record(program)
+    [table] = recording.of("dynamodb/table:Table").values()
+    assert table.name == "tracking"
+    assert table.inputs == {
+        "name": "FileCopyTracking",
+        "billingMode": "PAY_PER_REQUEST",
+        "hashKey": "fileKey",
+        "rangeKey": "sourceBucket",
+        "attributes": [
+            {"name": name, "type": "S"} for name in ("fileKey", "sourceBucket", "status", "startTime")
+        ],
+        "globalSecondaryIndexes": [
+            {
+                "name": "status-startTime",
+                "keySchemas": [
+                    {"attributeName": "status", "keyType": "HASH"},
+                    {"attributeName": "startTime", "keyType": "RANGE"},
+                ],
+                "projectionType": "INCLUDE",
+                "nonKeyAttributes": [
+                    "completedAt", "executionId", "failedBuckets", "failedCopies", "successfulCopies", "totalBuckets",
+                ],
+            }
+        ],
+        "serverSideEncryption": {"enabled": True},
+        "pointInTimeRecovery": {"enabled": True},
+        "deletionProtectionEnabled": not force_destroy,
+    }  # fmt: skip
+    assert table.protect is not force_destroy
+    assert recording.outputs == {"region": REGION}
 
 
 @pytest.mark.parametrize("addresses", [(), ("a@example.com",), ("a@example.com", "b@example.com")])
@@ -278,7 +300,13 @@ def test_a_queue_feeds_a_function_message_by_message(concurrency: int | None, sc
 def test_the_state_machine_works_with_its_own_table_and_topic() -> None:
     """The definition is JSON that names this stack's table and topic, and the role may do what it asks for."""
     settings = replace(
-        DEFAULTS, name_prefix="acme-", max_concurrency=7, key_prefix="in/", key_suffix=".zip", kms_key_arn=KEY
+        DEFAULTS,
+        name_prefix="acme-",
+        destinations=(*DEFAULTS.destinations, Destination(bucket="theirs", existing=True)),
+        max_concurrency=7,
+        key_prefix="in/",
+        key_suffix=".zip",
+        kms_key_arn=KEY,
     )
 
     def program() -> None:
@@ -316,6 +344,7 @@ def test_the_state_machine_works_with_its_own_table_and_topic() -> None:
     assert json.loads(policy.inputs["policy"]) == policies.copy_workflow(
         "arn:aws:s3:::global-builds",
         ["arn:aws:s3:::region-a-builds", "arn:aws:s3:::region-b-builds"],
+        ["arn:aws:s3:::theirs"],
         table,
         arn("sns", "acme-file-copy-failures"),
         "in/*.zip",

@@ -50,9 +50,10 @@ def test_every_setting_is_explained() -> None:
 
 
 def test_the_local_stack_differs_from_the_defaults_where_it_has_to() -> None:
-    """The local stack needs no signatures and may delete its buckets, and its project settings are all declared."""
+    """The local stack needs no signatures, may delete its buckets, and has an account of its own, without a role for
+    API Gateway's logs; its project settings are all declared."""
     own = {key.removeprefix(f"{PROJECT}:"): value for key, value in local().items() if not key.startswith("aws:")}
-    assert own == {"apiAuthorization": "NONE", "forceDestroy": True}
+    assert own == {"apiAuthorization": "NONE", "forceDestroy": True, "manageApiLoggingRole": True}
     assert own.keys() <= declared_settings().keys()
 
 

@@ -23,7 +23,7 @@ BUCKET_NAME = "a bucket name: 3 to 63 of a-z"
 UNRESERVED = "a bucket name that S3 does not reserve, and no IP address"
 WHOLE_NUMBER = "a whole number, 1 to 40"
 URL = "an https:// URL in ASCII without user or query, or nothing (http:// on an emulator only)"
-KEY = "at most 1024 bytes, as an S3 key does"
+KEY = "at most 1024 of a-z, A-Z, 0-9 and !-_.'()/, without spaces"
 KMS_KEY = "the ARN of a KMS key (not of an alias) in the stack's own region, or nothing"
 DAYS = "a whole number, 0 (for ever) to 36500"
 SIGNED = (
@@ -106,8 +106,15 @@ def test_the_program_reads_the_declared_settings_and_no_others() -> None:
                 "https://example.com?x=1", "https://example.com#x", "https://exa mple.com", "file:///etc",
             )
         ],
-        # The second is 513 characters and 1,026 bytes: S3 counts bytes.
-        *[(name, value, KEY) for name in ("keyPrefix", "keySuffix") for value in ("k" * 1025, "ä" * 513)],
+        # Each of them would mean something in a policy's resource, or is written otherwise in a notification's filter.
+        *[
+            (name, value, KEY)
+            for name in ("keyPrefix", "keySuffix")
+            for value in (
+                "k" * 1025, "ä", "a b", "a+b", "a%20b", "a*", "a?", "${aws:username}/", "$", "a,b", "a:b", "a=b", "a&b",
+                "a@b", "a;b", "a~b", "a#b", "a\\b", '"', "[a]", "a\n", "\n", "\x00", "\u0661",
+            )
+        ],
         *[
             (name, value, "a list")
             for name in ("destinations", "notificationEmails")
@@ -178,7 +185,7 @@ def test_a_bad_value_is_refused_by_name(name: str, value: str, allowed: str) -> 
         ),
         *[
             ({"artifactBaseUrl": ARTIFACTS, "keySuffix": suffix}, "keySuffix", suffix, ZIP)
-            for suffix in (".tar", "a.zip", ".ZIP", ".zip ", "zi")
+            for suffix in (".tar", "a.zip", ".ZIP", ".zip/", "zi")
         ],
         *[
             ({"apiAuthorization": "NONE", "allowPublicApi": value}, "apiAuthorization", "NONE", SIGNED)
@@ -246,7 +253,7 @@ def test_a_bad_setting_creates_nothing(setting: dict[str, str]) -> None:
         *[(project(maxConcurrency=str(number)), "max_concurrency", number) for number in (1, 40)],
         *[(project(logRetentionDays=str(days)), "log_retention_days", days) for days in LOG_RETENTION_DAYS],
         (project(forceDestroy="true"), "force_destroy", True),
-        (project(manageApiLoggingRole="false"), "manage_api_logging_role", False),
+        (project(manageApiLoggingRole="true"), "manage_api_logging_role", True),
         (project(apiAuthorization="NONE", allowPublicApi="true"), "api_authorization", "NONE"),
         *[
             (project(apiAuthorization="NONE") | endpoints, "api_authorization", "NONE")
@@ -268,18 +275,16 @@ def test_a_bad_setting_creates_nothing(setting: dict[str, str]) -> None:
             for suffix in ("", "p", "zip", ".zip")
         ],
         (project(keySuffix=".tar"), "key_suffix", ".tar"),
-        (project(keyPrefix="in/*", keySuffix=".zip"), "keys", "in/${*}*.zip"),
+        (project(keyPrefix="in/", keySuffix=".zip"), "keys", "in/*.zip"),
+        (project(keyPrefix="aZ09!-_.'()/"), "key_prefix", "aZ09!-_.'()/"),
+        (project(keySuffix="-aZ09!_.'()/"), "key_suffix", "-aZ09!_.'()/"),
         (project(), "requires_tls", True),
         (project() | ENDPOINTS, "requires_tls", False),
         (project() | TLS_ENDPOINTS, "requires_tls", True),
         (project(namePrefix="a" * 30), "source_bucket", "a" * 30 + "global-builds"),
         (project(sourceBucket="b" * 63), "source_bucket", "b" * 63),
         (project(sourceBucket="my.builds-1"), "source_bucket", "my.builds-1"),
-        (
-            # A letter that is not ASCII has six characters in a policy: two destinations would be too many.
-            project(keyPrefix="ä" * 512, destinations=destinations({"bucket": "a-builds"})),
-            "key_prefix", "ä" * 512,
-        ),
+        (project(keyPrefix="k" * 1024), "key_prefix", "k" * 1024),
         (project(keySuffix=".zip"), "key_suffix", ".zip"),
         (
             project(notificationEmails='["a@example.com", "b+c@example.co.uk"]'),
@@ -341,8 +346,47 @@ def test_allow_public_api_is_checked_whenever_it_is_given(settings: dict[str, st
         load_settings(project(allowPublicApi="yes", **settings))
 
 
-def test_an_endpoint_of_aws_is_no_emulator() -> None:
-    """A FIPS or VPC endpoint of AWS's own in aws:endpoints neither opens the API nor changes its URL."""
-    endpoints = json.dumps([{"apigateway": "https://apigateway-fips.us-east-1.amazonaws.com"}])
+@pytest.mark.parametrize(
+    "endpoint",
+    [
+        "https://apigateway-fips.us-east-1.amazonaws.com",
+        "https://apigateway.us-east-1.api.aws",
+        "https://apigateway.cn-north-1.amazonaws.com.cn",
+        "https://vpce-0a1b-apigateway.us-iso-east-1.vpce.c2s.ic.gov",
+        "https://aws-proxy.example.com:8443",
+        "https://8.8.8.8",
+        "https://[2606:4700::1]",
+        "https://localhost.example.com",
+        "https://localhost.localstack.cloud.example.com",
+        "https://notlocalhost.localstack.cloud",
+        "https://",
+        "not a url",
+    ],
+)
+def test_an_endpoint_of_aws_is_no_emulator(endpoint: str) -> None:
+    """A FIPS or VPC endpoint of AWS's own, or a proxy that leads there, neither opens the API nor changes its URL."""
+    endpoints = {"aws:endpoints": json.dumps([{"apigateway": endpoint}])}
     with pytest.raises(SettingsError, match="apiAuthorization: "):
-        load_settings(project(apiAuthorization="NONE") | {"aws:endpoints": endpoints})
+        load_settings(project(apiAuthorization="NONE") | endpoints)
+    assert load_settings(project() | endpoints).emulator_endpoint is None
+
+
+@pytest.mark.parametrize(
+    "endpoint",
+    [
+        "http://localhost:4566",
+        "http://127.0.0.1:4570",
+        "http://[::1]:4566",
+        "http://10.0.0.5:4566",
+        "http://172.17.0.2:4566",
+        "http://192.168.1.5:4566",
+        "http://ministack:4566",
+        "http://builds.localhost:4566",
+        "https://localhost.localstack.cloud:4566",
+        "https://apigateway.localhost.localstack.cloud:4566",
+    ],
+)
+def test_an_endpoint_on_ones_own_machine_or_network_is_an_emulator(endpoint: str) -> None:
+    """An emulator is recognised by where it is, a container's or a private address included."""
+    settings = load_settings(project() | {"aws:endpoints": json.dumps([{"apigateway": f"{endpoint}/"}])})
+    assert settings.emulator_endpoint == endpoint
