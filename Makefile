@@ -32,6 +32,7 @@ lint: $(READY) ## Check style, types, and that generated documentation is curren
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/python -m tools.security_page --check
+	$(BIN)/python -m tools.workflow_picture --check
 
 format: $(READY) ## Put the code into its style
 	$(BIN)/ruff check --fix .
@@ -39,6 +40,7 @@ format: $(READY) ## Put the code into its style
 
 docs: $(READY) ## Make the generated parts of the documentation
 	$(BIN)/python -m tools.security_page
+	$(BIN)/python -m tools.workflow_picture
 
 bench: $(READY) ## Measure the embedded stack, beside plain boto3
 	$(BIN)/python -m tests.bench

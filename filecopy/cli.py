@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
@@ -20,10 +21,21 @@ from rich.markup import escape
 from . import demo as demonstration
 from . import screens, sending, stack, target
 from .errors import StackError
+from .graph import mermaid, own_definition, svg
+from .history import show as show_history
 from .operations import Operations
 from .records import STATUSES, list_records, read_record
+from .report import report_page
 from .watching import Watcher
 from .watching import follow as follow_execution
+
+
+class Picture(StrEnum):
+    MERMAID = "mermaid"
+    SVG = "svg"
+
+
+DRAW = {Picture.MERMAID: mermaid, Picture.SVG: svg}
 
 app = typer.Typer(
     name="filecopy",
@@ -58,6 +70,10 @@ StackName = Annotated[
     ),
 ]
 Key = Annotated[str, typer.Argument(help="The file's key in the source bucket.")]
+Execution = Annotated[
+    str,
+    typer.Argument(metavar="KEY|EXECUTION", help="A file's key, for its latest execution, or a name or ARN."),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 EmulatorSetting = Annotated[
     list[str] | None,
@@ -267,6 +283,61 @@ def list_files(
 
 
 @app.command()
+def history(
+    what: Execution,
+    full: Annotated[bool, typer.Option("--full", help="Show each state's input and output as well.")] = False,
+    as_json: AsJson = False,
+    port: Port = stack.DEFAULT_PORT,
+    stack_name: StackName = None,
+) -> None:
+    """Print what an execution did: its states, copies, attempts, errors and times.
+
+    Example: filecopy history build-123.zip --full
+    """
+    with one_sentence_errors():
+        told = Operations(target.find(port, stack_name)).history(what)
+        if as_json:
+            typer.echo(screens.to_json(told.as_json(), indent=2))
+        else:
+            show_history(out, told, full)
+
+
+@app.command()
+def report(
+    what: Execution,
+    output: Annotated[Path, typer.Option("--output", "-o", help="Where the page goes.")] = Path("report.html"),
+    port: Port = stack.DEFAULT_PORT,
+    stack_name: StackName = None,
+) -> None:
+    """Write a page about an execution, complete in one file, to attach to an incident.
+
+    Example: filecopy report build-123.zip -o report.html
+    """
+    with one_sentence_errors():
+        operations = Operations(target.find(port, stack_name))
+        told = operations.history(what)
+        write(output, report_page(told, operations.definition_of(told)))
+        out.print(f"Written to {screens.shown(output)}.", soft_wrap=True)
+
+
+@app.command()
+def graph(
+    picture: Annotated[Picture, typer.Option("--format", help="For a document, or a picture.")] = Picture.MERMAID,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="Where it goes; printed if not given.")] = None,
+) -> None:
+    """Draw the state machine, from its definition.
+
+    Example: filecopy graph --format svg -o workflow.svg
+    """
+    with one_sentence_errors():
+        drawn = DRAW[picture](own_definition())
+        if output is None:
+            typer.echo(drawn)
+        else:
+            write(output, drawn)
+
+
+@app.command()
 def retry(
     key: Key,
     port: Port = stack.DEFAULT_PORT,
@@ -357,6 +428,13 @@ def start_of(since: str) -> str:
         ) from None
     # A time without a zone is the reader's own.
     return start.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def write(file: Path, text: str) -> None:
+    try:
+        file.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise StackError(f"{str(file)!r} cannot be written: {error.strerror}.") from None
 
 
 @contextmanager

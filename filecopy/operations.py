@@ -11,8 +11,10 @@ from components import outputs, policies
 from components.names import DEAD_LETTERS_SUFFIX
 
 from .errors import StackError
+from .history import History, load, load_definition
 from .records import read_record
 from .target import Target
+from .watching import Watcher, input_of
 
 FOLLOW_DEADLINE = 3600.0
 
@@ -29,6 +31,7 @@ class Retried:
 class Operations:
     def __init__(self, target: Target) -> None:
         clients = target.clients
+        self._target = target
         self._outputs = target.outputs
         self._sqs, self._dynamodb, self._workflow = clients("sqs"), clients("dynamodb"), clients("stepfunctions")
 
@@ -73,6 +76,23 @@ class Operations:
             )
         role: str = self._outputs[outputs.STEP_FUNCTION_ROLE_ARN]
         return policies.existing_destination(policies.bucket_arn(bucket, like=role), role)
+
+    def history(self, named: str) -> History:
+        """What an execution did: one of that ARN or name, or the one that the record of a file's key is of.
+
+        Raises:
+            StackError: there is none.
+        """
+        execution = Watcher(self._target).find(named)
+        job = input_of(self._workflow.describe_execution(executionArn=execution))
+        key, record = job.get("sourceKey"), None
+        if isinstance(key, str) and key and job.get("sourceBucket") == self._target.source_bucket:
+            record = read_record(self._dynamodb, self._outputs, key)
+        return load(self._workflow, execution, record)
+
+    def definition_of(self, history: History) -> dict[str, Any]:
+        """The definition that the execution runs by, which may be older than the state machine's."""
+        return load_definition(self._workflow, history.execution_arn)
 
     def retry(self, key: str) -> Retried | None:
         """Tries the failed copies of ``key`` again, those alone, and waits for the end.

@@ -127,7 +127,7 @@ class Watcher:
 
     def _describe(self, execution_arn: str) -> Progress:
         described = self._workflow.describe_execution(executionArn=execution_arn)
-        job = _job(described.get("input"))
+        job = input_of(described)
         return Progress(
             execution_arn=execution_arn,
             key=str(job.get("sourceKey", "")),
@@ -215,9 +215,10 @@ def _leave(progress: Progress, event: dict[str, Any]) -> None:
         progress.visits[-1].left = event["timestamp"]
 
 
-def _job(text: str | None) -> dict[str, Any]:
+def input_of(described: dict[str, Any]) -> dict[str, Any]:
+    """The input of an execution, as DescribeExecution gives it; nothing where that is no object."""
     try:
-        job = json.loads(text or "null")
-    except json.JSONDecodeError:
+        job = json.loads(described.get("input") or "null")
+    except (json.JSONDecodeError, RecursionError):
         return {}
     return job if isinstance(job, dict) else {}

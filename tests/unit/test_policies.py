@@ -104,7 +104,14 @@ def plain_http_refused(action: str, *resources: str) -> policies.Statement:
                 (["s3:PutObject", "s3:AbortMultipartUpload"], [f"{SOURCE}/{KEYS}"]),
                 (["execute-api:Invoke"], [f"{API}/*/POST/*"]),
                 (["states:StartExecution", "states:ListExecutions"], [MACHINE]),
-                (["states:DescribeExecution", "states:GetExecutionHistory"], [EXECUTIONS]),
+                (
+                    [
+                        "states:DescribeExecution",
+                        "states:DescribeStateMachineForExecution",
+                        "states:GetExecutionHistory",
+                    ],
+                    [EXECUTIONS],
+                ),
                 (["dynamodb:GetItem"], [TABLE]),
                 (["dynamodb:Query"], [f"{TABLE}/index/status-startTime"]),
             ],

@@ -1,0 +1,736 @@
+"""What an execution did: a model of it, made from its events, its description and its file's record.
+
+AWS and LocalStack record every event, and each names the one before it in its own branch. MiniStack records the calls
+inside a Map and nothing else of it (docs/engines.md), so there a call cannot be told to be one destination's, and the
+outcome of a copy comes from the Map's output or the record. What is not recorded is ``None``, and never guessed.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from decimal import Decimal
+from enum import StrEnum
+from itertools import pairwise
+from typing import Any
+
+from botocore.exceptions import ClientError
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from handlers.text import printable
+
+from . import executions
+from .errors import StackError
+from .graph import Path
+
+MAP_STATE = "CopyToMultipleBuckets"
+COPY_STATE = "CopyToBucket"
+COPY_FAILED_STATE = "CopyFailed"
+NOT_RECORDED = "not recorded"
+
+Event = Mapping[str, Any]
+
+_ATTEMPT_ENDS = {
+    "TaskSucceeded": "SUCCEEDED",
+    "TaskFailed": "FAILED",
+    "TaskTimedOut": "TIMED_OUT",
+    "TaskStartFailed": "FAILED",
+    "TaskSubmitFailed": "FAILED",
+}
+
+
+class StateStatus(StrEnum):
+    RUNNING = "RUNNING"
+    SUCCEEDED = "SUCCEEDED"
+    CAUGHT = "CAUGHT"
+    """It failed, and the execution went on at one of its Catches."""
+    FAILED = "FAILED"
+    ABORTED = "ABORTED"
+    TIMED_OUT = "TIMED_OUT"
+
+    @property
+    def is_failure(self) -> bool:
+        return self not in (StateStatus.RUNNING, StateStatus.SUCCEEDED)
+
+
+class Outcome(StrEnum):
+    """Of a copy."""
+
+    COPIED = "copied"
+    FAILED = "failed"
+    UNDER_WAY = "under way"
+    WAITING = "waiting"
+    NOT_TRIED = "not tried"
+    UNKNOWN = "not known"
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One call of a Task. ``status`` is None, and so is ``ended``, while it has no end."""
+
+    scheduled: datetime | None
+    started: datetime | None
+    ended: datetime | None
+    status: str | None
+    error: str | None
+    cause: str | None
+
+
+@dataclass(frozen=True)
+class Calls:
+    """How many calls were made inside a Map, where it is not recorded which destination each was for."""
+
+    scheduled: int
+    succeeded: int
+    failed: int
+
+
+@dataclass(frozen=True)
+class State:
+    """A state that was entered. Input and output are JSON texts, None where they are not recorded."""
+
+    name: str
+    type: str
+    status: StateStatus
+    entered: datetime
+    exited: datetime | None
+    input: str | None
+    output: str | None
+    error: str | None
+    cause: str | None
+    attempts: tuple[Attempt, ...]
+    calls: Calls | None
+
+    @property
+    def retries(self) -> int:
+        return max(len(self.attempts) - 1, 0)
+
+
+@dataclass(frozen=True)
+class Copy:
+    """The copy to one destination. ``attempts`` is None where they are not recorded by destination."""
+
+    bucket: str
+    outcome: Outcome
+    started: datetime | None
+    ended: datetime | None
+    attempts: tuple[Attempt, ...] | None
+    error: str | None
+    cause: str | None
+    etag: str | None
+    version_id: str | None
+    arrival: Mapping[str, Any] | None
+    """What regional-sync says of it in the record."""
+
+    @property
+    def retries(self) -> int | None:
+        return None if self.attempts is None else max(len(self.attempts) - 1, 0)
+
+
+@dataclass(frozen=True)
+class History:
+    """An execution, so far. ``read_at`` is when it was looked at: the end of what still runs."""
+
+    execution_arn: str
+    state_machine_arn: str
+    status: str
+    started: datetime
+    stopped: datetime | None
+    read_at: datetime
+    input: str | None
+    output: str | None
+    error: str | None
+    cause: str | None
+    states: tuple[State, ...]
+    copies: tuple[Copy, ...]
+    path: Path
+    record: Mapping[str, Any] | None
+    """The file's tracking record, which may be another execution's by now."""
+
+    @property
+    def record_is_of_this_execution(self) -> bool:
+        return self.record is not None and self.record.get("executionId") == self.execution_arn
+
+    @property
+    def ended(self) -> datetime:
+        return self.stopped or self.read_at
+
+    @property
+    def job(self) -> Mapping[str, Any]:
+        """The input, or nothing where that is not an object."""
+        return _object(self.input)
+
+    def as_json(self) -> dict[str, Any]:
+        """Everything, in what JSON has: times in ISO 8601, inputs and outputs as values, null for what is not known."""
+        whole: dict[str, Any] = plain(asdict(self))
+        del whole["path"]
+        for part in (whole, *whole["states"]):
+            part["input"], part["output"] = parsed(part["input"]), parsed(part["output"])
+        made: list[State | Copy] = [*self.states, *self.copies]
+        for part, its in zip((*whole["states"], *whole["copies"]), made, strict=True):
+            part["retries"] = its.retries
+        whole["record_is_of_this_execution"] = self.record_is_of_this_execution
+        camel: dict[str, Any] = _camel(whole, keep={"record", "input", "output", "arrival"})
+        return camel
+
+
+# --- Reading it -------------------------------------------------------------------------------------------------
+
+
+def load(stepfunctions: Any, execution_arn: str, record: Mapping[str, Any] | None = None) -> History:
+    """The execution, as it is now.
+
+    Args:
+        stepfunctions: a boto3 client.
+        record: of the execution's file, in Python's types, where there is one.
+
+    Raises:
+        StackError: there is no such execution.
+    """
+    try:
+        described = stepfunctions.describe_execution(executionArn=execution_arn)
+        events = executions.history(stepfunctions, execution_arn)
+        if described["status"] == "RUNNING" and _has_ended(events):
+            described = stepfunctions.describe_execution(executionArn=execution_arn)
+    except ClientError as error:
+        if error.response["Error"]["Code"] in ("ExecutionDoesNotExist", "InvalidArn"):
+            raise StackError(f"There is no execution {execution_arn!r}.") from error
+        raise
+    return history_of(described, events, record)
+
+
+def load_definition(stepfunctions: Any, execution_arn: str) -> dict[str, Any]:
+    """The definition that the execution runs by, which may be older than the state machine's."""
+    machine = stepfunctions.describe_state_machine_for_execution(executionArn=execution_arn)
+    definition: dict[str, Any] = json.loads(machine["definition"])
+    return definition
+
+
+def history_of(
+    described: Mapping[str, Any],
+    events: Sequence[Event],
+    record: Mapping[str, Any] | None = None,
+    read_at: datetime | None = None,
+) -> History:
+    """The model of an execution.
+
+    Args:
+        described: what DescribeExecution answers.
+        events: of GetExecutionHistory, oldest first.
+        record: of the execution's file, where there is one.
+        read_at: when the other three were read; now, if not given.
+    """
+    branches = _branches(events)
+    failure = _failure(events)
+    error, cause = described.get("error") or failure[0], described.get("cause") or failure[1]
+    states = tuple(_state(group, described["status"], error, cause) for group in branches.main)
+    input_ = described.get("input")
+    is_ours = record is not None and record.get("executionId") == described["executionArn"]
+    copies = _copies(_destinations(input_), states, branches, described, record if record and is_ours else {})
+    return History(
+        execution_arn=described["executionArn"],
+        state_machine_arn=described["stateMachineArn"],
+        status=described["status"],
+        started=described["startDate"],
+        stopped=described.get("stopDate"),
+        read_at=read_at or datetime.now(UTC),
+        input=input_,
+        # MiniStack gives a failed execution an output, which AWS does not.
+        output=described.get("output") if described["status"] == "SUCCEEDED" else None,
+        error=error,
+        cause=cause,
+        states=states,
+        copies=copies,
+        path=_path(states, copies, branches),
+        record=record,
+    )
+
+
+@dataclass(frozen=True)
+class _Branches:
+    """The events of each state entered, those outside the Map, and those of each iteration of it."""
+
+    main: list[list[Event]]
+    iterations: list[list[list[Event]]]
+    are_linked: bool
+
+
+def _branches(events: Sequence[Event]) -> _Branches:
+    """Sorts events by the state they are of. Where they are not linked, each follows the one before it."""
+    are_linked = any(event.get("previousEventId") for event in events)
+    main: list[list[Event]] = []
+    iterations: list[list[list[Event]]] = []
+    # The iteration and the state that each event is of, by the event's id; those after it take them over.
+    iteration_of: dict[int, list[list[Event]] | None] = {}
+    state_of: dict[int, list[Event] | None] = {}
+    before = 0
+    for event in events:
+        previous = event.get("previousEventId", 0) if are_linked else before
+        before = event["id"]
+        iteration, state = iteration_of.get(previous), state_of.get(previous)
+        kind: str = event["type"]
+        if kind.startswith("Execution"):
+            iteration, state = None, None
+        elif kind == "MapIterationStarted":
+            # With less room than iterations, the event before it is the last one of another iteration.
+            iteration, state = [], None
+            iterations.append(iteration)
+        elif "stateEnteredEventDetails" in event:
+            state = []
+            (main if iteration is None else iteration).append(state)
+        elif kind.startswith("MapState") and kind != "MapStateStarted":
+            # It ends the Map, and the event before it is the last one of an iteration.
+            iteration, state = None, next((group for group in reversed(main) if _type(group[0]) == "Map"), None)
+        if state is not None:
+            state.append(event)
+        iteration_of[event["id"]], state_of[event["id"]] = iteration, state
+    return _Branches(main, iterations, are_linked)
+
+
+def _has_ended(events: Sequence[Event]) -> bool:
+    return bool(events) and events[-1]["type"] in (
+        "ExecutionSucceeded",
+        "ExecutionFailed",
+        "ExecutionAborted",
+        "ExecutionTimedOut",
+    )
+
+
+def _failure(events: Sequence[Event]) -> tuple[str | None, str | None]:
+    for event in reversed(events):
+        for kind in ("Failed", "Aborted", "TimedOut"):
+            if details := event.get(f"execution{kind}EventDetails"):
+                return details.get("error") or None, details.get("cause") or None
+    return None, None
+
+
+def _type(entered: Event) -> str:
+    return str(entered["type"]).removesuffix("StateEntered")
+
+
+def _state(events: Sequence[Event], status: str, error: str | None, cause: str | None) -> State:
+    """The state whose events these are, of an execution that is or ended as ``status``, with that error."""
+    entered = events[0]
+    kind = _type(entered)
+    exit_ = next((event for event in events if "stateExitedEventDetails" in event), None)
+    aborted = next((event for event in events if event["type"].endswith("StateAborted")), None)
+    is_map = kind == "Map"
+    attempts = () if is_map else _attempts(events)
+    failed = attempts[-1] if attempts and attempts[-1].error else None
+    evaluations = [event["evaluationFailedEventDetails"] for event in events if "evaluationFailedEventDetails" in event]
+    evaluation = evaluations[-1] if evaluations else None
+    if exit_ is not None:
+        its = StateStatus.CAUGHT if failed or evaluation else StateStatus.SUCCEEDED
+    elif kind == "Fail":
+        its = StateStatus.FAILED
+    else:
+        # A state that was not left when the execution ended, ended with it.
+        its = StateStatus.__members__.get(status, StateStatus.RUNNING)
+    if evaluation:
+        error, cause = evaluation.get("error"), evaluation.get("cause")
+    elif failed:
+        error, cause = failed.error, failed.cause
+    elif its is not StateStatus.FAILED:
+        error, cause = None, None
+    return State(
+        name=entered["stateEnteredEventDetails"]["name"],
+        type=kind,
+        status=its,
+        entered=entered["timestamp"],
+        exited=exit_["timestamp"] if exit_ else aborted["timestamp"] if aborted else None,
+        input=entered["stateEnteredEventDetails"].get("input"),
+        output=_exited(exit_).get("output") if exit_ else None,
+        error=error,
+        cause=cause,
+        attempts=attempts,
+        calls=_calls(events) if is_map else None,
+    )
+
+
+def _attempts(events: Iterable[Event]) -> tuple[Attempt, ...]:
+    """The calls of a Task, of which each ends before the next begins."""
+    found: list[Attempt] = []
+    scheduled: datetime | None = None
+    started: datetime | None = None
+    is_open = False
+    for event in events:
+        kind = event["type"]
+        if kind == "TaskScheduled":
+            scheduled, started, is_open = event["timestamp"], None, True
+        elif kind == "TaskStarted":
+            started = event["timestamp"]
+        elif kind in _ATTEMPT_ENDS:
+            details = event.get(f"{kind[0].lower()}{kind[1:]}EventDetails", {})
+            status = _ATTEMPT_ENDS[kind]
+            failed = status != "SUCCEEDED"
+            found.append(
+                Attempt(
+                    # A Task whose arguments could not be evaluated fails without having been scheduled.
+                    scheduled=scheduled if is_open else None,
+                    started=started if is_open else None,
+                    ended=event["timestamp"],
+                    status=status,
+                    error=details.get("error", "States.TaskFailed") if failed else None,
+                    cause=details.get("cause") if failed else None,
+                )
+            )
+            is_open = False
+    if is_open:
+        found.append(Attempt(scheduled, started, None, None, None, None))
+    return tuple(found)
+
+
+def _calls(events: Iterable[Event]) -> Calls | None:
+    """Of a Map whose inside has no events but those of calls."""
+    kinds = Counter(event["type"] for event in events)
+    if not kinds["TaskScheduled"]:
+        return None
+    failed = sum(kinds[kind] for kind, status in _ATTEMPT_ENDS.items() if status != "SUCCEEDED")
+    return Calls(kinds["TaskScheduled"], kinds["TaskSucceeded"], failed)
+
+
+def _destinations(input_: str | None) -> list[str]:
+    """Those that the execution is asked to copy to, without repeats."""
+    given = _object(input_).get("destinationBuckets")
+    return list(dict.fromkeys(bucket for bucket in given if isinstance(bucket, str))) if isinstance(given, list) else []
+
+
+def _copies(
+    destinations: Sequence[str],
+    states: Sequence[State],
+    branches: _Branches,
+    described: Mapping[str, Any],
+    record: Mapping[str, Any],
+) -> tuple[Copy, ...]:
+    """The copies that the execution is to make. ``record`` is empty where it is not this execution's."""
+    started = described["startDate"]
+    map_ = next((state for state in states if state.name == MAP_STATE), None)
+    map_events = next((group for group in branches.main if _name(group) == MAP_STATE), [])
+    map_output = parsed(map_.output) if map_ else None
+    iterations = {
+        parsed(_entered(group[0][0]).get("input")): group for group in branches.iterations if _is_for_text(group)
+    }
+    # A retry's record holds results of an earlier execution until it has its own.
+    recorded = [result for result in record.get("copyResults", []) if _is_since(started, result.get("timestamp"))]
+    results: dict[object, Mapping[str, Any]] = {
+        result.get("destinationBucket"): result
+        for result in (*recorded, *(map_output if isinstance(map_output, list) else ()))
+        if isinstance(result, dict)
+    }
+    is_over = described["status"] != "RUNNING" or (map_ is not None and map_.exited is not None)
+
+    def copy(bucket: str) -> Copy:
+        iteration = iterations.get(bucket, [])
+        task = next((group for group in iteration if _type(group[0]) == "Task"), [])
+        exit_ = next((event for event in task if "stateExitedEventDetails" in event), None)
+        result = results.get(bucket) or (_object(_exited(exit_).get("output")) if exit_ else {})
+        success = result.get("success")
+        # Whether it is known that nothing was done for this destination, so far.
+        is_untouched = success is None and (
+            map_ is None or (branches.are_linked and not iteration) or isinstance(map_output, list)
+        )
+        if success is not None:
+            outcome = Outcome.COPIED if success else Outcome.FAILED
+        elif is_untouched:
+            outcome = Outcome.NOT_TRIED if is_over else Outcome.WAITING
+        else:
+            outcome = Outcome.UNKNOWN if is_over else Outcome.UNDER_WAY
+        attempts: tuple[Attempt, ...] | None = None
+        if task:
+            attempts = _attempts(task)
+        elif is_untouched:
+            attempts = ()
+        elif not branches.are_linked and len(destinations) == 1:
+            # All calls of the Map's inside are its own.
+            attempts = _attempts(map_events)
+        first, last = (attempts[0], attempts[-1]) if attempts else (None, None)
+        arrival = record.get("arrivals", {}).get(bucket)
+        return Copy(
+            bucket=bucket,
+            outcome=outcome,
+            started=task[0]["timestamp"] if task else first.scheduled if first else None,
+            ended=exit_["timestamp"] if exit_ else _time(result.get("timestamp")),
+            attempts=attempts,
+            error=result.get("error") or (last.error if last else None),
+            cause=result.get("cause") or (last.cause if last else None),
+            etag=result.get("etag"),
+            version_id=result.get("versionId"),
+            arrival=arrival if arrival and _is_since(started, arrival.get("arrivedAt")) else None,
+        )
+
+    return tuple(copy(bucket) for bucket in destinations)
+
+
+def _path(states: Sequence[State], copies: Sequence[Copy], branches: _Branches) -> Path:
+    """The states entered and the ways between them, for a drawing."""
+    # Nothing of what failed on the way counts where the last try did not fail: a turn that was waited for.
+    failed = {state.name for state in {state.name: state for state in states}.values() if state.status.is_failure}
+    entered = Counter(state.name for state in states)
+    edges = {(one.name, other.name, one.status is StateStatus.CAUGHT) for one, other in pairwise(states)}
+    if branches.iterations:
+        for iteration in branches.iterations:
+            did_fail = {_name(group) for group in iteration if _has_failed(group)}
+            names = [_name(group) for group in iteration]
+            entered.update(names)
+            failed |= did_fail
+            edges.update((one, other, one in did_fail) for one, other in pairwise(names))
+    else:
+        # A result tells which way a copy went.
+        ended = Counter(copy.outcome for copy in copies)
+        if tried := ended[Outcome.COPIED] + ended[Outcome.FAILED]:
+            entered[COPY_STATE] = tried
+        if ended[Outcome.FAILED]:
+            entered[COPY_FAILED_STATE] = ended[Outcome.FAILED]
+            failed.add(COPY_STATE)
+            edges.add((COPY_STATE, COPY_FAILED_STATE, True))
+    return Path(entered=dict(entered), failed=frozenset(failed), edges=frozenset(edges))
+
+
+def _has_failed(group: Sequence[Event]) -> bool:
+    """Whether a Task was left after an attempt that failed: one that waits to be tried again has not failed yet."""
+    attempts = _attempts(group)
+    return bool(attempts and attempts[-1].error) and any("stateExitedEventDetails" in event for event in group)
+
+
+def _entered(event: Event) -> Mapping[str, Any]:
+    details: Mapping[str, Any] = event["stateEnteredEventDetails"]
+    return details
+
+
+def _name(group: Sequence[Event]) -> str:
+    return str(_entered(group[0])["name"])
+
+
+def _exited(event: Event) -> Mapping[str, Any]:
+    details: Mapping[str, Any] = event["stateExitedEventDetails"]
+    return details
+
+
+def _is_for_text(iteration: Sequence[Sequence[Event]]) -> bool:
+    """Whether it has begun, and with a text: a destination."""
+    return bool(iteration) and isinstance(parsed(_entered(iteration[0][0]).get("input")), str)
+
+
+def _is_since(started: datetime, text: object) -> bool:
+    time = _time(text)
+    return time is not None and time >= started
+
+
+def parsed(text: str | None) -> Any:
+    """What a JSON text says; the text itself where it is none, as one that was cut off is not."""
+    if text is None:
+        return None
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
+def _object(text: str | None) -> Mapping[str, Any]:
+    value = parsed(text)
+    return value if isinstance(value, dict) else {}
+
+
+def _time(text: object) -> datetime | None:
+    try:
+        time = datetime.fromisoformat(text) if isinstance(text, str) else None
+    except ValueError:
+        return None
+    return time if time is None or time.tzinfo else time.replace(tzinfo=UTC)
+
+
+def plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(name): plain(member) for name, member in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(member) for member in value]
+    if isinstance(value, (set, frozenset)):
+        return sorted(plain(member) for member in value)
+    if isinstance(value, StrEnum):
+        return value.value
+    if isinstance(value, datetime):
+        return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
+    if isinstance(value, Decimal):
+        return int(value) if value == value.to_integral_value() else float(value)
+    return value
+
+
+def _camel(value: Any, keep: set[str]) -> Any:
+    """Names as in the record and in AWS's answers. What is in a member of ``keep`` is left as it is."""
+    if isinstance(value, list):
+        return [_camel(member, keep) for member in value]
+    if not isinstance(value, dict):
+        return value
+    return {
+        name.split("_")[0] + "".join(part.title() for part in name.split("_")[1:]): member
+        if name in keep
+        else _camel(member, keep)
+        for name, member in value.items()
+    }
+
+
+# --- Showing it -------------------------------------------------------------------------------------------------
+
+_STYLES = {
+    "SUCCEEDED": "green",
+    "RUNNING": "cyan",
+    "CAUGHT": "yellow",
+    "FAILED": "red",
+    "ABORTED": "red",
+    "TIMED_OUT": "red",
+    Outcome.COPIED: "green",
+    Outcome.FAILED: "red",
+    Outcome.UNDER_WAY: "cyan",
+}
+_SIGNS = {
+    "SUCCEEDED": "✔",
+    "RUNNING": "…",
+    "CAUGHT": "!",
+    Outcome.COPIED: "✔",
+    Outcome.FAILED: "✘",
+    Outcome.UNDER_WAY: "…",
+    Outcome.WAITING: "…",
+    Outcome.NOT_TRIED: "○",
+    Outcome.UNKNOWN: "?",
+}
+
+
+def seconds(since: datetime | None, until: datetime | None) -> str:
+    """How long it was, as a person says it."""
+    if since is None or until is None:
+        return NOT_RECORDED
+    length = (until - since).total_seconds()
+    if length < 60:
+        return f"{length:.3f} s" if length < 1 else f"{length:.1f} s"
+    minutes, rest = divmod(round(length), 60)
+    return f"{minutes} min {rest:02} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02} min"
+
+
+def moment(time: datetime) -> str:
+    """A time, in UTC."""
+    return time.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S.%f")[:-3] + " UTC"
+
+
+def tries(state: State) -> str:
+    """How often a state's work was tried; of a Map without a history of its own, the calls inside it."""
+    if state.calls is not None:
+        return f"{state.calls.scheduled} inside, {state.calls.failed} failed"
+    return str(len(state.attempts)) if state.attempts else ""
+
+
+def told(error: str | None, cause: str | None) -> str:
+    return ": ".join(part for part in (error, cause) if part)
+
+
+def show(console: Console, history: History, full: bool = False) -> None:
+    """Prints the execution: what it was, its states, its copies; with ``full`` the states' inputs and outputs."""
+    for name, text in (
+        ("Execution", history.execution_arn),
+        ("Status", history.status),
+        ("File", history.job.get("sourceKey")),
+        ("Source bucket", history.job.get("sourceBucket")),
+        ("Started", moment(history.started)),
+        ("Took" if history.stopped else "Runs since", seconds(history.started, history.ended)),
+        ("Error", told(history.error, history.cause) or None),
+    ):
+        if text is not None:
+            _print(console, Text.assemble((f"{name}: ", "bold"), (_shown(text), _STYLES.get(str(text), ""))))
+    console.print(_states_table(history))
+    if history.copies:
+        console.print(_copies_table(history))
+    if not history.record_is_of_this_execution and history.record is not None:
+        _print(console, Text("The file's record is another execution's by now."))
+    if not full:
+        return
+    _print_data(console, "The execution", history.input, history.output)
+    for state in history.states:
+        _print_data(console, state.name, state.input, state.output)
+
+
+def _states_table(history: History) -> Table:
+    table = Table(title="States", title_justify="left", box=None, pad_edge=False)
+    table.add_column("State", no_wrap=True)
+    table.add_column("After", justify="right", no_wrap=True)
+    table.add_column("Took", justify="right", no_wrap=True)
+    table.add_column("Attempts")
+    table.add_column("Result", overflow="fold", ratio=1)
+    for state in history.states:
+        until = state.exited or (history.ended if state.type != "Fail" else state.entered)
+        table.add_row(
+            Text(_shown(state.name)),
+            seconds(history.started, state.entered),
+            seconds(state.entered, until),
+            tries(state),
+            _result(state.status, state.error, state.cause),
+        )
+        if state.retries:
+            for number, attempt in enumerate(state.attempts, 1):
+                _add_attempt(table, history, number, attempt, attempt.scheduled)
+    return table
+
+
+def _copies_table(history: History) -> Table:
+    table = Table(title="Copies", title_justify="left", box=None, pad_edge=False)
+    table.add_column("Destination", overflow="fold")
+    table.add_column("Began after", justify="right")
+    table.add_column("Ended after", justify="right")
+    table.add_column("Attempts")
+    table.add_column("Outcome", overflow="fold", ratio=1)
+    for copy in history.copies:
+        is_open = copy.attempts == () or copy.outcome is Outcome.UNDER_WAY
+        table.add_row(
+            Text(_shown(copy.bucket)),
+            "" if copy.attempts == () else seconds(history.started, copy.started),
+            "" if is_open and not copy.ended else seconds(history.started, copy.ended),
+            NOT_RECORDED if copy.attempts is None else str(len(copy.attempts)),
+            _result(copy.outcome, copy.error, copy.cause)
+            if copy.outcome is not Outcome.COPIED
+            else _result(copy.outcome),
+        )
+        if copy.retries and copy.attempts:
+            for number, attempt in enumerate(copy.attempts, 1):
+                _add_attempt(table, history, number, attempt, history.started)
+    return table
+
+
+def _add_attempt(table: Table, history: History, number: int, attempt: Attempt, since: datetime | None) -> None:
+    """A line for an attempt; its second time is counted from ``since``."""
+    table.add_row(
+        Text(f"  attempt {number}", style="dim"),
+        Text(seconds(history.started, attempt.scheduled), style="dim"),
+        Text(seconds(since, attempt.ended or history.ended), style="dim"),
+        "",
+        _result(attempt.status or "RUNNING", attempt.error, attempt.cause),
+    )
+
+
+def _result(status: str, error: str | None = None, cause: str | None = None) -> Text:
+    said = f"{_SIGNS.get(status, '✘')} {status}" + (f" ({told(error, cause)})" if error else "")
+    return Text(_shown(said), style=_STYLES.get(status, ""))
+
+
+def _print_data(console: Console, name: str, input_: str | None, output: str | None) -> None:
+    for what, text in (("input", input_), ("output", output)):
+        _print(console, Text(f"{_shown(name)}: {what}", style="bold"))
+        for line in pretty(text).split("\n"):
+            _print(console, Text(f"  {line}"))
+
+
+def pretty(text: str | None) -> str:
+    """A JSON text on lines of its own, without what a terminal would obey or a page would turn around."""
+    if text is None:
+        return NOT_RECORDED
+    return "\n".join(printable(line) for line in json.dumps(parsed(text), indent=2, ensure_ascii=False).split("\n"))
+
+
+def _print(console: Console, text: Text) -> None:
+    console.print(text, soft_wrap=True)
+
+
+def _shown(text: object) -> str:
+    return printable(str(text))

@@ -1,0 +1,147 @@
+"""Executions as AWS and as MiniStack record them, for tests of what is made of a history."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from components.definition import copy_workflow_definition
+from filecopy.history import Event, History, history_of
+
+ARN = "arn:aws:states:us-east-1:000000000000:execution:file-copy-workflow:run"
+STARTED = datetime.fromisoformat("2026-11-23T09:33:01.423Z")
+DEFINITION = copy_workflow_definition(
+    partition="aws", table_name="FileCopyTracking", topic_arn="arn:aws:sns:us-east-1:000000000000:t", max_concurrency=10
+)
+
+
+def _read(value: Any) -> Any:
+    """What JSON holds as a text, and boto3 gives as a time, as a time."""
+    if isinstance(value, list):
+        return [_read(member) for member in value]
+    if isinstance(value, dict):
+        times = ("timestamp", "startDate", "stopDate")
+        return {
+            name: datetime.fromisoformat(member) if name in times else _read(member) for name, member in value.items()
+        }
+    return value
+
+
+_FILE: dict[str, Any] = json.loads((Path(__file__).parent / "aws_history.json").read_text(encoding="utf-8"))
+AWS_DESCRIBED: dict[str, Any] = _read(_FILE["described"])
+AWS_EVENTS: list[Event] = _read(_FILE["events"])
+AWS_RECORD: dict[str, Any] = _FILE["record"]
+
+
+def aws(record: Mapping[str, Any] | None = AWS_RECORD) -> History:
+    """A run of four destinations, two at a time, that had to wait for its turn and for a busy table. The first copy is
+    made at once, the second after two retries, the third is refused four times, and the fourth's bucket is gone."""
+    return history_of(AWS_DESCRIBED, AWS_EVENTS, record)
+
+
+def aws_running(after: int) -> History:
+    """The same one, when so many events had been recorded."""
+    described = {name: value for name, value in AWS_DESCRIBED.items() if name not in ("stopDate", "error", "cause")}
+    events = AWS_EVENTS[:after]
+    return history_of({**described, "status": "RUNNING"}, events, None, read_at=events[-1]["timestamp"])
+
+
+class MiniStack:
+    """Writes down what happens as MiniStack does: no links, no parameters, and inside a Map nothing but calls."""
+
+    def __init__(self, key: str = "k.zip", *buckets: str) -> None:
+        self.buckets = buckets or ("region-a-builds", "invalid-bucket")
+        self.job = {"sourceBucket": "global-builds", "sourceKey": key, "destinationBuckets": list(self.buckets)}
+        self.events: list[dict[str, Any]] = []
+        self.add("ExecutionStarted", executionStartedEventDetails={"input": json.dumps(self.job)})
+
+    def time(self, milliseconds: int) -> datetime:
+        return STARTED + timedelta(milliseconds=milliseconds)
+
+    def add(self, kind: str, **details: object) -> None:
+        number = len(self.events) + 1
+        self.events.append({"id": number, "type": kind, "timestamp": self.time(10 * number), **details})
+
+    def enter(self, kind: str, name: str) -> None:
+        self.add(f"{kind}StateEntered", stateEnteredEventDetails={"name": name, "input": json.dumps(self.job)})
+
+    def leave(self, kind: str, name: str, output: object = None) -> None:
+        self.add(f"{kind}StateExited", stateExitedEventDetails={"name": name, "output": json.dumps(output)})
+
+    def call(self, action: str, *errors: str) -> None:
+        """Failed attempts with these errors, and one that is without."""
+        resource = f"arn:aws:states:::{action}"
+        for error in (*errors, ""):
+            self.add("TaskScheduled", taskScheduledEventDetails={"resourceType": "states", "resource": resource})
+            details = {"resource": resource, "error": error, "cause": f"{error}!"}
+            if error:
+                self.add("TaskFailed", taskFailedEventDetails=details)
+        self.add("TaskSucceeded", taskSucceededEventDetails={"resource": resource, "output": "{}"})
+
+    def task(self, name: str, action: str, *errors: str) -> None:
+        self.enter("Task", name)
+        self.call(action, *errors)
+        self.leave("Task", name, {})
+
+    def begin(self) -> None:
+        """Everything before the copies."""
+        self.enter("Pass", "ValidateInput")
+        self.leave("Pass", "ValidateInput", self.job)
+        self.task("AcquireLease", "dynamodb:updateItem")
+        self.task("ReadSource", "aws-sdk:s3:headObject", "S3.S3Exception")
+        self.enter("Choice", "CheckIfNewest")
+        self.leave("Choice", "CheckIfNewest")
+        self.task("LogWorkflowStart", "dynamodb:updateItem")
+
+    def results(self, error: str = "S3.NoSuchBucketException", cause: str = "The bucket does not exist") -> list[Any]:
+        """The first copy made, the others not."""
+        at = f"{self.time(300):%Y-%m-%dT%H:%M:%S}.723Z"
+        failed = {"success": False, "error": error, "cause": cause, "timestamp": at}
+        copied = {"success": True, "etag": "e", "versionId": "v", "timestamp": at}
+        return [
+            {"destinationBucket": bucket, **(failed if index else copied)} for index, bucket in enumerate(self.buckets)
+        ]
+
+    def copy(self, results: list[Any]) -> None:
+        """The copies, all at once, one call each."""
+        self.enter("Map", "CopyToMultipleBuckets")
+        resource = "arn:aws:states:::aws-sdk:s3:copyObject"
+        for _ in results:
+            self.add("TaskScheduled", taskScheduledEventDetails={"resourceType": "states", "resource": resource})
+        for result in results:
+            kind = "Succeeded" if result["success"] else "Failed"
+            self.add(f"Task{kind}", **{f"task{kind}EventDetails": {"resource": resource, "error": "E", "cause": "C"}})
+        self.leave("Map", "CopyToMultipleBuckets", results)
+
+    def fail(self, error: str = "CopiesFailed", cause: str = "1 of 2 copies failed: invalid-bucket") -> None:
+        """Everything after the copies."""
+        self.task("UpdateDynamoDBFinal", "dynamodb:updateItem")
+        self.task("SendFailureNotification", "sns:publish")
+        self.enter("Fail", "SomeCopiesFailed")
+        self.add("ExecutionFailed", executionFailedEventDetails={"error": error, "cause": cause})
+
+    def history(self, status: str = "FAILED", record: Mapping[str, Any] | None = None, **described: object) -> History:
+        at = self.events[-1]["timestamp"]
+        last = {} if status == "RUNNING" else {"stopDate": at}
+        whole = {
+            "executionArn": ARN,
+            "stateMachineArn": "arn:aws:states:us-east-1:000000000000:stateMachine:file-copy-workflow",
+            "status": status,
+            "startDate": STARTED,
+            "input": json.dumps(self.job),
+            **last,
+            **described,
+        }
+        return history_of(whole, self.events, record, read_at=at)
+
+
+def ministack(key: str = "k.zip", error: str = "S3.NoSuchBucketException", cause: str = "It is gone") -> History:
+    """A run of two destinations, one of which does not exist."""
+    run = MiniStack(key)
+    run.begin()
+    run.copy(run.results(error, cause))
+    run.fail()
+    return run.history()

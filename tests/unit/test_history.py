@@ -1,0 +1,343 @@
+"""What an execution did, told from its events: as AWS records them all, and as MiniStack records some."""
+
+from __future__ import annotations
+
+import io
+import json
+from datetime import UTC
+from typing import Any
+
+import botocore.session
+import pytest
+from botocore.validate import ParamValidator
+from rich.console import Console
+
+from filecopy.errors import StackError
+from filecopy.history import Calls, Copy, History, Outcome, StateStatus, history_of, load, load_definition, show
+
+from .executions import ARN, AWS_DESCRIBED, AWS_EVENTS, AWS_RECORD, DEFINITION, MiniStack, aws, aws_running, ministack
+from .scripted_aws import ScriptedClients
+
+ODD = "a\x1b[2J\x07\u202egpj.\n[red]b[/red]:boom:"
+SHOWN = "a?[2J??gpj.?[red]b[/red]:boom:"
+
+
+def copies(history: History) -> dict[str, Copy]:
+    return {copy.bucket: copy for copy in history.copies}
+
+
+def printed(history: History, full: bool = False, width: int = 200) -> str:
+    console = Console(file=io.StringIO(), width=width, highlight=False)
+    show(console, history, full)
+    file = console.file
+    assert isinstance(file, io.StringIO)
+    return file.getvalue()
+
+
+def test_the_fixture_is_as_aws_documents_it() -> None:
+    """The history that the tests read has AWS's shapes and event types, and no member that AWS does not have."""
+    model = botocore.session.get_session().get_service_model("stepfunctions")
+    shape = model.shape_for("GetExecutionHistoryOutput")
+    report = ParamValidator().validate({"events": AWS_EVENTS}, shape)
+    assert not report.has_errors(), report.generate_report()
+    report = ParamValidator().validate(AWS_DESCRIBED, model.shape_for("DescribeExecutionOutput"))
+    assert not report.has_errors(), report.generate_report()
+    types = model.shape_for("HistoryEventType")
+    assert {event["type"] for event in AWS_EVENTS} <= set(getattr(types, "enum", ()))
+    assert [event["id"] for event in AWS_EVENTS] == list(range(1, len(AWS_EVENTS) + 1))
+    assert all(event["previousEventId"] < event["id"] for event in AWS_EVENTS)
+
+
+# --- AWS --------------------------------------------------------------------------------------------------------
+
+
+def test_the_execution() -> None:
+    """How it ended, when, with what error, and what it was given."""
+    history = aws()
+    assert (history.status, history.error) == ("FAILED", "CopiesFailed")
+    assert history.cause == "2 of 4 copies failed: partner-builds, acme-gone-builds"
+    assert history.stopped is not None
+    assert (history.stopped - history.started).total_seconds() == pytest.approx(13.861)
+    assert history.job["sourceKey"] == "releases/build-124.zip"
+    assert (history.output, history.record_is_of_this_execution) == (None, True)
+
+
+def test_states_in_the_order_they_were_entered() -> None:
+    """Each time a state is entered is told, those of the Map's inside are not among them."""
+    states = aws().states
+    assert [(state.name, state.type, state.status) for state in states] == [
+        ("ValidateInput", "Pass", "SUCCEEDED"),
+        ("AcquireLease", "Task", "CAUGHT"),
+        ("WaitForTurn", "Wait", "SUCCEEDED"),
+        ("AcquireLease", "Task", "SUCCEEDED"),
+        ("ReadSource", "Task", "SUCCEEDED"),
+        ("CheckIfNewest", "Choice", "SUCCEEDED"),
+        ("LogWorkflowStart", "Task", "SUCCEEDED"),
+        ("CopyToMultipleBuckets", "Map", "SUCCEEDED"),
+        ("ProcessResults", "Pass", "SUCCEEDED"),
+        ("UpdateDynamoDBFinal", "Task", "SUCCEEDED"),
+        ("CheckIfAllSuccessful", "Choice", "SUCCEEDED"),
+        ("SendFailureNotification", "Task", "SUCCEEDED"),
+        ("SomeCopiesFailed", "Fail", "FAILED"),
+    ]
+    exits = [state.exited for state in states if state.exited]
+    assert exits == sorted(exits)
+    assert len(exits) == len(states) - 1, "a Fail state is not left"
+    assert json.loads(states[4].output or "")["ContentLength"] == 4000283
+    assert (states[1].error, states[3].error) == ("DynamoDB.ConditionalCheckFailedException", None)
+    assert (states[-1].error, states[-1].cause) == ("CopiesFailed", aws().cause)
+
+
+def test_attempts_of_a_task() -> None:
+    """A Task that was tried again has both attempts, with their times, and the error of the first."""
+    state = next(state for state in aws().states if state.name == "LogWorkflowStart")
+    first, second = state.attempts
+    assert (state.retries, state.error) == (1, None)
+    assert (first.status, first.error) == ("FAILED", "DynamoDB.ProvisionedThroughputExceededException")
+    assert (second.status, second.error) == ("SUCCEEDED", None)
+    assert first.scheduled
+    assert first.started
+    assert first.ended
+    assert second.scheduled
+    assert first.scheduled < first.started < first.ended < second.scheduled
+
+
+def test_attempts_of_each_copy() -> None:
+    """Each destination has its own attempts, although those of two run at once and one begins where another ended."""
+    found = copies(aws())
+    assert {
+        bucket: (copy.outcome, [attempt.status for attempt in copy.attempts or ()]) for bucket, copy in found.items()
+    } == {
+        "acme-region-a-builds": (Outcome.COPIED, ["SUCCEEDED"]),
+        "acme-region-b-builds": (Outcome.COPIED, ["FAILED", "FAILED", "SUCCEEDED"]),
+        "partner-builds": (Outcome.FAILED, ["FAILED"] * 4),
+        "acme-gone-builds": (Outcome.FAILED, ["FAILED"]),
+    }
+    assert found["acme-gone-builds"].error == "S3.NoSuchBucketException"
+    assert (found["partner-builds"].retries, found["acme-region-b-builds"].version_id) == (3, "Vb7tK9")
+    arrival = found["acme-region-a-builds"].arrival
+    assert arrival
+    assert arrival["verified"]
+    # Of the four, the last began when the second had ended.
+    ended, began = found["acme-region-b-builds"].ended, found["acme-gone-builds"].started
+    assert ended
+    assert began
+    assert ended < began
+
+
+def test_without_the_record() -> None:
+    """All but the arrivals is in the events."""
+    told = aws(record=None)
+    assert [copy.outcome for copy in told.copies] == [copy.outcome for copy in aws().copies]
+    assert [copy.arrival for copy in told.copies] == [None] * 4
+
+
+def test_the_way_it_took() -> None:
+    """A drawing can set off what was entered: a way that a Catch shares with a Next is taken as the one it was."""
+    path = aws().path
+    assert path.entered["AcquireLease"] == 2
+    assert (path.entered["CopyToBucket"], path.entered["CopyFailed"]) == (4, 2)
+    assert path.failed == {"CopyToBucket", "SomeCopiesFailed"}, "the turn that was waited for came"
+    assert ("ReadSource", "CheckIfNewest", False) in path.edges
+    assert ("ReadSource", "CheckIfNewest", True) not in path.edges
+    assert ("AcquireLease", "WaitForTurn", True) in path.edges
+    assert ("CopyToBucket", "CopyFailed", True) in path.edges
+
+
+def test_a_running_execution() -> None:
+    """What is not over is said to run, from any event on, and nothing is said of what has not been tried."""
+    for after in range(1, len(AWS_EVENTS)):
+        history = aws_running(after)
+        assert all(state.status is not StateStatus.FAILED or state.type == "Fail" for state in history.states)
+        printed(history)
+    history = aws_running(60)
+    assert (history.stopped, history.states[-1].name) == (None, "CopyToMultipleBuckets")
+    assert (history.states[-1].status, history.states[-1].exited) == (StateStatus.RUNNING, None)
+    assert [copy.outcome for copy in history.copies] == [
+        Outcome.COPIED,
+        Outcome.COPIED,
+        Outcome.UNDER_WAY,
+        Outcome.WAITING,
+    ]
+    assert [len(copy.attempts or ()) for copy in history.copies] == [1, 3, 2, 0]
+    assert "CopyToBucket" not in history.path.failed, "a copy that will be tried again has not failed"
+
+
+def test_an_execution_that_was_stopped() -> None:
+    """What it was at ended with it, and of a copy that had no answer nobody knows."""
+    described = {**AWS_DESCRIBED, "status": "ABORTED", "error": "Enough", "cause": "No more"}
+    stop = {"id": 61, "previousEventId": 0, "type": "ExecutionAborted", "timestamp": AWS_EVENTS[60]["timestamp"]}
+    history = history_of(described, [*AWS_EVENTS[:60], stop])
+    assert history.states[-1].status is StateStatus.ABORTED
+    assert [copy.outcome for copy in history.copies] == [
+        Outcome.COPIED,
+        Outcome.COPIED,
+        Outcome.UNKNOWN,
+        Outcome.NOT_TRIED,
+    ]
+
+
+def test_an_input_that_is_refused() -> None:
+    """The state that could not be evaluated has the error, and there are no copies."""
+    failed = {"error": "States.QueryEvaluationError", "cause": "Invalid input: …", "state": "ValidateInput"}
+    events = [
+        *AWS_EVENTS[:2],
+        {"id": 3, "previousEventId": 2, "type": "EvaluationFailed", "evaluationFailedEventDetails": failed},
+        {"id": 4, "previousEventId": 3, "type": "ExecutionFailed", "executionFailedEventDetails": failed},
+    ]
+    events[2:] = [{**event, "timestamp": AWS_EVENTS[2]["timestamp"]} for event in events[2:]]
+    for given in ("[1]", "3", '"text"', '{"sourceBucket": "X"}', '{"destinationBuckets": [1, {}]}'):
+        history = history_of({**AWS_DESCRIBED, "input": given, "error": None, "cause": None}, events)
+        assert [(state.status, state.error) for state in history.states] == [("FAILED", "States.QueryEvaluationError")]
+        assert (history.copies, history.error) == ((), "States.QueryEvaluationError")
+        printed(history, full=True)
+
+
+# --- MiniStack --------------------------------------------------------------------------------------------------
+
+
+def test_what_ministack_does_not_record_is_not_made_up() -> None:
+    """Calls inside the Map are counted, and no destination is given any: its outcome and time are its result's."""
+    history = ministack()
+    map_ = next(state for state in history.states if state.type == "Map")
+    assert (map_.calls, map_.attempts) == (Calls(scheduled=2, succeeded=1, failed=1), ())
+    assert [(copy.outcome, copy.attempts, copy.started) for copy in history.copies] == [
+        (Outcome.COPIED, None, None),
+        (Outcome.FAILED, None, None),
+    ]
+    assert all(copy.ended is not None for copy in history.copies)
+    assert [copy.retries for copy in history.copies] == [None, None]
+    assert "not recorded" in printed(history)
+
+
+def test_attempts_outside_the_map_on_ministack() -> None:
+    """There states follow each other, so an attempt is that of the state that was entered last."""
+    attempts = {state.name: [attempt.error for attempt in state.attempts] for state in ministack().states}
+    assert attempts["ReadSource"] == ["S3.S3Exception", None]
+    assert attempts["LogWorkflowStart"] == [None]
+    assert attempts["SomeCopiesFailed"] == []
+    assert ministack().path.entered["CopyToBucket"] == 2
+    assert ministack().path.entered["CopyFailed"] == 1
+
+
+def test_a_single_destination_on_ministack() -> None:
+    """All calls inside the Map are the only destination's."""
+    run = MiniStack("k.zip", "region-a-builds")
+    run.begin()
+    run.enter("Map", "CopyToMultipleBuckets")
+    run.call("aws-sdk:s3:copyObject", "S3.S3Exception", "S3.S3Exception")
+    run.leave("Map", "CopyToMultipleBuckets", run.results())
+    (copy,) = run.history("SUCCEEDED").copies
+    assert [attempt.status for attempt in copy.attempts or ()] == ["FAILED", "FAILED", "SUCCEEDED"]
+    assert copy.outcome is Outcome.COPIED
+
+
+def test_a_source_that_cannot_be_read() -> None:
+    """The Map is entered and has nothing to do: no destination was tried, and each is said to have had no attempt."""
+    run = MiniStack()
+    run.begin()
+    run.copy([])
+    run.fail("SourceUnreadable")
+    assert [(copy.outcome, copy.attempts) for copy in run.history().copies] == [(Outcome.NOT_TRIED, ())] * 2
+
+
+def test_a_running_execution_on_ministack() -> None:
+    """While the Map is at work, nobody knows which copies are made; before, none is."""
+    run = MiniStack()
+    run.begin()
+    assert [copy.outcome for copy in run.history("RUNNING").copies] == [Outcome.WAITING] * 2
+    run.enter("Map", "CopyToMultipleBuckets")
+    assert [(copy.outcome, copy.attempts) for copy in run.history("RUNNING").copies] == [(Outcome.UNDER_WAY, None)] * 2
+    assert [copy.outcome for copy in run.history("ABORTED").copies] == [Outcome.UNKNOWN] * 2
+
+
+def test_results_that_only_the_record_has() -> None:
+    """Where the Map's output is not recorded, the record tells; but neither another execution's, nor old results."""
+    run = MiniStack()
+    run.begin()
+    run.enter("Map", "CopyToMultipleBuckets")
+    results = run.results()
+    mine = {"executionId": ARN, "copyResults": results}
+    assert [copy.outcome for copy in run.history(record=mine).copies] == [Outcome.COPIED, Outcome.FAILED]
+    theirs = run.history(record={**mine, "executionId": f"{ARN}-2"})
+    assert [copy.outcome for copy in theirs.copies] == [Outcome.UNKNOWN] * 2
+    assert not theirs.record_is_of_this_execution
+    assert "another execution's" in printed(theirs)
+    old = {**mine, "copyResults": [{**result, "timestamp": "2026-11-23T09:00:00.000Z"} for result in results]}
+    assert [copy.outcome for copy in run.history(record=old).copies] == [Outcome.UNKNOWN] * 2
+
+
+# --- Reading and showing ----------------------------------------------------------------------------------------
+
+
+def test_load_asks_again_when_it_ended_meanwhile() -> None:
+    """An execution that ends between the two questions is not half running and half over."""
+    answers = [{**AWS_DESCRIBED, "status": "RUNNING"}, AWS_DESCRIBED]
+
+    class Paginator:
+        def paginate(self, **_: object) -> list[dict[str, Any]]:
+            return [{"events": AWS_EVENTS[:50]}, {"events": AWS_EVENTS[50:]}]
+
+    class Client:
+        def describe_execution(self, **_: object) -> dict[str, Any]:
+            return answers.pop(0)
+
+        def get_paginator(self, _: str) -> Paginator:
+            return Paginator()
+
+        def describe_state_machine_for_execution(self, **_: object) -> dict[str, Any]:
+            return {"definition": json.dumps(DEFINITION)}
+
+    history = load(Client(), AWS_DESCRIBED["executionArn"], AWS_RECORD)
+    assert (history.status, len(history.states), answers) == ("FAILED", 13, [])
+    assert load_definition(Client(), ARN) == DEFINITION
+
+
+@pytest.mark.parametrize("code", ["ExecutionDoesNotExist", "InvalidArn"])
+def test_no_such_execution(code: str) -> None:
+    """It is said in a sentence, as what the command line can say."""
+    client = ScriptedClients(DescribeExecution={"Error": {"Code": code, "Message": "no"}})("stepfunctions")
+    with pytest.raises(StackError, match="There is no execution 'arn:aws:states:"):
+        load(client, ARN)
+
+
+def test_as_json() -> None:
+    """What a script reads: plain JSON, names as AWS's, null for what is not recorded, values for inputs."""
+    told = json.loads(json.dumps(aws().as_json()))
+    assert (told["executionArn"], told["status"]) == (AWS_DESCRIBED["executionArn"], "FAILED")
+    assert told["started"] == "2026-03-14T09:26:53.589000Z"
+    assert told["input"]["sourceKey"] == "releases/build-124.zip"
+    assert told["copies"][1]["outcome"] == "copied"
+    assert (told["copies"][1]["retries"], told["copies"][1]["versionId"]) == (2, "Vb7tK9")
+    assert told["copies"][0]["arrival"]["arrivedAt"] == "2026-03-14T09:26:57.454Z"
+    assert told["states"][6]["attempts"][0]["error"] == "DynamoDB.ProvisionedThroughputExceededException"
+    assert told["recordIsOfThisExecution"] is True
+    assert told["record"]["copyResults"][0]["destinationBucket"] == "acme-region-a-builds"
+    bare = json.loads(json.dumps(ministack().as_json()))
+    assert (bare["copies"][0]["attempts"], bare["copies"][0]["retries"], bare["record"]) == (None, None, None)
+    assert bare["states"][5]["calls"] == {"scheduled": 2, "succeeded": 1, "failed": 1}
+
+
+def test_what_is_printed() -> None:
+    """States, attempts and copies with their times and errors; inputs and outputs when they are asked for."""
+    said = printed(aws())
+    for text in ("FAILED", "releases/build-124.zip", "WaitForTurn", "attempt 4", "Access Denied", "13.9 s", "copied"):
+        assert text in said
+    assert "ContentLength" not in said
+    assert '"ContentLength": 4000283' in printed(aws(), full=True)
+    assert printed(aws(), width=60)
+
+
+def test_nothing_is_said_to_the_terminal() -> None:
+    """A key, an error or a cause that somebody chose is shown, on its line, and none of it is obeyed."""
+    for full in (False, True):
+        said = printed(ministack(ODD, ODD, ODD), full)
+        assert all(character.isprintable() or character == "\n" for character in said)
+        assert said.count("\n") == printed(ministack("k", "e", "c"), full).count("\n")
+    assert f"File: {SHOWN}\n" in printed(ministack(ODD))
+    assert SHOWN in printed(ministack(error=ODD))
+
+
+def test_times_are_aware() -> None:
+    """A result's time is compared with the engine's: both have a zone."""
+    assert all(copy.ended and copy.ended.tzinfo == UTC for copy in ministack().copies)

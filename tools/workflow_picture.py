@@ -1,0 +1,22 @@
+"""Draws docs/workflow.svg from the definition: ``make docs``. ``--check`` says whether it is so."""
+
+from __future__ import annotations
+
+import sys
+
+from filecopy.configuration import PROJECT_ROOT
+from filecopy.graph import own_definition, svg
+
+PICTURE = PROJECT_ROOT / "docs" / "workflow.svg"
+
+
+def main() -> None:
+    current = svg(own_definition())
+    if "--check" not in sys.argv[1:]:
+        PICTURE.write_text(current, encoding="utf-8")
+    elif not PICTURE.is_file() or PICTURE.read_text(encoding="utf-8") != current:
+        raise SystemExit("error: docs/workflow.svg is not the definition's picture. Run 'make docs'.")
+
+
+if __name__ == "__main__":
+    main()
