@@ -69,6 +69,7 @@ def stack_up(*arguments: str, enforced: bool = False) -> Iterator[System]:
             system.act_as(user)
             system.let_stack_publish(user)
         system.return_messages_soon()
+        system.lift_limits_of_the_api()
         yield system
     finally:
         taken_down = filecopy("down", "--port", port)
@@ -125,6 +126,21 @@ class System:
                 QueueUrl=dead_letters.removesuffix(DEAD_LETTERS_SUFFIX),
                 Attributes={"VisibilityTimeout": str(VISIBILITY_TIMEOUT)},
             )
+
+    def lift_limits_of_the_api(self) -> None:
+        """Lets as many calls through as tests make: what the limits are, and of which routes, unit tests say."""
+        api_id = self.api.split("/restapis/")[1].split("/")[0]
+        gateway = self.clients("apigateway")
+        [stage] = gateway.get_stages(restApiId=api_id)["item"]
+        gateway.update_stage(
+            restApiId=api_id,
+            stageName=stage["stageName"],
+            patchOperations=[
+                {"op": "replace", "path": f"/{method}/throttling/{limit}", "value": "10000"}
+                for method in stage["methodSettings"]
+                for limit in ("rateLimit", "burstLimit")
+            ],
+        )
 
     def user_policy(self) -> policies.Policy:
         """What docs/security.md says that a user of this stack needs."""
