@@ -1,4 +1,6 @@
-"""The file copy workflow. Read from the top: settings, then what a file passes through, then the outputs."""
+"""The file copy workflow. Read from the top: settings, then what a file passes through, then who watches, then the
+outputs.
+"""
 
 import pulumi
 
@@ -6,12 +8,15 @@ from components import functions, outputs, request_models
 from components.api import RestApi, Route
 from components.buckets import BuildBuckets
 from components.failures import FailureTopic
+from components.monitoring import Monitoring
 from components.queues import BucketEventQueue, ExecutionEventQueue
 from components.settings import Settings
+from components.tags import tag_everything
 from components.tracking import TrackingTable
 from components.workflow import CopyWorkflow
 
 settings = Settings.load()
+tag_everything(settings)
 
 # What a file is copied from and to, where each copy is recorded, and who is told when one fails.
 buckets = BuildBuckets("builds", settings)
@@ -39,7 +44,7 @@ arrivals = BucketEventQueue(
 )
 regional_sync = functions.regional_sync(settings, arrivals, buckets, tracking, failures)
 
-# An execution that fails, times out or is stopped is noticed.
+# An execution that ends is measured, and one that fails, times out or is stopped is noticed.
 endings = ExecutionEventQueue(
     "endings",
     settings,
@@ -75,31 +80,31 @@ api = RestApi(
 # Nobody else tells people of failures.
 failures.accept_only([workflow.role_arn, regional_sync.role_arn, execution_watcher.role_arn])
 
+# Operators are told when something is wrong, and see how it goes.
+all_queues = {"uploads": uploads, "arrivals": arrivals, "endings": endings}
+all_functions = {
+    "replication-worker": replication_worker,
+    "step-function-invoker": step_function_invoker,
+    "build-worker": build_worker,
+    "regional-sync": regional_sync,
+    "execution-watcher": execution_watcher,
+}
+monitoring = Monitoring("monitoring", settings, workflow=workflow, queues=all_queues, functions=all_functions, api=api)
+
 pulumi.export(outputs.REGION, tracking.region)
 pulumi.export(outputs.ENDPOINT, settings.emulator_endpoint or "")
 pulumi.export(outputs.STEP_FUNCTION_ARN, workflow.arn)
 pulumi.export(outputs.STEP_FUNCTION_ROLE_ARN, workflow.role_arn)
 pulumi.export(outputs.API_GATEWAY_URL, api.url)
 pulumi.export(outputs.SNS_TOPIC_ARN, failures.arn)
+pulumi.export(outputs.OPERATIONS_TOPIC_ARN, monitoring.topic_arn)
+pulumi.export(outputs.DASHBOARD_NAME, monitoring.dashboard_name)
 pulumi.export(outputs.DYNAMODB_TABLE_NAME, tracking.table_name)
 pulumi.export(outputs.SOURCE_BUCKET, buckets.source.name)
 pulumi.export(outputs.DESTINATION_BUCKETS, buckets.destination_names)
 pulumi.export(outputs.UPLOAD_QUEUE_URL, uploads.url)
 pulumi.export(
     outputs.DEAD_LETTER_QUEUE_URLS,
-    {
-        "uploads": uploads.dead_letter_url,
-        "arrivals": arrivals.dead_letter_url,
-        "endings": endings.dead_letter_url,
-    },
+    {name: queue.dead_letter_url for name, queue in all_queues.items()},
 )
-pulumi.export(
-    outputs.LAMBDA_FUNCTIONS,
-    {
-        "replication-worker": replication_worker.arn,
-        "step-function-invoker": step_function_invoker.arn,
-        "build-worker": build_worker.arn,
-        "regional-sync": regional_sync.arn,
-        "execution-watcher": execution_watcher.arn,
-    },
-)
+pulumi.export(outputs.LAMBDA_FUNCTIONS, {name: function.arn for name, function in all_functions.items()})

@@ -63,6 +63,7 @@ class Route:
 class RestApi(pulumi.ComponentResource):
     """file-copy-api. ``url`` is what a caller puts in front of a route, wherever the stack is."""
 
+    physical_name: str
     url: pulumi.Output[str]
     execution_arn: pulumi.Output[str]
 
@@ -80,10 +81,11 @@ class RestApi(pulumi.ComponentResource):
         """
         super().__init__("file-copy-workflow:index:RestApi", name, None, opts)
         self._name, self._settings = name, settings
+        self.physical_name = settings.name("file-copy-api")
         child = pulumi.ResourceOptions(parent=self)
         api = aws.apigateway.RestApi(
             name,
-            name=settings.name("file-copy-api"),
+            name=self.physical_name,
             description="Starts the file copy workflow by hand, and brings builds into it.",
             endpoint_configuration={"types": "REGIONAL"},
             opts=child,
@@ -192,7 +194,7 @@ class RestApi(pulumi.ComponentResource):
         """The deployment, with its access log."""
         settings, name = self._settings, self._name
         child = pulumi.ResourceOptions(parent=self)
-        physical_name = settings.name("file-copy-api")
+        physical_name = self.physical_name
         log_group = aws.cloudwatch.LogGroup(
             name,
             name=f"/aws/apigateway/{physical_name}",

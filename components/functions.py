@@ -119,7 +119,7 @@ def execution_watcher(
     tracking: TrackingTable,
     failures: FailureTopic,
 ) -> HandlerFunction:
-    """Closes the record of an execution that could not do so itself, and tells a person of it."""
+    """Closes the record of an execution that could not do so itself, tells a person of it, and measures the others."""
     return HandlerFunction(
         "execution-watcher",
         settings,
@@ -130,6 +130,7 @@ def execution_watcher(
             "TABLE_NAME": tracking.table_name,
             "TOPIC_ARN": failures.arn,
             "LEASE_GRACE_SECONDS": str(COPY_TIMEOUT),
+            "STATE_MACHINE": workflow.physical_name,
         },
         timeout=EXECUTION_WATCHER_TIMEOUT,
         queue=endings,

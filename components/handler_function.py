@@ -46,9 +46,10 @@ def _modules_of(name: str) -> list[str]:
 class HandlerFunction(pulumi.ComponentResource):
     """A function whose code is ``handlers/NAME.py``, ``name`` being NAME with hyphens.
 
-    Its role may write its own log group, read its own queue, and do what ``statements`` say.
+    Its role may write its own log group and traces, read its own queue, and do what ``statements`` say.
     """
 
+    physical_name: str
     arn: pulumi.Output[str]
     name: pulumi.Output[str]
     invoke_arn: pulumi.Output[str]
@@ -76,7 +77,7 @@ class HandlerFunction(pulumi.ComponentResource):
         """
         super().__init__("file-copy-workflow:index:HandlerFunction", name, None, opts)
         child = pulumi.ResourceOptions(parent=self)
-        physical_name = settings.name(name)
+        physical_name = self.physical_name = settings.name(name)
 
         log_group = aws.cloudwatch.LogGroup(
             name, name=f"/aws/lambda/{physical_name}", retention_in_days=settings.log_retention_days, opts=child
@@ -109,6 +110,7 @@ class HandlerFunction(pulumi.ComponentResource):
             timeout=timeout,
             memory_size=memory_size,
             environment={"variables": environment},
+            tracing_config={"mode": "Active"},
             # The role must be able to write the logs, and the group must be there, before the first run.
             opts=pulumi.ResourceOptions(parent=self, depends_on=[role_policy, log_group]),
         )

@@ -150,6 +150,38 @@ def topic_accepts_only(topic_arn: str, role_arns: Sequence[str], requires_tls: b
     )
 
 
+def topic_accepts_alarms(topic_arn: str, alarm_names: str, requires_tls: bool) -> Policy:
+    """Lets CloudWatch tell of this account's alarms that are called so, and refuses every other notification.
+
+    What anybody else sends has no alarm as its source, and is refused, whatever else a policy of the account allows.
+
+    Args:
+        alarm_names: a pattern, with ``*``.
+    """
+    place = f"arn:{partition_of(topic_arn)}:cloudwatch:{region_of(topic_arn)}:{account_of(topic_arn)}"
+    alarms = f"{place}:alarm:{alarm_names}"
+    return policy(
+        {
+            "Effect": "Allow",
+            "Principal": {"Service": "cloudwatch.amazonaws.com"},
+            "Action": "sns:Publish",
+            "Resource": topic_arn,
+            "Condition": {
+                "ArnLike": {"aws:SourceArn": alarms},
+                "StringEquals": {"aws:SourceAccount": account_of(topic_arn)},
+            },
+        },
+        {
+            "Effect": "Deny",
+            "Principal": "*",
+            "Action": "sns:Publish",
+            "Resource": topic_arn,
+            "Condition": {"ArnNotLike": {"aws:SourceArn": alarms}},
+        },
+        *([_refuse_plain_http("sns:Publish", topic_arn)] if requires_tls else []),
+    )
+
+
 def existing_destination(bucket_arn: str, role_arn: str) -> Policy:
     """What the owner of a bucket adds to its policy, so that the workflow may copy into it.
 
@@ -182,6 +214,23 @@ def _refuse_plain_http(action: str, *resources: str) -> Statement:
 # CopyObject copies tags too, and is refused as a whole where it may not.
 _WRITE_OBJECTS = ("s3:PutObject", "s3:PutObjectTagging")
 
+# Step Functions developer guide, "Logging using CloudWatch Logs": Step Functions has the log delivered with these, and
+# they take no resource but "*". The delivery itself writes with a policy of the log group's, which is put there so.
+DELIVER_LOGS = (
+    "logs:CreateLogDelivery",
+    "logs:GetLogDelivery",
+    "logs:UpdateLogDelivery",
+    "logs:DeleteLogDelivery",
+    "logs:ListLogDeliveries",
+    "logs:PutResourcePolicy",
+    "logs:DescribeResourcePolicies",
+    "logs:DescribeLogGroups",
+)
+# Service authorization reference, "Actions, resources, and condition keys for AWS X-Ray": a trace is no resource, so
+# these take "*" alone. Step Functions asks how many traces are wanted; Lambda decides that by itself.
+WRITE_TRACES = ("xray:PutTraceSegments", "xray:PutTelemetryRecords")
+SAMPLE_TRACES = ("xray:GetSamplingRules", "xray:GetSamplingTargets")
+
 
 def copy_workflow(
     source_bucket_arn: str,
@@ -192,7 +241,8 @@ def copy_workflow(
     keys: str,
     kms_key_arn: str | None,
 ) -> Policy:
-    """The state machine: reads the source bucket, writes the destinations, keeps the record, tells of failures.
+    """The state machine: reads the source bucket, writes the destinations, keeps the record, tells of failures, and
+    leaves a log and traces.
 
     Args:
         owned_bucket_arns: the destinations that the stack makes, in its own account.
@@ -213,15 +263,18 @@ def copy_workflow(
         *([allow(_WRITE_OBJECTS, [f"{arn}/{keys}" for arn in existing_bucket_arns])] if existing_bucket_arns else []),
         allow(["dynamodb:GetItem", "dynamodb:UpdateItem"], [table_arn]),
         allow(["sns:Publish"], [topic_arn]),
+        allow(DELIVER_LOGS, ["*"]),
+        allow([*WRITE_TRACES, *SAMPLE_TRACES], ["*"]),
         *_use_key(kms_key_arn, "kms:Decrypt", "kms:GenerateDataKey"),
     )
 
 
 def handler_function(statements: Sequence[Statement], log_group_arn: str, queue_arn: str | None) -> Policy:
-    """A function: writes its own log group, reads its own queue if it has one, and what ``statements`` say."""
+    """A function: writes its own log group and traces, reads its queue if it has one, and what ``statements`` say."""
     return policy(
         # No logs:CreateLogGroup: the program makes the group, with a retention.
         allow(["logs:CreateLogStream", "logs:PutLogEvents"], [f"{log_group_arn}:*"]),
+        allow(WRITE_TRACES, ["*"]),
         *(
             [allow(["sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"], [queue_arn])]
             if queue_arn
@@ -337,12 +390,15 @@ def use_workflow(
     )
 
 
-def unsuccessful_executions(state_machine_arn: str) -> dict[str, Any]:
-    """The EventBridge pattern of a state machine's executions that end in any way but well."""
+def ended_executions(state_machine_arn: str) -> dict[str, Any]:
+    """The EventBridge pattern of a state machine's executions that end, in whatever way."""
     return {
         "source": ["aws.states"],
         "detail-type": ["Step Functions Execution Status Change"],
-        "detail": {"status": ["FAILED", "TIMED_OUT", "ABORTED"], "stateMachineArn": [state_machine_arn]},
+        "detail": {
+            "status": ["SUCCEEDED", "FAILED", "TIMED_OUT", "ABORTED"],
+            "stateMachineArn": [state_machine_arn],
+        },
     }
 
 

@@ -28,6 +28,8 @@ RETENTION_SECONDS = 4 * 24 * 3600
 class EventQueue(pulumi.ComponentResource):
     """A queue with its dead-letter queue. What sends to it is the subclass's."""
 
+    physical_name: str
+    dead_letter_name: str
     url: pulumi.Output[str]
     arn: pulumi.Output[str]
     dead_letter_url: pulumi.Output[str]
@@ -47,10 +49,11 @@ class EventQueue(pulumi.ComponentResource):
         """
         super().__init__(f"file-copy-workflow:index:{kind}", name, None, opts)
         child = pulumi.ResourceOptions(parent=self)
-        physical_name = settings.name(f"file-copy-{name}")
+        self.physical_name = settings.name(f"file-copy-{name}")
+        self.dead_letter_name = f"{self.physical_name}{DEAD_LETTERS_SUFFIX}"
         dead_letters = aws.sqs.Queue(
             f"{name}-dead-letters",
-            name=f"{physical_name}{DEAD_LETTERS_SUFFIX}",
+            name=self.dead_letter_name,
             message_retention_seconds=DEAD_LETTER_RETENTION_SECONDS,
             sqs_managed_sse_enabled=True,
             opts=child,
@@ -64,7 +67,7 @@ class EventQueue(pulumi.ComponentResource):
             )
         queue = aws.sqs.Queue(
             name,
-            name=physical_name,
+            name=self.physical_name,
             message_retention_seconds=RETENTION_SECONDS,
             sqs_managed_sse_enabled=True,
             visibility_timeout_seconds=VISIBILITY_TIMEOUT_PER_FUNCTION_TIMEOUT * function_timeout,
@@ -137,7 +140,7 @@ class BucketEventQueue(EventQueue):
 
 
 class ExecutionEventQueue(EventQueue):
-    """A queue of the executions of a state machine that failed, timed out or were stopped."""
+    """A queue of the executions of a state machine that have ended, and how."""
 
     def __init__(
         self,
@@ -153,8 +156,8 @@ class ExecutionEventQueue(EventQueue):
         rule = aws.cloudwatch.EventRule(
             name,
             name=settings.name(f"file-copy-{name}"),
-            description="Executions of the file copy workflow that did not succeed.",
-            event_pattern=document(policies.unsuccessful_executions, state_machine_arn=state_machine_arn),
+            description="Executions of the file copy workflow that have ended.",
+            event_pattern=document(policies.ended_executions, state_machine_arn=state_machine_arn),
             opts=child,
         )
         policy = aws.sqs.QueuePolicy(

@@ -9,6 +9,7 @@ import ipaddress
 import json
 import os
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
@@ -61,6 +62,13 @@ _MAX_DAYS = 36_500
 
 _EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
 
+# Tagging AWS resources user guide, "Tag naming limits and requirements": what every service takes. 50 tags at most, of
+# which the stack gives two. IAM tells no key from another by its case.
+_TAG_KEY = re.compile(r"(?![Aa][Ww][Ss]:)[\w .:/=+@-]{1,128}")
+_TAG_VALUE = re.compile(r"[\w .:/=+@-]{0,256}")
+OWN_TAGS = ("Project", "Stack")
+_MAX_TAGS = 50 - len(OWN_TAGS)
+
 
 class SettingsError(pulumi.RunError):
     """A setting is wrong. Pulumi prints the message without a traceback, and creates nothing."""
@@ -87,6 +95,9 @@ class Settings:
     key_prefix: str
     key_suffix: str
     notification_emails: tuple[str, ...]
+    """Who is told of failed copies."""
+    operations_emails: tuple[str, ...]
+    """Who is told of alarms."""
     api_authorization: str
     manage_api_logging_role: bool
     artifact_base_url: str
@@ -97,6 +108,8 @@ class Settings:
     max_concurrency: int
     log_retention_days: int
     force_destroy: bool
+    tags: Mapping[str, str]
+    """What every resource is tagged with, besides the stack's own tags."""
     emulator_endpoint: str | None
     """The endpoint of an emulator, such as ``http://localhost:4566``; ``None`` on AWS."""
 
@@ -146,7 +159,8 @@ class _Reader:
             destinations=self.destinations(prefix, source),
             key_prefix=self.key_filter("keyPrefix"),
             key_suffix=self.key_filter("keySuffix"),
-            notification_emails=self.emails(),
+            notification_emails=self.emails("notificationEmails"),
+            operations_emails=self.emails("operationsEmails"),
             api_authorization=self.api_authorization(endpoint),
             manage_api_logging_role=self.boolean("manageApiLoggingRole", False),
             artifact_base_url=self.artifact_base_url(endpoint),
@@ -159,6 +173,7 @@ class _Reader:
                 "logRetentionDays", 30, LOG_RETENTION_DAYS, ", ".join(map(str, LOG_RETENTION_DAYS))
             ),
             force_destroy=self.boolean("forceDestroy", False),
+            tags=self.tags(),
             emulator_endpoint=endpoint,
         )
         self.check_together(settings)
@@ -195,18 +210,21 @@ class _Reader:
         return value == "true"
 
     def items(self, name: str, default: list[Any]) -> list[Any]:
-        """A list from the configuration, which holds structured values as JSON."""
-        value = self.config.get(name)
-        if value is None:
-            return default
-        try:
-            parsed = json.loads(value)
-        except json.JSONDecodeError:
-            parsed = value
+        parsed = self.structured(name, default)
         if not isinstance(parsed, list):
             self.problem(name, parsed, "a list")
             return []
         return parsed
+
+    def structured(self, name: str, default: Any) -> Any:
+        """A list or an object from the configuration, which holds both as JSON; a text where it is no JSON."""
+        value = self.config.get(name)
+        if value is None:
+            return default
+        try:
+            return json.loads(value)
+        except json.JSONDecodeError:
+            return value
 
     def key_filter(self, name: str) -> str:
         value = self.text(name, "")
@@ -215,14 +233,34 @@ class _Reader:
             return ""
         return value
 
-    def emails(self) -> tuple[str, ...]:
-        addresses = self.items("notificationEmails", [])
+    def emails(self, name: str) -> tuple[str, ...]:
+        addresses = self.items(name, [])
         for index, address in enumerate(addresses):
             if not isinstance(address, str) or not _EMAIL.fullmatch(address):
-                self.problem(f"notificationEmails[{index}]", address, "an e-mail address")
+                self.problem(f"{name}[{index}]", address, "an e-mail address")
             elif address in addresses[:index]:
-                self.problem(f"notificationEmails[{index}]", address, "each address once")
+                self.problem(f"{name}[{index}]", address, "each address once")
         return tuple(addresses)
+
+    def tags(self) -> Mapping[str, str]:
+        tags = self.structured("tags", {})
+        if not isinstance(tags, dict):
+            self.problem("tags", tags, "an object of texts")
+            return {}
+        if len(tags) > _MAX_TAGS:
+            self.problem("tags", f"an object of {len(tags)}", f"{_MAX_TAGS} at most")
+        seen = {name.lower() for name in OWN_TAGS}
+        for key, value in tags.items():
+            if not _TAG_KEY.fullmatch(key):
+                allowed = "as keys 1 to 128 letters, digits, spaces and _ . : / = + - @, not beginning with aws:"
+                self.problem("tags", key, allowed)
+            elif key.lower() in seen:
+                self.problem("tags", key, f"each key once, in whatever case, and neither of {' and '.join(OWN_TAGS)}")
+            if not isinstance(value, str) or not _TAG_VALUE.fullmatch(value):
+                allowed = "a text of at most 256 letters, digits, spaces and _ . : / = + - @"
+                self.problem(f"tags.{key}", value, allowed)
+            seen.add(key.lower())
+        return tags
 
     def api_authorization(self, endpoint: str | None) -> str:
         value = self.one_of("apiAuthorization", API_AUTHORIZATIONS)
@@ -308,7 +346,7 @@ class _Reader:
                 "destinations",
                 f"a list of {len(settings.destinations)}",
                 f"fewer, or shorter names and key filters: a role's policy would have {used:,} characters, and IAM"
-                f" takes {_MAX_ROLE_POLICY_CHARACTERS:,}, which is room for about 104 names of 20 letters",
+                f" takes {_MAX_ROLE_POLICY_CHARACTERS:,}, which is room for about 103 names of 20 letters",
             )
 
     def check_bucket_name(self, setting: str, name: str) -> None:

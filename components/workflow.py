@@ -15,8 +15,13 @@ from .tracking import TrackingTable
 
 
 class CopyWorkflow(pulumi.ComponentResource):
-    """file-copy-workflow and its role."""
+    """file-copy-workflow, its role and its log.
 
+    The log says which states an execution passed, and nothing of what it worked on: keys may be personal, and the
+    execution's history has them.
+    """
+
+    physical_name: str
     arn: pulumi.Output[str]
     role_arn: pulumi.Output[str]
 
@@ -32,7 +37,15 @@ class CopyWorkflow(pulumi.ComponentResource):
     ) -> None:
         super().__init__("file-copy-workflow:index:CopyWorkflow", name, None, opts)
         child = pulumi.ResourceOptions(parent=self)
-        physical_name = settings.name("file-copy-workflow")
+        physical_name = self.physical_name = settings.name("file-copy-workflow")
+        # Step Functions developer guide: behind /aws/vendedlogs/, all groups share one statement of the account's
+        # resource policy for logs, which would be full after some state machines.
+        log_group = aws.cloudwatch.LogGroup(
+            name,
+            name=f"/aws/vendedlogs/states/{physical_name}",
+            retention_in_days=settings.log_retention_days,
+            opts=child,
+        )
         role = aws.iam.Role(
             name,
             name=physical_name,
@@ -67,7 +80,14 @@ class CopyWorkflow(pulumi.ComponentResource):
                 topic_arn=failures.arn,
                 max_concurrency=settings.max_concurrency,
             ),
-            # An execution that starts before its role may do anything fails.
+            logging_configuration={
+                "level": "ALL",
+                "include_execution_data": False,
+                "log_destination": pulumi.Output.concat(log_group.arn, ":*"),
+            },
+            tracing_configuration={"enabled": True},
+            # An execution that starts before its role may do anything fails, and Step Functions refuses a log that the
+            # role may not have delivered.
             opts=pulumi.ResourceOptions(parent=self, depends_on=[role_policy]),
         )
         self.arn = state_machine.arn

@@ -106,6 +106,17 @@ class EmulatorProvider(Mocks):
         return resource_id, {**args.inputs, **outputs}
 
 
+def _tag_list(inputs: Inputs) -> list[dict[str, str]]:
+    """The tags as most services take them."""
+    return [{"Key": key, "Value": value} for key, value in _tags(inputs).items()]
+
+
+def _tags(inputs: Inputs) -> dict[str, str]:
+    """The tags as the other services take them."""
+    tags: dict[str, str] = inputs.take("tags", {})
+    return tags
+
+
 # --- S3 ---------------------------------------------------------------------------------------------------------
 
 
@@ -115,6 +126,8 @@ def _bucket(inputs: Inputs, clients: Clients) -> Created:
     inputs.take("forceDestroy")  # Says what a deletion may do, and nothing is deleted here.
     location = {} if clients.region == "us-east-1" else {"LocationConstraint": clients.region}
     clients("s3").create_bucket(Bucket=name, **({"CreateBucketConfiguration": location} if location else {}))
+    if tags := _tag_list(inputs):
+        clients("s3").put_bucket_tagging(Bucket=name, Tagging={"TagSet": tags})
     return name, {"arn": f"arn:aws:s3:::{name}"}
 
 
@@ -256,6 +269,7 @@ def _table(inputs: Inputs, clients: Clients) -> Created:
         BillingMode=inputs.take("billingMode", "PROVISIONED"),
         SSESpecification={"Enabled": inputs.take_object("serverSideEncryption").take("enabled", False)},
         DeletionProtectionEnabled=inputs.take("deletionProtectionEnabled", False),
+        Tags=_tag_list(inputs),
     )["TableDescription"]
     if inputs.take_object("pointInTimeRecovery").take("enabled"):
         clients("dynamodb").update_continuous_backups(
@@ -267,9 +281,9 @@ def _table(inputs: Inputs, clients: Clients) -> Created:
 @creates("aws:sns/topic:Topic")
 def _topic(inputs: Inputs, clients: Clients) -> Created:
     key = inputs.take("kmsMasterKeyId")
-    arn = clients("sns").create_topic(Name=inputs.take("name"), Attributes={"KmsMasterKeyId": key} if key else {})[
-        "TopicArn"
-    ]
+    arn = clients("sns").create_topic(
+        Name=inputs.take("name"), Attributes={"KmsMasterKeyId": key} if key else {}, Tags=_tag_list(inputs)
+    )["TopicArn"]
     return arn, {"arn": arn}
 
 
@@ -302,7 +316,9 @@ def _queue(inputs: Inputs, clients: Clients) -> Created:
     }
     sqs = clients("sqs")
     url = sqs.create_queue(
-        QueueName=name, Attributes={key: str(value) for key, value in attributes.items() if value is not None}
+        QueueName=name,
+        Attributes={key: str(value) for key, value in attributes.items() if value is not None},
+        tags=_tags(inputs),
     )["QueueUrl"]
     arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
     return url, {"arn": arn, "url": url}
@@ -324,13 +340,15 @@ def _queue_policy(inputs: Inputs, clients: Clients) -> Created:
     return url, {}
 
 
-# --- IAM, EventBridge, CloudWatch Logs ---------------------------------------------------------------------------
+# --- IAM, EventBridge, CloudWatch -------------------------------------------------------------------------------
 
 
 @creates("aws:iam/role:Role")
 def _role(inputs: Inputs, clients: Clients) -> Created:
     role = clients("iam").create_role(
-        RoleName=inputs.take("name"), AssumeRolePolicyDocument=inputs.take("assumeRolePolicy")
+        RoleName=inputs.take("name"),
+        AssumeRolePolicyDocument=inputs.take("assumeRolePolicy"),
+        Tags=_tag_list(inputs),
     )["Role"]
     return role["RoleName"], {"arn": role["Arn"]}
 
@@ -346,7 +364,10 @@ def _role_policy(inputs: Inputs, clients: Clients) -> Created:
 def _event_rule(inputs: Inputs, clients: Clients) -> Created:
     name = inputs.take("name")
     rule = clients("events").put_rule(
-        Name=name, Description=inputs.take("description", ""), EventPattern=inputs.take("eventPattern")
+        Name=name,
+        Description=inputs.take("description", ""),
+        EventPattern=inputs.take("eventPattern"),
+        Tags=_tag_list(inputs),
     )
     return name, {"arn": rule["RuleArn"]}
 
@@ -363,12 +384,47 @@ def _event_target(inputs: Inputs, clients: Clients) -> Created:
 def _log_group(inputs: Inputs, clients: Clients) -> Created:
     logs = clients("logs")
     name = inputs.take("name")
-    logs.create_log_group(logGroupName=name)
+    # CloudWatch Logs takes tags, but not none.
+    logs.create_log_group(logGroupName=name, **({"tags": tags} if (tags := _tags(inputs)) else {}))
     if days := inputs.take("retentionInDays"):
         logs.put_retention_policy(logGroupName=name, retentionInDays=days)
     group = logs.describe_log_groups(logGroupNamePrefix=name)["logGroups"][0]
     # pulumi-aws gives the ARN without the ":*" that the service puts behind it.
     return name, {"arn": group["arn"].removesuffix(":*")}
+
+
+@creates("aws:cloudwatch/metricAlarm:MetricAlarm")
+def _metric_alarm(inputs: Inputs, clients: Clients) -> Created:
+    name = inputs.take("name")
+    properties = {
+        "AlarmDescription": inputs.take("alarmDescription"),
+        "Namespace": inputs.take("namespace"),
+        "MetricName": inputs.take("metricName"),
+        "Statistic": inputs.take("statistic"),
+        "ExtendedStatistic": inputs.take("extendedStatistic"),
+        "Period": inputs.take("period"),
+        "EvaluationPeriods": inputs.take("evaluationPeriods"),
+        "Threshold": inputs.take("threshold"),
+        "ComparisonOperator": inputs.take("comparisonOperator"),
+        "TreatMissingData": inputs.take("treatMissingData"),
+    }
+    cloudwatch = clients("cloudwatch")
+    cloudwatch.put_metric_alarm(
+        AlarmName=name,
+        Dimensions=[{"Name": key, "Value": value} for key, value in inputs.take("dimensions", {}).items()],
+        AlarmActions=inputs.take("alarmActions", []),
+        OKActions=inputs.take("okActions", []),
+        Tags=_tag_list(inputs),
+        **{key: value for key, value in properties.items() if value is not None},
+    )
+    return name, {}
+
+
+@creates("aws:cloudwatch/dashboard:Dashboard")
+def _dashboard(inputs: Inputs, clients: Clients) -> Created:
+    name = inputs.take("dashboardName")
+    clients("cloudwatch").put_dashboard(DashboardName=name, DashboardBody=inputs.take("dashboardBody"))
+    return name, {}
 
 
 # --- Lambda, Step Functions -------------------------------------------------------------------------------------
@@ -387,6 +443,8 @@ def _function(inputs: Inputs, clients: Clients) -> Created:
         MemorySize=inputs.take("memorySize", 128),
         Environment={"Variables": inputs.take_object("environment").take("variables", {})},
         Code={"ZipFile": _zip(inputs.take("code"))},
+        TracingConfig={"Mode": inputs.take_object("tracingConfig").take("mode", "PassThrough")},
+        Tags=_tags(inputs),
     )["FunctionArn"]
     _wait_until_active(lambda_, name)
     path = f"arn:aws:apigateway:{clients.region}:lambda:path/2015-03-31/functions/{arn}/invocations"
@@ -421,6 +479,7 @@ def _event_source_mapping(inputs: Inputs, clients: Clients) -> Created:
         FunctionName=inputs.take("functionName"),
         BatchSize=inputs.take("batchSize", 10),
         FunctionResponseTypes=inputs.take("functionResponseTypes", []),
+        Tags=_tags(inputs),
         **({"ScalingConfig": {"MaximumConcurrency": int(scaling)}} if scaling else {}),
     )
     return mapping["UUID"], {}
@@ -442,11 +501,20 @@ def _permission(inputs: Inputs, clients: Clients) -> Created:
 
 @creates("aws:sfn/stateMachine:StateMachine")
 def _state_machine(inputs: Inputs, clients: Clients) -> Created:
+    logging = inputs.take_object("loggingConfiguration")
+    destination = logging.take("logDestination")
     arn = clients("stepfunctions").create_state_machine(
         name=inputs.take("name"),
         type=inputs.take("type", "STANDARD"),
         roleArn=inputs.take("roleArn"),
         definition=inputs.take("definition"),
+        loggingConfiguration={
+            "level": logging.take("level", "OFF"),
+            "includeExecutionData": logging.take("includeExecutionData", False),
+            "destinations": [{"cloudWatchLogsLogGroup": {"logGroupArn": destination}}] if destination else [],
+        },
+        tracingConfiguration={"enabled": inputs.take_object("tracingConfiguration").take("enabled", False)},
+        tags=[{"key": key, "value": value} for key, value in _tags(inputs).items()],
     )["stateMachineArn"]
     return arn, {"arn": arn}
 
@@ -461,6 +529,7 @@ def _rest_api(inputs: Inputs, clients: Clients) -> Created:
         name=inputs.take("name"),
         description=inputs.take("description", ""),
         endpointConfiguration={"types": [inputs.take_object("endpointConfiguration").take("types", "EDGE")]},
+        tags=_tags(inputs),
     )
     # Not next(): a StopIteration cannot be handed to Pulumi, which would wait for it for ever.
     [root] = [item for item in gateway.get_resources(restApiId=api["id"])["items"] if item["path"] == "/"]
@@ -558,7 +627,7 @@ def _api_deployment(inputs: Inputs, clients: Clients) -> Created:
 def _api_stage(inputs: Inputs, clients: Clients) -> Created:
     api, name = inputs.take("restApi"), inputs.take("stageName")
     gateway = clients("apigateway")
-    gateway.create_stage(restApiId=api, stageName=name, deploymentId=inputs.take("deployment"))
+    gateway.create_stage(restApiId=api, stageName=name, deploymentId=inputs.take("deployment"), tags=_tags(inputs))
     access_log = inputs.take_object("accessLogSettings")
     _change_stage(
         gateway,

@@ -102,10 +102,11 @@ def _store(request: Any, time_limit: float) -> dict[str, Any]:
     if problems:
         raise http.BadRequestError(problems)
     commit: str = request["commit"]
-    base = environment().artifact_base_url
+    base, bucket = environment().artifact_base_url, environment().source_bucket
+    key, url = f"{environment().key_prefix}{commit}.zip", f"{base}/{commit}"
+    log.about(bucket=bucket, key=key)
     if not base:
         raise FetchError(503, "The stack has no artifactBaseUrl to fetch from. Set it, and deploy again.")
-    bucket, key, url = environment().source_bucket, f"{environment().key_prefix}{commit}.zip", f"{base}/{commit}"
     deadline = time.monotonic() + time_limit
     with _open(url) as answer:
         artifact = Artifact(answer, deadline)
@@ -117,7 +118,7 @@ def _store(request: Any, time_limit: float) -> dict[str, Any]:
             ExtraArgs={"ContentType": "application/zip", "Metadata": {"commit": commit}},
             Config=_TRANSFER,
         )
-    log.info("Artifact stored", bucket=bucket, key=key, size=artifact.size)
+    log.info("Artifact stored", size=artifact.size)
     return {"bucket": bucket, "key": key, "size": artifact.size}
 
 

@@ -1,7 +1,15 @@
-"""Closes what an execution leaves open when it ends in a way that its own states could not deal with.
+"""Closes what an execution leaves open when it ends in a way that its own states could not deal with, and measures.
 
-It hears of every execution that failed, timed out or was stopped. Most have closed their record and told a person
+It hears of every execution that has ended. Most that did not succeed have closed their record and told a person
 themselves. The others were stopped by hand, ran out of time, or met an error that no Catch takes.
+
+What it measures, as a line of its log that CloudWatch makes metrics of:
+    UploadToCompleted: seconds from S3's time of an upload to the end of the execution that copied it everywhere. Not of
+        an execution that was started by hand or is a retry, nor of a version that was overwritten before its turn.
+    CopiesMade, CopiesFailed: of each execution that succeeded, and of each whose failed copies are in the record: not
+        of one that was stopped, whose copies nobody has counted.
+A line is written last, when nothing can fail any more, so an execution counts once. AWS may deliver an event twice, and
+then it counts twice, which is rare; or never, which is rarer.
 """
 
 from __future__ import annotations
@@ -10,10 +18,13 @@ import json
 import os
 import time
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import cache
 from typing import Any
 
 from . import clients, log, sqs_batch, text, tracking
+
+NAMESPACE = "FileCopyWorkflow"
 
 # The errors of the workflow's own Fail states that come after a notification.
 _TOLD_BY_THE_WORKFLOW = {"CopiesFailed", "SourceUnreadable", "TrackingFailed"}
@@ -25,6 +36,8 @@ class Environment:
     topic_arn: str
     lease_grace_seconds: int
     """How long S3 may still be at work on a copy that the execution had asked for."""
+    state_machine: str
+    """Its name, by which the metrics of two stacks are told apart."""
 
 
 @cache
@@ -38,6 +51,7 @@ def environment() -> Environment:
         table_name=os.environ["TABLE_NAME"],
         topic_arn=os.environ["TOPIC_ARN"],
         lease_grace_seconds=int(os.environ["LEASE_GRACE_SECONDS"]),
+        state_machine=os.environ["STATE_MACHINE"],
     )
 
 
@@ -52,6 +66,11 @@ class Ending:
     source_bucket: str | None
     source_key: str | None
     """``None``, as the bucket, where the execution was not started with one."""
+    destinations: frozenset[str]
+    is_completed: bool
+    """Whether it succeeded, and not because it was superseded."""
+    seconds_since_upload: float | None
+    """``None`` where no upload started it."""
 
     @property
     def problem(self) -> str:
@@ -68,26 +87,51 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
 
 
 def _close(body: str) -> None:
-    ending = _look_up(text.required(json.loads(body)["detail"]["executionArn"]))
+    detail = json.loads(body)["detail"]
+    # A success changes nothing here, and there are many of them: the event's own word is enough to count them.
+    ending = (
+        _as_told(detail) if detail.get("status") == "SUCCEEDED" else _look_up(text.required(detail["executionArn"]))
+    )
+    log.about(executionArn=ending.execution_arn, bucket=ending.source_bucket, key=ending.source_key)
     if ending.status == "SUCCEEDED":
-        log.info("Execution succeeded after all", executionArn=ending.execution_arn)
+        if ending.is_completed:
+            _measure("Execution completed", made=len(ending.destinations), failed=0, ending=ending)
+        else:
+            log.info("Execution superseded")
         return
-    is_closed = False
+    closed = tracking.Update(is_done=False, left_alone={})
     if _may_have_record(ending):
-        is_closed = _close_record(ending)
+        closed = _close_record(ending)
         _shorten_lease(ending)
     is_told = ending.error in _TOLD_BY_THE_WORKFLOW
     log.info(
         "Execution did not succeed",
-        executionArn=ending.execution_arn,
-        key=ending.source_key,
         status=ending.status,
         error=ending.error,
-        recordClosed=is_closed,
+        recordClosed=closed.is_done,
         toldByTheWorkflow=is_told,
     )
     if not is_told:
         _notify(ending)
+    record = closed.left_alone
+    if record.get("executionId") == {"S": ending.execution_arn} and "failedBuckets" in record:
+        # The record of a retry has all its destinations, also those that this execution left alone.
+        failed = ending.destinations & {bucket["S"] for bucket in record["failedBuckets"]["L"]}
+        _measure("Copies counted", made=len(ending.destinations - failed), failed=len(failed), ending=ending)
+
+
+def _measure(message: str, *, made: int, failed: int, ending: Ending) -> None:
+    values: dict[str, tuple[float, str]] = {"CopiesMade": (made, "Count"), "CopiesFailed": (failed, "Count")}
+    if ending.is_completed and ending.seconds_since_upload is not None:
+        values["UploadToCompleted"] = (ending.seconds_since_upload, "Seconds")
+    log.metrics(message, NAMESPACE, {"StateMachine": environment().state_machine}, values)
+
+
+def _as_told(detail: dict[str, Any]) -> Ending:
+    """The end of an execution, as its event has it. EventBridge leaves out what is too long for an event."""
+    if detail.get("input") is None or detail.get("output") is None:
+        return _look_up(text.required(detail["executionArn"]))
+    return _ending(detail, text.required(detail["executionArn"]), detail.get("stopDate"))
 
 
 def _look_up(execution_arn: str) -> Ending:
@@ -100,20 +144,55 @@ def _look_up(execution_arn: str) -> Ending:
     described = clients.stepfunctions().describe_execution(executionArn=execution_arn)
     if described["status"] in ("RUNNING", "PENDING_REDRIVE"):
         raise StillRunningError(execution_arn)
-    try:
-        job = json.loads(described.get("input", "null"))
-    except RecursionError:
-        # An execution is started with any input, and ends at the first state. A person is told all the same.
-        job = None
-    bucket, key = (job.get("sourceBucket"), job.get("sourceKey")) if isinstance(job, dict) else (None, None)
+    stopped = described.get("stopDate")
+    return _ending(described, execution_arn, int(stopped.timestamp() * 1000) if stopped else None)
+
+
+def _ending(told: Any, execution_arn: str, stop_date: object) -> Ending:
+    """
+    Args:
+        told: what the event, or Step Functions, says of the execution.
+        stop_date: milliseconds since 1970.
+    """
+    job, summary = _object(told.get("input")), _object(told.get("output"))
+    bucket, key, destinations = job.get("sourceBucket"), job.get("sourceKey"), job.get("destinationBuckets")
     return Ending(
         execution_arn=execution_arn,
-        status=described["status"],
-        error=described.get("error"),
-        cause=described.get("cause"),
+        status=text.required(told["status"]),
+        error=text.optional(told.get("error")),
+        cause=text.optional(told.get("cause")),
         source_bucket=bucket if isinstance(bucket, str) else None,
         source_key=key if isinstance(key, str) else None,
+        destinations=frozenset(
+            name for name in (destinations if isinstance(destinations, list) else []) if isinstance(name, str)
+        ),
+        is_completed=summary.get("status") == "COMPLETED",
+        seconds_since_upload=_seconds_between(job.get("uploadedAt"), stop_date),
     )
+
+
+def _object(document: object) -> dict[str, Any]:
+    """What is in a JSON text; nothing where it is none, or no object. An execution is started with any input."""
+    try:
+        found = json.loads(document) if isinstance(document, str) else None
+    except (ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _seconds_between(uploaded_at: object, stop_date: object) -> float | None:
+    """``uploaded_at`` as S3 writes it, ``stop_date`` in milliseconds since 1970 as EventBridge does.
+
+    Anybody may start an execution with anything, so what is no time is none.
+    """
+    if not isinstance(uploaded_at, str) or not isinstance(stop_date, int):
+        return None
+    try:
+        seconds = stop_date / 1000 - datetime.fromisoformat(uploaded_at).replace(tzinfo=UTC).timestamp()
+    except (ValueError, OverflowError):
+        return None
+    # The clocks of two services may differ by more than a small file takes.
+    return max(0.0, round(seconds, 3))
 
 
 def _may_have_record(ending: Ending) -> bool:
@@ -128,7 +207,7 @@ def _may_have_record(ending: Ending) -> bool:
     return 1 <= len(key) <= 2048 and 1 <= len(bucket) <= 1024
 
 
-def _close_record(ending: Ending) -> bool:
+def _close_record(ending: Ending) -> tracking.Update:
     """Ends a record that the execution left in progress."""
     return _update(
         ending,
@@ -156,8 +235,10 @@ def _shorten_lease(ending: Ending) -> None:
     )
 
 
-def _update(ending: Ending, update: str, condition: str, values: dict[str, Any], names: dict[str, str]) -> bool:
-    """Updates the record where it is the execution's. Returns whether it was."""
+def _update(
+    ending: Ending, update: str, condition: str, values: dict[str, Any], names: dict[str, str]
+) -> tracking.Update:
+    """Updates the record where it is the execution's."""
     return tracking.update_if(
         condition,
         table_name=environment().table_name,

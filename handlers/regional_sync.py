@@ -63,31 +63,28 @@ def _confirm_arrivals(body: str) -> None:
 
 
 def _confirm(arrival: ObjectCreated) -> None:
+    log.about(bucket=arrival.bucket, key=arrival.key)
     record = _read_record(arrival.key)
     if record is None or "executionId" not in record:
-        log.info("Arrival without a record: not from the workflow", bucket=arrival.bucket, key=arrival.key)
+        log.info("Arrival without a record: not from the workflow")
         return
+    execution = record["executionId"]["S"]
+    log.about(bucket=arrival.bucket, key=arrival.key, executionArn=execution)
     is_in_progress = record["status"]["S"] == "IN_PROGRESS"
     if not is_in_progress and not _was_sent_by(record, arrival):
-        log.info("Arrival of another execution", bucket=arrival.bucket, key=arrival.key)
+        log.info("Arrival of another execution")
         return
     verdict = _verify(arrival, record)
     if is_in_progress and verdict.problem:
         raise UndecidedError(f"{arrival.key} in {arrival.bucket}: {verdict.problem}")
-    if not _write(arrival, verdict, record["executionId"]["S"]):
-        log.info("Record belongs to a newer execution", bucket=arrival.bucket, key=arrival.key)
+    if not _write(arrival, verdict, execution):
+        log.info("Record belongs to a newer execution")
         return
-    fields = {
-        "bucket": arrival.bucket,
-        "key": arrival.key,
-        "executionArn": record["executionId"]["S"],
-        "check": verdict.check,
-    }
     if verdict.problem:
-        log.error("Arrival is not what was sent", problem=verdict.problem, **fields)
-        _notify(arrival, verdict.problem, record["executionId"]["S"])
+        log.error("Arrival is not what was sent", problem=verdict.problem, check=verdict.check)
+        _notify(arrival, verdict.problem, execution)
     else:
-        log.info("Arrival verified", **fields)
+        log.info("Arrival verified", check=verdict.check)
 
 
 def _read_record(file_key: str) -> dict[str, Any] | None:
@@ -184,7 +181,7 @@ def _write(arrival: ObjectCreated, verdict: Verdict, execution_id: str) -> bool:
         update="SET arrivals.#bucket = :arrival",
         names={"#bucket": arrival.bucket},
         values={":arrival": {"M": confirmation}, ":executionId": {"S": execution_id}},
-    )
+    ).is_done
 
 
 def _notify(arrival: ObjectCreated, problem: str, execution_id: str) -> None:

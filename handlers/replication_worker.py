@@ -51,31 +51,32 @@ def _start_executions(body: str) -> None:
 
 
 def _start_execution(upload: ObjectCreated) -> None:
+    name = execution_name(upload)
+    machine = environment().state_machine_arn
+    log.about(
+        bucket=upload.bucket,
+        key=upload.key,
+        versionId=upload.version_id,
+        executionArn=f"{machine.replace(':stateMachine:', ':execution:')}:{name}",
+    )
     job: dict[str, Any] = {
         "sourceBucket": upload.bucket,
         "sourceKey": upload.key,
         "destinationBuckets": environment().destination_buckets,
+        # The workflow does without it; execution-watcher measures from here.
+        "uploadedAt": upload.time,
     }
     if upload.version_id:
         job["sourceVersionId"] = upload.version_id
-    name = execution_name(upload)
     try:
-        started = clients.stepfunctions().start_execution(
-            stateMachineArn=environment().state_machine_arn, name=name, input=json.dumps(job)
-        )
+        clients.stepfunctions().start_execution(stateMachineArn=machine, name=name, input=json.dumps(job))
     except ClientError as error:
         if error.response["Error"]["Code"] != "ExecutionAlreadyExists":
             raise
         # S3 delivers an event at least once: this one was handled before.
-        log.info("Upload was handled before", bucket=upload.bucket, key=upload.key, execution=name)
+        log.info("Upload was handled before")
         return
-    log.info(
-        "Execution started",
-        bucket=upload.bucket,
-        key=upload.key,
-        versionId=upload.version_id,
-        executionArn=started["executionArn"],
-    )
+    log.info("Execution started")
 
 
 def execution_name(upload: ObjectCreated) -> str:

@@ -17,6 +17,7 @@ def process(event: dict[str, Any], handle: Callable[[str], None]) -> dict[str, l
     """
     failures = []
     for message in event["Records"]:
+        log.about()
         try:
             handle(message["body"])
         except Exception as error:  # noqa: BLE001 - whatever it is, only this message goes back

@@ -63,14 +63,10 @@ def _unavailable(error: Exception) -> dict[str, Any]:
 def _start(job: Any) -> dict[str, str]:
     if problems := copy_job.problems(job):
         raise http.BadRequestError(problems)
+    log.about(bucket=job["sourceBucket"], key=job["sourceKey"])
     started = clients.stepfunctions().start_execution(
         stateMachineArn=environment().state_machine_arn,
         input=json.dumps({name: job[name] for name in copy_job.MEMBERS if name in job}),
     )
-    log.info(
-        "Execution started",
-        bucket=job["sourceBucket"],
-        key=job["sourceKey"],
-        executionArn=started["executionArn"],
-    )
+    log.info("Execution started", executionArn=started["executionArn"])
     return {"executionArn": started["executionArn"], "startDate": started["startDate"].isoformat()}

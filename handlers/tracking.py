@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from botocore.exceptions import ClientError
 
@@ -19,10 +19,17 @@ def now() -> str:
     return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
+class Update(NamedTuple):
+    """Whether the record was updated; and where it was not, the record as it is, which may have nothing."""
+
+    is_done: bool
+    left_alone: dict[str, Any]
+
+
 def update_if(
     condition: str, *, table_name: str, key: dict[str, Any], update: str, names: dict[str, str], values: dict[str, Any]
-) -> bool:
-    """Updates the record where ``condition`` holds. Returns whether it did."""
+) -> Update:
+    """Updates the record where ``condition`` holds."""
     try:
         clients.dynamodb().update_item(
             TableName=table_name,
@@ -31,9 +38,11 @@ def update_if(
             ConditionExpression=condition,
             ExpressionAttributeNames=names,
             ExpressionAttributeValues=values,
+            ReturnValuesOnConditionCheckFailure="ALL_OLD",
         )
     except ClientError as error:
         if error.response["Error"]["Code"] == "ConditionalCheckFailedException":
-            return False
+            response: dict[str, Any] = {**error.response}
+            return Update(is_done=False, left_alone=response.get("Item", {}))
         raise
-    return True
+    return Update(is_done=True, left_alone={})

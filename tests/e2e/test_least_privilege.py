@@ -1,9 +1,9 @@
 """Each role may do what its principal does, and nothing beside it.
 
 What a principal does is not written down here a second time: the state machine's calls are read from the definition
-that is deployed, a function's are recorded while its handler runs against the stack, and what Lambda itself asks of a
-role follows from its log group and its queue. A table says which permission each call takes (AWS service authorization
-reference), and the emulator's policy simulator says whether a role has it.
+that is deployed, a function's are recorded while its handler runs against the stack, and what Lambda and Step Functions
+themselves ask of a role follows from its logs, its queue and its traces. A table says which permission each call takes
+(AWS service authorization reference), and the emulator's policy simulator says whether a role has it.
 """
 
 from __future__ import annotations
@@ -28,6 +28,9 @@ from .system import ACCOUNT, System
 
 Permission = tuple[str, str]
 """An action, and the ARN of what it is done to."""
+
+EVERYTHING = "*"
+"""What an action is done to for which AWS has no resource (AWS service authorization reference)."""
 
 KEY = "releases/least privilege.zip"
 MACHINE_ROLE = "file-copy-workflow"
@@ -86,6 +89,28 @@ def tasks(states: dict[str, Any]) -> Iterator[dict[str, Any]]:
         yield from tasks(state.get("ItemProcessor", {}).get("States", {}))
 
 
+def traced(*actions: str) -> set[Permission]:
+    """What a service does in a role's name to leave traces, and what it asks besides."""
+    return {(f"xray:{action}", EVERYTHING) for action in ("PutTraceSegments", "PutTelemetryRecords", *actions)}
+
+
+def done_by_step_functions(system: System) -> set[Permission]:
+    """What it does itself in the role's name, for the log and the traces that the state machine is made with.
+
+    Step Functions developer guide, "Logging using CloudWatch Logs" and "Tracing with AWS X-Ray".
+    """
+    described = system.stepfunctions.describe_state_machine(stateMachineArn=system.state_machine)
+    assert described["loggingConfiguration"]["level"] != "OFF"
+    to_deliver_logs = (
+        "CreateLogDelivery", "GetLogDelivery", "UpdateLogDelivery", "DeleteLogDelivery", "ListLogDeliveries",
+        "PutResourcePolicy", "DescribeResourcePolicies", "DescribeLogGroups",
+    )  # fmt: skip
+    # MiniStack does not say that a machine is traced: tests/unit/test_components.py shows that this one is.
+    return {(f"logs:{action}", EVERYTHING) for action in to_deliver_logs} | traced(
+        "GetSamplingRules", "GetSamplingTargets"
+    )
+
+
 def done_by_the_state_machine(system: System) -> set[Permission]:
     """From the definition's Tasks, for the file KEY and the stack's destinations."""
     described = system.stepfunctions.describe_state_machine(stateMachineArn=system.state_machine)
@@ -109,7 +134,7 @@ def done_by_the_state_machine(system: System) -> set[Permission]:
             meant = {"{% $job.sourceBucket %}": system.source, "{% $job.sourceKey %}": KEY}
             call = {name: meant.get(str(value), value) for name, value in arguments.items()}
             used |= permissions_of(action[0].upper() + action[1:], call)
-    return used
+    return used | done_by_step_functions(system)
 
 
 def uploaded(system: System) -> dict[str, Any]:
@@ -164,9 +189,14 @@ def events_for(name: str, system: System, host: aws_events.ArtifactHost) -> Iter
                         yield aws_events.sqs_event(aws_events.s3_event(arrival))
             set_source_version(system, record["sourceVersionId"])
         case "execution-watcher":
+            # One that was stopped; one that failed; and one that succeeded, whose output was too long for its event.
             stopped = system.start_waiting("releases/stopped.zip")
             system.stepfunctions.stop_execution(executionArn=stopped)
-            yield aws_events.sqs_event(json.dumps({"detail": {"executionArn": stopped}}))
+            for detail in (
+                {"executionArn": stopped, "status": "ABORTED"},
+                {"executionArn": uploaded(system)["executionId"], "status": "SUCCEEDED"},
+            ):
+                yield aws_events.sqs_event(json.dumps({"detail": detail}))
 
 
 def done_by_a_function(system: System, name: str, monkeypatch: pytest.MonkeyPatch) -> set[Permission]:
@@ -205,6 +235,8 @@ def done_by_a_function(system: System, name: str, monkeypatch: pytest.MonkeyPatc
     # What Lambda itself does in the role's name.
     log_stream = f"arn:aws:logs:us-east-1:{ACCOUNT}:log-group:/aws/lambda/{name}:log-stream:2026/11/23/[$LATEST]0"
     used |= {("logs:CreateLogStream", log_stream), ("logs:PutLogEvents", log_stream)}
+    assert configuration["TracingConfig"]["Mode"] == "Active"
+    used |= traced()
     for mapping in system.lambda_.list_event_source_mappings(FunctionName=name)["EventSourceMappings"]:
         for action in ("ReceiveMessage", "DeleteMessage", "GetQueueAttributes"):
             used.add((f"sqs:{action}", mapping["EventSourceArn"]))
@@ -296,8 +328,8 @@ def test_a_role_may_do_what_its_principal_does(
 @pytest.mark.parametrize("role", [MACHINE_ROLE, *FUNCTIONS])
 def test_a_role_may_do_nothing_else(open_system: System, used: dict[str, set[Permission]], role: str) -> None:
     """What it may do to one thing it may not do to that thing's neighbours, nor to what is other principals'."""
-    everybodys = {resource for permissions in used.values() for _, resource in permissions}
-    for action in sorted({action for action, _ in used[role]}):
+    everybodys = {resource for permissions in used.values() for _, resource in permissions} - {EVERYTHING}
+    for action in sorted({action for action, resource in used[role] if resource != EVERYTHING}):
         own = {resource for used_action, resource in used[role] if used_action == action}
         next_to_them = {neighbour for resource in own for neighbour in neighbours(resource)}
         # Which files of a bucket a role may touch is the key filter's, and has a test of its own.
@@ -309,16 +341,21 @@ def test_a_role_may_do_nothing_else(open_system: System, used: dict[str, set[Per
 
 @pytest.mark.parametrize("role", [MACHINE_ROLE, *FUNCTIONS])
 def test_a_role_may_not_do_what_nobody_needs(open_system: System, used: dict[str, set[Permission]], role: str) -> None:
-    """The actions that are granted are those that are used, each on everything that it is granted on."""
+    """The actions that are granted are those that are used, each on everything that it is granted on.
+
+    What is granted on everything is done to what AWS has no resource for, and to nothing that has one.
+    """
     for statement in granted(open_system, role):
         assert statement["Effect"] == "Allow"
         for action in statement["Action"]:
             for pattern in statement["Resource"]:
+                done_to = {resource for used_action, resource in used[role] if used_action == action}
+                assert (pattern == EVERYTHING) == (EVERYTHING in done_to), f"{role}: {action} on {pattern}."
                 # In fnmatch alone, a bracket means something.
                 literal = pattern.replace("[", "[[]")
-                assert any(
-                    action == used_action and fnmatchcase(resource, literal) for used_action, resource in used[role]
-                ), f"{role} does not use {action} on {pattern}."
+                assert any(fnmatchcase(resource, literal) for resource in done_to), (
+                    f"{role} does not use {action} on {pattern}."
+                )
 
 
 @pytest.mark.parametrize("role", [MACHINE_ROLE, *FUNCTIONS])
@@ -360,16 +397,20 @@ def test_a_bucket_of_the_same_name_in_another_account_is_out_of_reach(
 
 
 def test_only_api_gateways_own_role_is_not_bound_to_a_place(open_system: System) -> None:
-    """The role for the logs of all APIs has AWS's own policy, on everything; no other role has such a statement, and
-    this one writes and reads logs, and deletes none."""
-    everywhere = {
-        role: statement["Action"]
+    """The role for the logs of all APIs has AWS's own policy, on everything: it writes and reads logs, deletes none.
+    Other roles have such a statement only for traces and the delivery of the state machine's log."""
+    everywhere = [
+        (role, action)
         for role in (MACHINE_ROLE, API_LOGS_ROLE, *FUNCTIONS)
         for statement in granted(open_system, role)
         if "*" in statement["Resource"]
+        for action in statement["Action"]
+    ]
+    others = {action for role, action in everywhere if role != API_LOGS_ROLE}
+    assert {action for action in others if not action.startswith("xray:")} <= {
+        action for role, action in everywhere if role == MACHINE_ROLE
     }
-    assert everywhere.keys() == {API_LOGS_ROLE}
-    assert all(action.startswith("logs:") for action in everywhere[API_LOGS_ROLE])
+    assert all(action.startswith("logs:") for role, action in everywhere if role == API_LOGS_ROLE)
     here = f"arn:aws:logs:us-east-1:{ACCOUNT}:log-group:/aws/apigateway/file-copy-api:log-stream:0"
     assert allowed(open_system, API_LOGS_ROLE, "logs:PutLogEvents", here) == [here]
     for action in ("logs:DeleteLogGroup", "logs:DeleteLogStream", "logs:PutRetentionPolicy"):

@@ -22,6 +22,7 @@ from botocore.exceptions import ClientError
 from moto import mock_aws
 
 import handlers
+from handlers import log
 
 from . import account
 
@@ -33,11 +34,13 @@ Json = dict[str, Any]
 
 
 def forget_everything() -> None:
-    """What a container keeps between invocations: clients, the environment, the artifact host's opener."""
+    """What a container keeps between invocations: clients, the environment, the artifact host's opener, and what its
+    log was about."""
     for module in pkgutil.iter_modules(handlers.__path__):
         for member in vars(importlib.import_module(f"handlers.{module.name}")).values():
             if hasattr(member, "cache_clear"):
                 member.cache_clear()
+    log.about()
 
 
 @pytest.fixture(autouse=True)

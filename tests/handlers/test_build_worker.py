@@ -180,12 +180,13 @@ def test_a_body_that_is_no_json_is_a_bad_request(body: str | None, artifact_host
     assert artifact_host.requested == []
 
 
-def test_without_a_base_url(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_base_url(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     """A stack that has no artifact host says which setting is missing, instead of fetching from nowhere."""
     monkeypatch.setenv("ARTIFACT_BASE_URL", "")
     status, answer = post_commit()
     assert status == 503
     assert "artifactBaseUrl" in answer["message"]
+    assert [line["key"] for line in log_lines(capsys)] == ["abc123.zip"]
     assert_nothing_stored()
 
 
@@ -217,7 +218,9 @@ def test_a_host_that_fails_leaves_nothing(
     answered, told = post_commit()
     assert answered == status
     assert "artifact" in told["message"]
-    assert log_lines(capsys)[-1]["message"] == "Artifact not fetched"
+    line = log_lines(capsys)[-1]
+    # The build is found by the key that it would have had.
+    assert (line["message"], line["key"]) == ("Artifact not fetched", "abc123.zip")
     assert_nothing_stored()
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -32,6 +33,7 @@ EXECUTION = "arn:aws:states:us-east-1:123456789012:execution:file-copy-workflow:
 OTHER = EXECUTION + "2"
 JOB = {"sourceBucket": SOURCE, "sourceKey": KEY, "destinationBuckets": ["region-a-builds"]}
 GRACE = 600
+COMPLETED = json.dumps({"status": "COMPLETED"})
 
 
 @pytest.fixture(autouse=True)
@@ -39,6 +41,7 @@ def stack(notifications: Notifications, monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setenv("TABLE_NAME", TABLE)
     monkeypatch.setenv("TOPIC_ARN", notifications.topic_arn)
     monkeypatch.setenv("LEASE_GRACE_SECONDS", str(GRACE))
+    monkeypatch.setenv("STATE_MACHINE", "file-copy-workflow")
     create_table(TABLE)
 
 
@@ -165,7 +168,6 @@ def test_no_record_is_made(notifications: Notifications, monkeypatch: pytest.Mon
 SAID: list[Json] = [
     {},
     {"input": None, "inputDetails": {"included": False}},
-    {"status": "SUCCEEDED"},
     {"status": "RUNNING"},
     {"status": "FAILED", "error": "CopiesFailed", "cause": "forged"},
     {"input": json.dumps({**JOB, "sourceKey": "other.zip"})},
@@ -225,16 +227,24 @@ def test_an_execution_that_never_was_is_not_believed(
     assert (record(), notifications.received()) == (before, [])
 
 
-def test_success_is_only_logged(
-    notifications: Notifications, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_success_that_was_not_changes_nothing(state_machine: StateMachine, notifications: Notifications) -> None:
+    """Whoever forges the message of a success spoils a metric, and no record: the real end is still dealt with."""
+    execution = start(state_machine)
+    track(execution=execution, lease=execution)
+    state_machine.stop_executions()
+    before = record()
+    assert handler(sqs_event(told_of(execution, status="SUCCEEDED", output=COMPLETED)), None) == failed()
+    assert (record(), notifications.received()) == (before, [])
+    assert handler(sqs_event(told_of(execution)), None) == failed()
+    assert record()["status"] == {"S": "FAILED"}
+
+
+def test_success_after_a_failure_is_no_failure(notifications: Notifications, monkeypatch: pytest.MonkeyPatch) -> None:
     """An execution that failed, was redriven and succeeded has closed its record itself, and its late event is done."""
     track("COMPLETED", expires=int(time.time()) + 100_000)
     before = record()
     assert handler(sqs_event(ended(monkeypatch, "SUCCEEDED")), None) == failed()
     assert (record(), notifications.received()) == (before, [])
-    [line] = log_lines(capsys)
-    assert (line["message"], line["executionArn"]) == ("Execution succeeded after all", EXECUTION)
 
 
 def start(machine: StateMachine) -> str:
@@ -247,3 +257,128 @@ def test_table_or_topic_out_of_reach_brings_the_message_back(monkeypatch: pytest
     before_call(clients.sns(), "Publish", fail_with(client_error("InternalError", 500)))
     assert handler(sqs_event(ended(monkeypatch, "ABORTED")), None) == failed(0)
     assert record()["status"] == {"S": "FAILED"}
+
+
+# --- What is measured -------------------------------------------------------------------------------------------
+
+UPLOADED = {**JOB, "destinationBuckets": ["a", "b", "a"], "uploadedAt": "2026-03-14T09:26:53.589Z"}
+# 2026-03-14T09:27:56.089Z, in milliseconds.
+STOPPED = 1773480476089
+
+
+def measured(capsys: pytest.CaptureFixture[str]) -> list[tuple[Any, ...]]:
+    """The metrics of each line that has some: the seconds, the copies made, and those that failed."""
+    names = ("UploadToCompleted", "CopiesMade", "CopiesFailed")
+    lines = [line for line in log_lines(capsys) if "_aws" in line]
+    for line in lines:
+        [declared] = line["_aws"]["CloudWatchMetrics"]
+        assert (declared["Namespace"], declared["Dimensions"]) == ("FileCopyWorkflow", [["StateMachine"]])
+        assert {metric["Name"] for metric in declared["Metrics"]} == {name for name in names if name in line}
+        assert (line["StateMachine"], line["key"], line["executionArn"]) == ("file-copy-workflow", KEY, EXECUTION)
+    return [tuple(line.get(name) for name in names) for line in lines]
+
+
+def succeeded(job: object = UPLOADED, output: str | None = COMPLETED, stopped: object = STOPPED) -> Json:
+    return sqs_event(told_of(status="SUCCEEDED", input=json.dumps(job), output=output, stopDate=stopped))
+
+
+def test_an_upload_that_was_copied_everywhere_is_measured(
+    notifications: Notifications, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The seconds are those from the upload to the execution's end. The record is left as it is; nobody is told."""
+    track("COMPLETED")
+    before = record()
+    assert handler(succeeded(), None) == failed()
+    assert measured(capsys) == [(62.5, 2, 0)]
+    assert record() == before
+    assert notifications.received() == []
+
+
+@pytest.mark.parametrize(
+    ("uploaded_at", "stopped"),
+    [
+        (None, STOPPED), ("yesterday", STOPPED), (5, STOPPED), ("0001-01-01T00:00:00Z", None),
+        ("2026-03-14T09:26:53.589Z", None), ("2026-03-14T09:26:53.589Z", "1773480476089"),
+    ],
+)  # fmt: skip
+def test_what_no_upload_started_has_no_time_since_one(
+    uploaded_at: object, stopped: object, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """An execution that was started by hand, with whatever input, spoils no percentile; its copies count."""
+    assert handler(succeeded({**UPLOADED, "uploadedAt": uploaded_at}, stopped=stopped), None) == failed()
+    assert measured(capsys) == [(None, 2, 0)]
+
+
+def test_clocks_that_differ_give_no_time_below_zero(capsys: pytest.CaptureFixture[str]) -> None:
+    """S3's clock may be ahead of Step Functions'; a negative time would pull a percentile down."""
+    handler(succeeded(stopped=STOPPED - 100_000), None)
+    assert measured(capsys) == [(0.0, 2, 0)]
+
+
+@pytest.mark.parametrize("output", ['{"status": "SUPERSEDED"}', "null", '"COMPLETED"'])
+def test_a_superseded_version_is_not_measured(output: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """A version that was overwritten before its turn was copied nowhere, however fast."""
+    assert handler(succeeded(output=output), None) == failed()
+    assert measured(capsys) == []
+
+
+def test_an_output_that_the_event_leaves_out_is_asked_for(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """EventBridge leaves out a summary of many destinations, which is measured all the same."""
+    stopped = datetime.fromtimestamp(STOPPED / 1000, UTC)
+    ended(monkeypatch, "SUCCEEDED", input=json.dumps(UPLOADED), output=COMPLETED, stopDate=stopped)
+    assert handler(succeeded(output=None), None) == failed()
+    assert measured(capsys) == [(62.5, 2, 0)]
+
+
+def count_failed(*buckets: str, execution: str = EXECUTION) -> None:
+    """Puts the failed buckets into the record, as the workflow does at its end."""
+    track("PARTIAL_FAILURE", execution=execution)
+    account.dynamodb().update_item(
+        TableName=TABLE,
+        Key={"fileKey": {"S": KEY}, "sourceBucket": {"S": SOURCE}},
+        UpdateExpression="SET failedBuckets = :failed",
+        ExpressionAttributeValues={":failed": {"L": [{"S": bucket} for bucket in buckets]}},
+    )
+
+
+def test_copies_of_a_failed_execution_are_those_that_it_tried(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A retry's record has every destination of the file: those that the retry left alone are not counted again."""
+    count_failed("b", "not-tried")
+    assert (
+        handler(sqs_event(ended(monkeypatch, "FAILED", "CopiesFailed", input=json.dumps(UPLOADED))), None) == failed()
+    )
+    assert measured(capsys) == [(None, 1, 1)]
+
+
+def test_copies_that_nobody_counted_are_not_made_up(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """An execution that was stopped, and one whose record is another's by now, count nothing: not even zero."""
+    track(expires=int(time.time()) + 100_000)
+    assert handler(sqs_event(ended(monkeypatch, "ABORTED", input=json.dumps(UPLOADED))), None) == failed()
+    count_failed("b", execution=OTHER)
+    assert (
+        handler(sqs_event(ended(monkeypatch, "FAILED", "CopiesFailed", input=json.dumps(UPLOADED))), None) == failed()
+    )
+    assert measured(capsys) == []
+
+
+def test_an_execution_counts_when_its_message_is_done_with(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A message that comes again because nobody could be told counts its copies once."""
+    count_failed("b")
+    errors: list[Exception] = [client_error("InternalError", 500)]
+
+    def fail_once(_params: Json) -> None:
+        if errors:
+            raise errors.pop()
+
+    before_call(clients.sns(), "Publish", fail_once)
+    message = sqs_event(ended(monkeypatch, "FAILED", "NotificationFailed", input=json.dumps(UPLOADED)))
+    assert [handler(message, None), handler(message, None)] == [failed(0), failed()]
+    assert measured(capsys) == [(None, 1, 1)]

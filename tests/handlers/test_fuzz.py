@@ -47,6 +47,7 @@ JOB = {
     "sourceVersionId": "096fKKXTRTtl3on89fVO.nfljtsv6qko",
     "retry": False,
 }
+UPLOADED = {**JOB, "uploadedAt": "2026-03-14T09:26:53.589Z"}
 
 # Step Functions developer guide, "Quotas".
 MAX_EXECUTION_INPUT = 256 * 1024
@@ -245,6 +246,7 @@ def aws(monkeypatch: pytest.MonkeyPatch) -> Aws:
         "TABLE_NAME": "FileCopyTracking",
         "TOPIC_ARN": TOPIC,
         "LEASE_GRACE_SECONDS": "600",
+        "STATE_MACHINE": "file-copy-workflow",
         "ARTIFACT_BASE_URL": "http://artifacts.test/a",
         "KEY_PREFIX": "",
     }.items():
@@ -539,6 +541,31 @@ def test_the_end_of_an_execution_with_an_odd_input_is_told(tracked: Aws) -> None
     for job in [*ODD_VALUES, *each_mutation(JOB)]:
         with shown(job):
             check_ending_of(job, tracked)
+
+
+def check_success_of(job: Any, stopped: Any, aws: Aws) -> None:
+    event = ending("odd")
+    output = '{"status": "COMPLETED"}'
+    event["detail"] |= {"status": "SUCCEEDED", "input": json.dumps(job), "output": output, "stopDate": stopped}
+    assert run(execution_watcher.handler, batch(json.dumps(event)), aws) == failed()
+    assert aws.asked("UpdateItem", "Publish") == []
+
+
+def test_an_execution_that_succeeded_with_an_odd_input_is_no_error(tracked: Aws) -> None:
+    """Where there is nothing to measure, nothing is measured: the message is done with, whatever was started."""
+    for job in [*ODD_VALUES, *each_mutation(UPLOADED)]:
+        with shown(job):
+            check_success_of(job, 1773480476089, tracked)
+    for stopped in ODD_VALUES:
+        with shown(stopped):
+            check_success_of(UPLOADED, stopped, tracked)
+
+
+@given(job=VALUES | mutated(UPLOADED), stopped=VALUES | st.just(1773480476089))
+@generated(300)
+def test_an_execution_that_succeeded_with_any_input_is_no_error(job: Any, stopped: Any, tracked: Aws) -> None:
+    """The same of values that nobody thought of."""
+    check_success_of(job, stopped, tracked)
 
 
 @given(job=VALUES | mutated(JOB))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import PurePosixPath
 
 import pytest
@@ -44,6 +45,43 @@ def test_members(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[
         "other": "a/b",
     }
     assert (failed["level"], "error" in failed) == ("ERROR", False)
+
+
+def test_lines_say_what_they_are_about(capsys: pytest.CaptureFixture[str]) -> None:
+    """Every line of one file is found by its key, also the one that tells of a failure, and no line of the next."""
+    log.about(key="a.zip", bucket="builds")
+    log.error("Failed")
+    log.about(key="b.zip")
+    log.info("Told", key="c.zip")
+    log.about()
+    log.info("Told")
+    failed, told, other = log_lines(capsys)
+    assert (failed["key"], failed["bucket"]) == ("a.zip", "builds")
+    assert (told["key"], "bucket" in told) == ("c.zip", False)
+    assert "key" not in other
+
+
+def test_a_line_with_metrics_is_as_cloudwatch_reads_it(capsys: pytest.CaptureFixture[str]) -> None:
+    """CloudWatch makes metrics of a line of this form alone, and says nothing where it is of another."""
+    before = time.time()
+    log.about(key="a.zip")
+    log.metrics("Done", "Some", {"Stack": "acme"}, {"Files": (3, "Count"), "Time": (0.5, "Seconds")}, status="ok")
+    [line] = log_lines(capsys)
+    embedded = line.pop("_aws")
+    # The specification: milliseconds since 1970.
+    assert before * 1000 - 1 <= embedded.pop("Timestamp") <= time.time() * 1000
+    assert embedded == {
+        "CloudWatchMetrics": [
+            {
+                "Namespace": "Some",
+                "Dimensions": [["Stack"]],
+                "Metrics": [{"Name": "Files", "Unit": "Count"}, {"Name": "Time", "Unit": "Seconds"}],
+            }
+        ]
+    }
+    # Dimensions are texts and values are numbers, beside the line's own members.
+    assert (line["Stack"], line["Files"], line["Time"]) == ("acme", 3, 0.5)
+    assert (line["level"], line["message"], line["key"], line["status"]) == ("INFO", "Done", "a.zip", "ok")
 
 
 def test_an_exception_is_told_in_full(capsys: pytest.CaptureFixture[str]) -> None:

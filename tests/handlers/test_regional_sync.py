@@ -429,12 +429,20 @@ def test_what_is_gone_is_told(gone: str, notifications: Notifications) -> None:
     ],
 )
 def test_what_cannot_be_checked_comes_again(
-    client: Any, operation: str, error: Exception, notifications: Notifications
+    client: Any,
+    operation: str,
+    error: Exception,
+    notifications: Notifications,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """A failure of AWS is neither a proof nor a damage: the message goes back, and its neighbour does not."""
+    """A failure of AWS is neither a proof nor a damage: the message goes back, and its neighbour does not.
+
+    The log says of which file it was.
+    """
     put(SOURCE)
     put(DESTINATION)
     track()
     before_call(client(), operation, fail_with(error))
     assert confirm(json.dumps(example("s3_test_event.json")), arrival()) == failed(1)
+    assert [(line["key"], line["bucket"]) for line in log_lines(capsys)] == [(KEY, DESTINATION)]
     assert_untouched(notifications)

@@ -37,7 +37,14 @@ def destinations(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def job(key: str, **members: str) -> dict[str, Any]:
-    return {"sourceBucket": SOURCE, "sourceKey": key, "destinationBuckets": DESTINATIONS, **members}
+    uploaded_at = "2026-03-14T09:26:53.589Z"
+    return {
+        "sourceBucket": SOURCE,
+        "sourceKey": key,
+        "destinationBuckets": DESTINATIONS,
+        "uploadedAt": uploaded_at,
+        **members,
+    }
 
 
 @pytest.mark.parametrize(
@@ -90,7 +97,10 @@ def test_a_repeated_event_starts_nothing_twice(
         state_machine.stop_executions()
     assert handler(event, None) == failed()
     assert len(state_machine.execution_arns()) == 1
-    assert {line["level"] for line in log_lines(capsys)} == {"INFO"}
+    lines = log_lines(capsys)
+    assert {line["level"] for line in lines} == {"INFO"}
+    # Both lines lead to the file and to its one execution.
+    assert {(line["key"], line["executionArn"]) for line in lines} == {("a.zip", *state_machine.execution_arns())}
 
 
 def test_a_message_with_a_throttled_upload_goes_back(state_machine: StateMachine) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from handlers import sqs_batch
+from handlers import log, sqs_batch
 
 from .conftest import failed, log_lines, sqs_event
 
@@ -24,6 +24,19 @@ def test_only_the_failed_messages_go_back(capsys: pytest.CaptureFixture[str]) ->
         ("message-0", "bad 0 is bad"),
         ("message-2", "bad 2 is bad"),
     ]
+
+
+def test_a_line_is_not_about_the_message_before(capsys: pytest.CaptureFixture[str]) -> None:
+    """A message that fails before anybody knows its key is not looked for under its neighbour's."""
+
+    def handle(body: str) -> None:
+        if body == "bad":
+            raise ValueError
+        log.about(key=body)
+        log.info("Handled")
+
+    sqs_batch.process(sqs_event("a.zip", "bad", "b.zip"), handle)
+    assert [line.get("key") for line in log_lines(capsys)] == ["a.zip", None, "b.zip"]
 
 
 def test_nothing_is_reported_when_all_went_well() -> None:

@@ -102,7 +102,8 @@ def test_a_failure_of_step_functions_is_told_to_come_back(
     assert (answered, headers["Retry-After"]) == (status, "5")
     assert str(error) not in answer["message"]
     assert state_machine.execution_arns() == []
-    assert log_lines(capsys)[-1]["error"] == str(error)
+    line = log_lines(capsys)[-1]
+    assert (line["error"], line["key"], line["bucket"]) == (str(error), JOB["sourceKey"], JOB["sourceBucket"])
 
 
 def test_invoked_directly_it_returns_the_execution(state_machine: StateMachine) -> None:

@@ -25,5 +25,7 @@ def no_settings_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(scope="session")
 def whole_program() -> Recording:
     """The whole program as the local stack, with every resource that a setting can ask for."""
-    configuration = stack_configuration("local", overrides={"notificationEmails": '["ops@example.com"]'})
+    addresses = '["ops@example.com"]'
+    overrides = {"notificationEmails": addresses, "operationsEmails": addresses}
+    configuration = stack_configuration("local", overrides=overrides)
     return Recording().run(configuration)

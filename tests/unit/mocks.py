@@ -32,6 +32,7 @@ DEFAULTS = Settings(
     key_prefix="",
     key_suffix="",
     notification_emails=(),
+    operations_emails=(),
     api_authorization="AWS_IAM",
     manage_api_logging_role=False,
     artifact_base_url="",
@@ -40,6 +41,7 @@ DEFAULTS = Settings(
     max_concurrency=10,
     log_retention_days=30,
     force_destroy=False,
+    tags={},
     emulator_endpoint=None,
 )
 """What the design promises to somebody who sets nothing."""

@@ -251,6 +251,7 @@ def test_a_function_runs_its_own_module_with_its_own_role() -> None:
         "timeout": 60,
         "memorySize": 256,
         "environment": {"variables": {"A": "b"}},
+        "tracingConfig": {"mode": "Active"},
     }
     assert recording.inputs("cloudwatch/logGroup:LogGroup") == {
         "regional-sync": {"name": "/aws/lambda/regional-sync", "retentionInDays": 90}
@@ -298,7 +299,10 @@ def test_a_queue_feeds_a_function_message_by_message(concurrency: int | None, sc
 
 
 def test_the_state_machine_works_with_its_own_table_and_topic() -> None:
-    """The definition is JSON that names this stack's table and topic, and the role may do what it asks for."""
+    """The definition is JSON that names this stack's table and topic, and the role may do what it asks for.
+
+    The states it passes are logged, without what it works on, into a group that has a retention; and it is traced.
+    """
     settings = replace(
         DEFAULTS,
         name_prefix="acme-",
@@ -332,7 +336,15 @@ def test_the_state_machine_works_with_its_own_table_and_topic() -> None:
         "name": "acme-file-copy-workflow",
         "type": "STANDARD",
         "roleArn": f"arn:aws:iam::{ACCOUNT}:role/acme-file-copy-workflow",
+        "loggingConfiguration": {
+            "level": "ALL",
+            "includeExecutionData": False,
+            "logDestination": f"{arn('logs', 'log-group:/aws/vendedlogs/states/acme-file-copy-workflow')}:*",
+        },
+        "tracingConfiguration": {"enabled": True},
     }
+    [group] = recording.inputs("cloudwatch/logGroup:LogGroup").values()
+    assert group == {"name": "/aws/vendedlogs/states/acme-file-copy-workflow", "retentionInDays": 30}
     assert recording.outputs == {"arn": arn("states", "stateMachine:acme-file-copy-workflow")}
 
     [role] = recording.inputs("iam/role:Role").values()

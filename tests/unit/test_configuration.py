@@ -21,6 +21,8 @@ SERVICE_OF_TYPE = {
     "cloudwatch/logGroup": "logs",
     "cloudwatch/eventRule": "events",
     "cloudwatch/eventTarget": "events",
+    "cloudwatch/metricAlarm": "cloudwatch",
+    "cloudwatch/dashboard": "cloudwatch",
 }
 
 
@@ -82,7 +84,19 @@ def test_every_service_that_is_used_has_an_endpoint(whole_program: Recording) ->
     """No resource of the local stack is made in a real account, for want of its service's endpoint."""
     types = {found.type.split(":")[1] for found in whole_program.registered if not found.is_component}
     used = {SERVICE_OF_TYPE.get(found, found.split("/")[0]) for found in types}
-    assert used == {"apigateway", "dynamodb", "events", "iam", "lambda", "logs", "s3", "sfn", "sns", "sqs"}
+    assert used == {
+        "apigateway",
+        "cloudwatch",
+        "dynamodb",
+        "events",
+        "iam",
+        "lambda",
+        "logs",
+        "s3",
+        "sfn",
+        "sns",
+        "sqs",
+    }
     # The provider itself asks sts who it is, and s3control for a bucket's tags.
     assert endpoints().keys() == used | {"sts", "s3control"}
 

@@ -25,6 +25,16 @@ KEY = arn("kms", "key/0a1b")
 KEYS = "releases/*.zip"
 
 WRITE_LOG = (["logs:CreateLogStream", "logs:PutLogEvents"], [f"{LOG_GROUP}:*"])
+WRITE_TRACES = ["xray:PutTraceSegments", "xray:PutTelemetryRecords"]
+TRACE = (WRITE_TRACES, ["*"])
+# Step Functions developer guide, "Logging using CloudWatch Logs": it refuses a role that lacks one.
+DELIVER_LOGS = [
+    f"logs:{action}"
+    for action in (
+        "CreateLogDelivery", "GetLogDelivery", "UpdateLogDelivery", "DeleteLogDelivery", "ListLogDeliveries",
+        "PutResourcePolicy", "DescribeResourcePolicies", "DescribeLogGroups",
+    )
+]  # fmt: skip
 READ_QUEUE = (["sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"], [QUEUE])
 
 
@@ -67,6 +77,8 @@ def plain_http_refused(action: str, *resources: str) -> policies.Statement:
                 (["s3:PutObject", "s3:PutObjectTagging"], [f"{bucket}/{KEYS}" for bucket in THEIRS]),
                 (["dynamodb:GetItem", "dynamodb:UpdateItem"], [TABLE]),
                 (["sns:Publish"], [TOPIC]),
+                (DELIVER_LOGS, ["*"]),
+                ([*WRITE_TRACES, "xray:GetSamplingRules", "xray:GetSamplingTargets"], ["*"]),
             ],
             ["kms:Decrypt", "kms:GenerateDataKey"],
         ),
@@ -128,8 +140,8 @@ def test_a_principal_may_do_what_it_does_and_nothing_else(
     assert granted(build(key)) == [*expected, *of_the_key]
 
 
-@pytest.mark.parametrize(("queue", "expected"), [(None, [WRITE_LOG]), (QUEUE, [WRITE_LOG, READ_QUEUE])])
-def test_a_function_writes_its_log_and_reads_its_queue(queue: str | None, expected: list[Any]) -> None:
+@pytest.mark.parametrize(("queue", "expected"), [(None, [WRITE_LOG, TRACE]), (QUEUE, [WRITE_LOG, TRACE, READ_QUEUE])])
+def test_a_function_writes_its_log_and_traces_and_reads_its_queue(queue: str | None, expected: list[Any]) -> None:
     """A function makes no log group, which would have no retention, and reads a queue only where it has one."""
     own = policies.start_workflow(MACHINE)
     made = policies.handler_function(own, LOG_GROUP, queue)
@@ -332,6 +344,26 @@ def test_the_topic_takes_notifications_of_these_roles_only(requires_tls: bool) -
     assert plain_http == ([plain_http_refused("sns:Publish", TOPIC)] if requires_tls else [])
 
 
+@pytest.mark.parametrize("requires_tls", [True, False])
+@pytest.mark.parametrize(("partition", "region"), [("aws", REGION), ("aws-cn", "cn-north-1")])
+def test_the_operations_topic_takes_alarms_of_the_stack_only(partition: str, region: str, requires_tls: bool) -> None:
+    """CloudWatch tells of this stack's alarms in this account and region; nobody else says that something is wrong."""
+    topic = f"arn:{partition}:sns:{region}:{ACCOUNT}:acme-file-copy-operations"
+    alarms = f"arn:{partition}:cloudwatch:{region}:{ACCOUNT}:alarm:acme-file-copy-*"
+    accepted, refused, *plain_http = policies.topic_accepts_alarms(topic, "acme-file-copy-*", requires_tls)["Statement"]
+    publish = {"Action": "sns:Publish", "Resource": topic}
+    assert accepted == {
+        "Effect": "Allow",
+        "Principal": {"Service": "cloudwatch.amazonaws.com"},
+        **publish,
+        "Condition": {"ArnLike": {"aws:SourceArn": alarms}, "StringEquals": {"aws:SourceAccount": ACCOUNT}},
+    }
+    # Refused where the source is none of them, also where there is none.
+    not_an_alarm = {"ArnNotLike": {"aws:SourceArn": alarms}}
+    assert refused == {"Effect": "Deny", "Principal": "*", **publish, "Condition": not_an_alarm}
+    assert plain_http == ([plain_http_refused("sns:Publish", topic)] if requires_tls else [])
+
+
 def test_an_existing_destination_lets_the_workflow_write_and_nothing_else() -> None:
     """The owner of a bucket grants one role the two actions of a copy, which the role's own policy has as well."""
     theirs = "arn:aws:s3:::theirs"
@@ -349,8 +381,9 @@ def test_an_existing_destination_lets_the_workflow_write_and_nothing_else() -> N
     assert (["s3:PutObject", "s3:PutObjectTagging"], [f"{theirs}/*"]) in granted(own)
 
 
-def test_rule_hears_of_every_end_but_success_and_of_no_other_machine() -> None:
-    """An ending that no rule hears of is one that ends in silence."""
-    pattern = policies.unsuccessful_executions(MACHINE)
-    assert pattern["detail"] == {"status": ["FAILED", "TIMED_OUT", "ABORTED"], "stateMachineArn": [MACHINE]}
+def test_rule_hears_of_every_end_and_of_no_other_machine() -> None:
+    """An ending that no rule hears of is one that ends in silence, or is not measured; a start is no end."""
+    pattern = policies.ended_executions(MACHINE)
+    endings = ["SUCCEEDED", "FAILED", "TIMED_OUT", "ABORTED"]
+    assert pattern["detail"] == {"status": endings, "stateMachineArn": [MACHINE]}
     assert pattern["source"] == ["aws.states"]

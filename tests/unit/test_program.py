@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 import json
 import re
 from collections import Counter, defaultdict
@@ -26,12 +27,17 @@ from .test_buckets import BELONGINGS
 FUNCTIONS = {"replication-worker", "step-function-invoker", "build-worker", "regional-sync", "execution-watcher"}
 BUCKETS = {"global-builds", "region-a-builds", "region-b-builds"}
 ROLES = FUNCTIONS | {"file-copy-workflow", "file-copy-api-logs"}
+ALARMS = {
+    "executions-failed", "executions-timed-out", "executions-aborted", "uploads-waiting", "slow", "api-errors",
+    *(f"dead-letters-{queue}" for queue in ("uploads", "arrivals", "endings")),
+    *(f"{kind}-{function}" for kind in ("errors", "throttles") for function in FUNCTIONS),
+}  # fmt: skip
 NAMES = {
     "aws:s3/bucket:Bucket": BUCKETS,
     **{f"aws:{belonging}": BUCKETS for belonging in BELONGINGS},
     "aws:s3/bucketNotification:BucketNotification": BUCKETS,
     "aws:dynamodb/table:Table": {"FileCopyTracking"},
-    "aws:sns/topic:Topic": {"file-copy-failures"},
+    "aws:sns/topic:Topic": {"file-copy-failures", "file-copy-operations"},
     "aws:sqs/queue:Queue": {
         "file-copy-uploads", "file-copy-uploads-dead-letters", "file-copy-arrivals", "file-copy-arrivals-dead-letters",
         "file-copy-endings", "file-copy-endings-dead-letters",
@@ -40,11 +46,13 @@ NAMES = {
     "aws:cloudwatch/eventRule:EventRule": {"file-copy-endings"},
     "aws:iam/role:Role": ROLES,
     "aws:iam/rolePolicy:RolePolicy": ROLES,
-    "aws:cloudwatch/logGroup:LogGroup": FUNCTIONS | {"file-copy-api"},
+    "aws:cloudwatch/logGroup:LogGroup": FUNCTIONS | {"file-copy-api", "file-copy-workflow"},
+    "aws:cloudwatch/metricAlarm:MetricAlarm": {f"file-copy-{name}" for name in ALARMS},
+    "aws:cloudwatch/dashboard:Dashboard": {"file-copy-workflow"},
     "aws:lambda/function:Function": FUNCTIONS,
     "aws:apigateway/restApi:RestApi": {"file-copy-api"},
 }  # fmt: skip
-"""Every physical name, by type; a log group's is behind /aws/lambda/ or /aws/apigateway/."""
+"""Every physical name, by type; a log group's is behind /aws/lambda/, /aws/apigateway/ or /aws/vendedlogs/states/."""
 
 # Names of theirs are within the API, which has the prefix.
 UNPREFIXED = {"aws:apigateway/requestValidator:RequestValidator", "aws:apigateway/model:Model"}
@@ -55,12 +63,13 @@ CHILDREN = {
     "FailureTopic": {"Topic", "TopicPolicy", "TopicSubscription"},
     "BucketEventQueue": {"Queue", "QueuePolicy", "RedriveAllowPolicy", "BucketNotification"},
     "ExecutionEventQueue": {"Queue", "QueuePolicy", "RedriveAllowPolicy", "EventRule", "EventTarget"},
-    "CopyWorkflow": {"Role", "RolePolicy", "StateMachine"},
+    "CopyWorkflow": {"Role", "RolePolicy", "StateMachine", "LogGroup"},
     "HandlerFunction": {"Role", "RolePolicy", "LogGroup", "Function", "EventSourceMapping"},
     "RestApi": {
         "RestApi", "Resource", "RequestValidator", "Model", "Response", "Method", "Integration", "Permission",
         "Deployment", "Stage", "MethodSettings", "LogGroup", "Role", "RolePolicy", "Account",
     },
+    "Monitoring": {"Topic", "TopicPolicy", "TopicSubscription", "MetricAlarm", "Dashboard"},
 }  # fmt: skip
 
 
@@ -75,12 +84,25 @@ WITHIN = "|".join(
     ]
 )
 """The resources that a statement may name."""
+WITHOUT_RESOURCE = {
+    *(f"xray:{action}" for action in (
+        "PutTraceSegments", "PutTelemetryRecords", "GetSamplingRules", "GetSamplingTargets",
+    )),
+    *(f"logs:{action}" for action in (
+        "CreateLogDelivery", "GetLogDelivery", "UpdateLogDelivery", "DeleteLogDelivery", "ListLogDeliveries",
+        "PutResourcePolicy", "DescribeResourcePolicies", "DescribeLogGroups",
+    )),
+}  # fmt: skip
+"""The actions that AWS documents with the resource "*": the deliveries of logs are no resources, nor are traces."""
 
 
 @pytest.fixture(scope="module")
 def as_on_aws() -> Recording:
     """The whole program on AWS, with every resource that a setting can ask for."""
-    return Recording().run(project(notificationEmails='["ops@example.com"]', manageApiLoggingRole="true"))
+    addresses = '["ops@example.com"]'
+    return Recording().run(
+        project(notificationEmails=addresses, operationsEmails=addresses, manageApiLoggingRole="true")
+    )
 
 
 @pytest.fixture(scope="module")
@@ -90,7 +112,9 @@ def with_every_setting() -> Recording:
         project(
             keyPrefix="releases/",
             keySuffix=".zip",
-            notificationEmails='["ops@example.com"]',
+            notificationEmails='["people@example.com"]',
+            operationsEmails='["ops@example.com"]',
+            tags='{"team": "builds"}',
             artifactBaseUrl="https://ci.example.com",
             kmsKeyArn=KEY,
             noncurrentVersionDays="7",
@@ -105,9 +129,11 @@ def with_every_setting() -> Recording:
 def physical_names(recording: Recording) -> dict[str, set[str]]:
     found = defaultdict(set)
     for resource in recording.registered:
-        for key in ("name", "bucket"):
+        for key in ("name", "bucket", "dashboardName"):
             if key in resource.inputs and resource.type not in UNPREFIXED:
-                found[resource.type].add(re.sub("^/aws/(lambda|apigateway)/", "", resource.inputs[key]))
+                found[resource.type].add(
+                    re.sub("^/aws/(lambda|apigateway|vendedlogs/states)/", "", resource.inputs[key])
+                )
     return dict(found)
 
 
@@ -132,6 +158,8 @@ def test_the_stack_exports_what_outputs_names(whole_program: Recording) -> None:
         "step_function_role_arn": role_arn("file-copy-workflow"),
         "api_gateway_url": f"{EMULATOR}/restapis/file-copy-api-id/live/_user_request_",
         "sns_topic_arn": arn("sns", "file-copy-failures"),
+        "operations_topic_arn": arn("sns", "file-copy-operations"),
+        "dashboard_name": "file-copy-workflow",
         "dynamodb_table_name": "FileCopyTracking",
         "source_bucket": "global-builds",
         "destination_buckets": ["region-a-builds", "region-b-builds"],
@@ -192,7 +220,8 @@ def test_the_prefix_is_in_front_of_every_physical_name(prefix: str) -> None:
     }
     groups = {group["name"] for group in recording.inputs("cloudwatch/logGroup:LogGroup").values()}
     functions = {f"/aws/lambda/{prefix}{name}" for name in FUNCTIONS}
-    assert groups == functions | {f"/aws/apigateway/{prefix}file-copy-api"}
+    others = {f"/aws/apigateway/{prefix}file-copy-api", f"/aws/vendedlogs/states/{prefix}file-copy-workflow"}
+    assert groups == functions | others
 
 
 def test_an_existing_destination_is_used_by_its_own_name_and_left_alone() -> None:
@@ -271,6 +300,7 @@ def test_functions_are_told_what_they_work_with(whole_program: Recording) -> Non
             "TABLE_NAME": "FileCopyTracking",
             "TOPIC_ARN": arn("sns", "file-copy-failures"),
             "LEASE_GRACE_SECONDS": "600",
+            "STATE_MACHINE": "file-copy-workflow",
         },
     }
 
@@ -313,7 +343,10 @@ def test_settings_reach_what_they_are_for(with_every_setting: Recording) -> None
         "arrivals-region-b-builds": (None, None),
     }
     subscriptions = recording.inputs("sns/topicSubscription:TopicSubscription").values()
-    assert [item["endpoint"] for item in subscriptions] == ["ops@example.com"]
+    assert {item["topic"]: item["endpoint"] for item in subscriptions} == {
+        arn("sns", "file-copy-failures"): "people@example.com",
+        arn("sns", "file-copy-operations"): "ops@example.com",
+    }
     build_worker = recording.inputs("lambda/function:Function")["build-worker"]
     assert build_worker["environment"]["variables"] == {
         "ARTIFACT_BASE_URL": "https://ci.example.com",
@@ -395,17 +428,18 @@ def test_every_queue_has_what_every_queue_needs(as_on_aws: Recording) -> None:
 
 
 def test_no_log_is_kept_for_ever(as_on_aws: Recording) -> None:
-    """Every function and the API log into a group of the program's, and each group has a retention."""
+    """Every function, the API and the workflow log into a group of the program's, and each group has a retention."""
     groups = as_on_aws.inputs("cloudwatch/logGroup:LogGroup").values()
     assert {group["name"]: group["retentionInDays"] for group in groups} == {
         **{f"/aws/lambda/{name}": 30 for name in FUNCTIONS},
         "/aws/apigateway/file-copy-api": 30,
+        "/aws/vendedlogs/states/file-copy-workflow": 30,
     }
 
 
 def test_three_roles_tell_of_failures_and_nobody_else(as_on_aws: Recording) -> None:
     """The topic takes notifications of the roles that may publish by their own policies, and refuses all others."""
-    [policy] = as_on_aws.inputs("sns/topicPolicy:TopicPolicy").values()
+    policy = as_on_aws.inputs("sns/topicPolicy:TopicPolicy")["failures"]
     refused, _, plain_http = json.loads(policy["policy"])["Statement"]
     roles = {"file-copy-workflow", "regional-sync", "execution-watcher"}
     assert (refused["Effect"], refused["Principal"], refused["Action"]) == ("Deny", "*", "sns:Publish")
@@ -434,10 +468,10 @@ def test_what_is_left_open_on_an_emulator(whole_program: Recording, as_on_aws: R
     ("length", "existing", "key_prefix", "most"),
     [
         # Copies into the stack's own buckets are checked, so their names are in two policies, in one of them twice.
-        (20, False, "", 104),
+        (20, False, "", 103),
         (63, False, "", 52),
         (20, False, "k" * 1024, 7),
-        (3, True, "", 337),
+        (3, True, "", 322),
         # Here it is the environment that is full.
         (20, True, "", 162),
     ],
@@ -470,6 +504,27 @@ def test_as_many_destinations_are_taken_as_aws_has_room_for(
         load_settings(given(most + 1))
 
 
+def takes_tags(resource_type: str) -> bool:
+    """Whether pulumi-aws has tags for what is written ``aws:MODULE/NAME:Name``: asked of the arguments' class."""
+    _, path, class_name = resource_type.split(":")
+    module_name = {"lambda": "lambda_"}.get(path.split("/")[0], path.split("/")[0])
+    arguments = getattr(importlib.import_module(f"pulumi_aws.{module_name}"), f"{class_name}Args")
+    return "tags" in inspect.signature(arguments).parameters
+
+
+def test_whatever_takes_tags_is_tagged(as_on_aws: Recording, with_every_setting: Recording) -> None:
+    """Every resource that can tell whose it is does so, of whatever type and wherever in the program it is made."""
+    own = {"Project": "file-copy-workflow", "Stack": "test"}
+    for recording, tags in ((as_on_aws, own), (with_every_setting, {**own, "team": "builds"})):
+        made = [resource for resource in recording.registered if not resource.is_component]
+        for resource in made:
+            assert resource.inputs.get("tags") == (tags if takes_tags(resource.type) else None), resource.name
+        # Should the arguments' classes ever be called something else, this test would say nothing.
+        assert {resource.type for resource in made if takes_tags(resource.type)} >= {
+            "aws:s3/bucket:Bucket", "aws:lambda/function:Function", "aws:cloudwatch/metricAlarm:MetricAlarm",
+        }  # fmt: skip
+
+
 def policy_documents(recording: Recording) -> dict[tuple[str, str], Any]:
     """Every policy, parsed, by the type and the name of its resource."""
     return {
@@ -485,10 +540,11 @@ def test_policies_grant_nothing_wholesale(as_on_aws: Recording, with_every_setti
 
     Wildcards are in keys of a bucket, streams of a log group, and executions of the state machine. The role that API
     Gateway writes logs with has AWS's own policy for it, whose resource is a wildcard: API Gateway refuses another.
+    A resource is one only where AWS has no other for an action, and such actions have a statement of their own.
     """
     documents = [policy_documents(recording) for recording in (as_on_aws, with_every_setting)]
     assert Counter(resource_type.split(":")[-1] for resource_type, _ in documents[0]) == {
-        "Role": len(ROLES), "RolePolicy": len(ROLES), "BucketPolicy": 3, "QueuePolicy": 6, "TopicPolicy": 1,
+        "Role": len(ROLES), "RolePolicy": len(ROLES), "BucketPolicy": 3, "QueuePolicy": 6, "TopicPolicy": 2,
     }  # fmt: skip
     for (_, name), document in (item for found in documents for item in found.items()):
         for statement in document["Statement"]:
@@ -498,6 +554,9 @@ def test_policies_grant_nothing_wholesale(as_on_aws: Recording, with_every_setti
             assert not statement.keys() & {"NotAction", "NotResource", "NotPrincipal"}
             for action in as_list(statement["Action"]):
                 assert re.fullmatch(r"[a-z0-9]+:[A-Za-z]+", action)
+            if statement.get("Resource") == ["*"]:
+                assert set(statement["Action"]) <= WITHOUT_RESOURCE or name == "api-logs"
+                continue
             for resource in as_list(statement.get("Resource", [])):
                 assert re.fullmatch(WITHIN, resource) or (name, resource) == ("api-logs", "*")
 

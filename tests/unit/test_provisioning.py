@@ -34,6 +34,22 @@ EXPIRE = {
     "filter": {"prefix": ""},
     "noncurrentVersionExpiration": {"noncurrentDays": 90.0},
 }
+FUNCTION = {
+    "name": "worker",
+    "runtime": "python3.13",
+    "handler": "a.b",
+    "role": "r",
+    "code": package_of("build-worker"),
+}
+ALARM = {
+    "name": "alarm",
+    "period": 300.0,
+    "evaluationPeriods": 1.0,
+    "threshold": 1.0,
+    "comparisonOperator": "GreaterThanOrEqualToThreshold",
+    "alarmActions": ["topic"],
+}
+P95 = {"extendedStatistic": "p95"}
 ACCESS_LOG = {"destinationArn": arn("logs", "log-group:group"), "format": "{}"}
 
 
@@ -50,7 +66,8 @@ def make(resource_type: str, inputs: dict[str, Any], clients: ScriptedClients | 
 def test_everything_that_the_program_says_is_made(endpoint: str, key: str) -> None:
     """No resource, property or nested property of the program is unhandled, and every call is one that AWS knows."""
     clients = ScriptedClients()
-    overrides = {"notificationEmails": '["ops@example.com"]', "kmsKeyArn": key}
+    addresses = '["ops@example.com"]'
+    overrides = {"notificationEmails": addresses, "operationsEmails": addresses, "kmsKeyArn": key}
     configuration = stack_configuration("local", endpoint=endpoint, overrides=overrides)
     outputs = run_program(EmulatorProvider(clients), configuration, stack="test")
     assert outputs["step_function_arn"] == arn("states", "stateMachine:machine")
@@ -126,6 +143,88 @@ def test_a_stages_log_and_limits_are_set_as_they_are_given() -> None:
     }
 
 
+def test_tags_are_put_on_whatever_takes_them() -> None:
+    """The embedded stack has the tags that AWS would have, in the form that each service takes, and no others."""
+    tags = {"Project": "p", "team": "builds"}
+    listed = [{"Key": key, "Value": value} for key, value in tags.items()]
+    clients = ScriptedClients()
+    make("aws:s3/bucket:Bucket", {"bucket": "bucket", "tags": tags}, clients)
+    assert clients.of("PutBucketTagging") == [{"Bucket": "bucket", "Tagging": {"TagSet": listed}}]
+    for resource_type, inputs, operation, member, expected in (
+        ("aws:dynamodb/table:Table", TABLE, "CreateTable", "Tags", listed),
+        ("aws:sns/topic:Topic", {"name": "topic"}, "CreateTopic", "Tags", listed),
+        ("aws:sqs/queue:Queue", {"name": "queue"}, "CreateQueue", "tags", tags),
+        ("aws:iam/role:Role", {"name": "role", "assumeRolePolicy": "{}"}, "CreateRole", "Tags", listed),
+        ("aws:cloudwatch/eventRule:EventRule", {"name": "rule", "eventPattern": "{}"}, "PutRule", "Tags", listed),
+        ("aws:cloudwatch/logGroup:LogGroup", {"name": "group"}, "CreateLogGroup", "tags", tags),
+        ("aws:cloudwatch/metricAlarm:MetricAlarm", ALARM, "PutMetricAlarm", "Tags", listed),
+        ("aws:lambda/function:Function", FUNCTION, "CreateFunction", "Tags", tags),
+        (
+            "aws:lambda/eventSourceMapping:EventSourceMapping", {"eventSourceArn": "q", "functionName": "f"},
+            "CreateEventSourceMapping", "Tags", tags,
+        ),
+        (
+            "aws:sfn/stateMachine:StateMachine", {"name": "machine", "roleArn": "r", "definition": "{}"},
+            "CreateStateMachine", "tags", [{"key": key, "value": value} for key, value in tags.items()],
+        ),
+        ("aws:apigateway/restApi:RestApi", {"name": "api"}, "CreateRestApi", "tags", tags),
+        (
+            "aws:apigateway/stage:Stage", {"restApi": "api", "stageName": "live", "deployment": "d"},
+            "CreateStage", "tags", tags,
+        ),
+    ):  # fmt: skip
+        clients = ScriptedClients()
+        make(resource_type, {**inputs, "tags": tags}, clients)
+        assert clients.of(operation)[0][member] == expected, resource_type
+        clients = ScriptedClients()
+        make(resource_type, inputs, clients)
+        assert not clients.of(operation)[0].get(member), resource_type
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"), [({"statistic": "Sum"}, {"Statistic": "Sum"}), (P95, {"ExtendedStatistic": "p95"})]
+)
+def test_an_alarm_is_made_as_it_is_given(given: dict[str, str], expected: dict[str, str]) -> None:
+    """An alarm has its metric, its threshold, whom it tells, and one statistic: CloudWatch refuses two, and none."""
+    clients = ScriptedClients()
+    dimensions = {"QueueName": "queue"}
+    make("aws:cloudwatch/metricAlarm:MetricAlarm", {**ALARM, **given, "dimensions": dimensions}, clients)
+    assert clients.of("PutMetricAlarm") == [
+        {
+            "AlarmName": "alarm",
+            "Dimensions": [{"Name": "QueueName", "Value": "queue"}],
+            "AlarmActions": ["topic"],
+            "OKActions": [],
+            "Tags": [],
+            "Period": 300,
+            "EvaluationPeriods": 1,
+            "Threshold": 1,
+            "ComparisonOperator": "GreaterThanOrEqualToThreshold",
+            **expected,
+        }
+    ]
+
+
+def test_a_state_machine_logs_and_traces_as_it_is_given() -> None:
+    """The log goes into the group that the program has made for it, and says no more than is asked for."""
+    clients = ScriptedClients()
+    machine = {"name": "machine", "roleArn": "r", "definition": "{}"}
+    group = arn("logs", "log-group:group:*")
+    logged = {"level": "ALL", "includeExecutionData": False, "logDestination": group}
+    traced = {"tracingConfiguration": {"enabled": True}}
+    make("aws:sfn/stateMachine:StateMachine", {**machine, "loggingConfiguration": logged, **traced}, clients)
+    make("aws:sfn/stateMachine:StateMachine", machine, clients)
+    first, second = clients.of("CreateStateMachine")
+    assert first["loggingConfiguration"] == {
+        "level": "ALL",
+        "includeExecutionData": False,
+        "destinations": [{"cloudWatchLogsLogGroup": {"logGroupArn": group}}],
+    }
+    assert first["tracingConfiguration"] == {"enabled": True}
+    assert second["loggingConfiguration"] == {"level": "OFF", "includeExecutionData": False, "destinations": []}
+    assert second["tracingConfiguration"] == {"enabled": False}
+
+
 @pytest.mark.parametrize(
     ("region", "location"), [("us-east-1", None), ("eu-west-1", {"LocationConstraint": "eu-west-1"})]
 )
@@ -151,7 +250,7 @@ def test_a_bucket_is_made_in_the_stacks_region(region: str, location: dict[str, 
             {"bucket": "b", "versioningConfiguration": {"status": "Enabled", "mfaDelete": "Enabled"}},
             "versioningConfiguration.mfaDelete",
         ),
-        ("aws:sns/topic:Topic", {"name": "topic", "fifoTopic": True, "tags": {"a": "b"}}, "fifoTopic, tags"),
+        ("aws:sns/topic:Topic", {"name": "topic", "fifoTopic": True, "tracingConfig": "a"}, "fifoTopic, tracingConfig"),
         (
             "aws:s3/bucketOwnershipControls:BucketOwnershipControls",
             {"bucket": "b", "rule": {"objectOwnership": "BucketOwnerEnforced", "acl": "private"}},
@@ -204,6 +303,17 @@ def test_a_bucket_is_made_in_the_stacks_region(region: str, location: dict[str, 
             "aws:apigateway/stage:Stage",
             {"restApi": "a", "stageName": "s", "deployment": "d", "accessLogSettings": {**ACCESS_LOG, "level": "INFO"}},
             "accessLogSettings.level",
+        ),
+        ("aws:cloudwatch/metricAlarm:MetricAlarm", {**ALARM, "datapointsToAlarm": 2.0}, "datapointsToAlarm"),
+        (
+            "aws:cloudwatch/dashboard:Dashboard",
+            {"dashboardName": "d", "dashboardBody": "{}", "region": "a"},
+            "region",
+        ),
+        (
+            "aws:sfn/stateMachine:StateMachine",
+            {"name": "m", "roleArn": "r", "definition": "{}", "loggingConfiguration": {"level": "ALL", "format": "a"}},
+            "loggingConfiguration.format",
         ),
         (
             "aws:apigateway/methodSettings:MethodSettings",
@@ -258,22 +368,15 @@ def test_a_function_that_does_not_start_is_an_error(monkeypatch: pytest.MonkeyPa
     """A function that failed to become active is named at once: its first event would fail much later."""
     monkeypatch.setattr("time.sleep", lambda _: pytest.fail("It was waited for."))
     clients = ScriptedClients(GetFunctionConfiguration={"State": "Failed"})
-    function = {
-        "name": "worker",
-        "runtime": "python3.13",
-        "handler": "a.b",
-        "role": "r",
-        "code": package_of("build-worker"),
-    }
     with pytest.raises(StackError, match="function 'worker' is Failed"):
-        make("aws:lambda/function:Function", function, clients)
+        make("aws:lambda/function:Function", FUNCTION, clients)
 
 
 def package(code: pulumi.AssetArchive) -> bytes:
     clients = ScriptedClients()
     make(
         "aws:lambda/function:Function",
-        {"name": "worker", "runtime": "python3.13", "handler": "a.b", "role": "r", "code": code},
+        {**FUNCTION, "code": code},
         clients,
     )
     content: bytes = clients.of("CreateFunction")[0]["Code"]["ZipFile"]

@@ -32,6 +32,9 @@ SIGNED = (
 )
 ZIP = "an end of .zip where artifactBaseUrl is set, because build-worker stores COMMIT.zip"
 ARTIFACTS = "https://ci.example.com"
+TAG_KEY = "as keys 1 to 128 letters, digits, spaces and _ . : / = + - @, not beginning with aws:"
+TAG_VALUE = "a text of at most 256 letters, digits, spaces and _ . : / = + - @"
+TAG_ONCE = "each key once, in whatever case, and neither of Project and Stack"
 
 
 def destinations(*items: object) -> str:
@@ -117,7 +120,7 @@ def test_the_program_reads_the_declared_settings_and_no_others() -> None:
         ],
         *[
             (name, value, "a list")
-            for name in ("destinations", "notificationEmails")
+            for name in ("destinations", "notificationEmails", "operationsEmails")
             for value in ("region-a-builds", "a@example.com,b@example.com")
         ],
     ],
@@ -182,6 +185,31 @@ def test_a_bad_value_is_refused_by_name(name: str, value: str, allowed: str) -> 
         (
             {"notificationEmails": '["ops@example.com", "ops@example.com"]'},
             "notificationEmails[1]", "ops@example.com", "each address once",
+        ),
+        *[
+            ({"operationsEmails": json.dumps(addresses)}, where, addresses[-1], allowed)
+            for addresses, where, allowed in (
+                (["ops"], "operationsEmails[0]", "an e-mail address"),
+                (["ops@example.com"] * 2, "operationsEmails[1]", "each address once"),
+            )
+        ],
+        *[
+            ({"tags": json.dumps({key: "builds"})}, "tags", key, TAG_KEY)
+            for key in ("", "t" * 129, "aws:team", "AWS:team", "team\n", "team?")
+        ],
+        *[
+            ({"tags": json.dumps(dict.fromkeys(keys, "builds"))}, "tags", keys[-1], TAG_ONCE)
+            for keys in (["Project"], ["stack"], ["team", "Team"])
+        ],
+        *[
+            ({"tags": json.dumps({"team": value})}, "tags.team", value, TAG_VALUE)
+            for value in ("b" * 257, "builds\n", "a&b", 5, None, ["builds"])
+        ],
+        ({"tags": '["team"]'}, "tags", ["team"], "an object of texts"),
+        ({"tags": "team=builds"}, "tags", "team=builds", "an object of texts"),
+        (
+            {"tags": json.dumps({f"tag-{index}": "" for index in range(49)})},
+            "tags", "an object of 49", "48 at most",
         ),
         *[
             ({"artifactBaseUrl": ARTIFACTS, "keySuffix": suffix}, "keySuffix", suffix, ZIP)
@@ -290,6 +318,14 @@ def test_a_bad_setting_creates_nothing(setting: dict[str, str]) -> None:
             project(notificationEmails='["a@example.com", "b+c@example.co.uk"]'),
             "notification_emails", ("a@example.com", "b+c@example.co.uk"),
         ),
+        (project(operationsEmails='["a@example.com"]'), "operations_emails", ("a@example.com",)),
+        *[
+            (project(tags=json.dumps(tags)), "tags", tags)
+            for tags in (
+                {"team": "builds", "cost-center": "", "é:/=+-@ ._": "v" * 256, "t" * 128: "v"},
+                {f"tag-{index}": "v" for index in range(48)},
+            )
+        ],
         (project(artifactBaseUrl="https://ci.example.com/b/"), "artifact_base_url", "https://ci.example.com/b"),
         (project(artifactBaseUrl="http://x:8000") | ENDPOINTS, "artifact_base_url", "http://x:8000"),
         (project() | ENDPOINTS, "emulator_endpoint", EMULATOR),

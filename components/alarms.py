@@ -1,0 +1,158 @@
+"""The alarms, as pure functions from names to descriptions of alarms. No resource is made here.
+
+Each description says what the alarm means and what to type first. The rest is in docs/operations.md, under the alarm's
+name without the stack's prefix.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pulumi
+
+from . import metrics
+from .metrics import Metric, Names
+
+# Every alarm's name begins with this, behind the stack's prefix.
+NAMES_BEGIN_WITH = "file-copy-"
+
+# Seconds. SQS and Lambda report each minute; five minutes gather what belongs together into one e-mail.
+PERIOD = 300
+
+# Seconds. replication-worker works off a thousand uploads in some seconds. A message that failed comes back after
+# 180 s, so two failures are no reason to wake anybody; what is waiting longer is not being worked on.
+OLDEST_UPLOAD_SECONDS = 600
+
+# Seconds. One copy may take 600 s (COPY_TIMEOUT in definition.py), and those of a few destinations are made at once.
+# What takes half as long again waits for something: for its turn, for a retry, or in the queue.
+COMPLETED_SECONDS = 900
+
+# Lambda takes a throttled call up again, for hours where a queue sends it, so a moment's throttling costs nothing. A
+# quarter of an hour of it means that there is not enough concurrency.
+THROTTLED_PERIODS = 3
+
+# A caller repeats a call that got 503, and an artifact host that breaks off is a 502. Five of them are no hiccup.
+API_ERRORS = 5
+
+
+@dataclass(frozen=True, kw_only=True)
+class Alarm:
+    """An alarm: the metric has been at ``threshold`` or above for all of ``periods`` periods of :data:`PERIOD`.
+
+    ``name`` is without the stack's prefix.
+    """
+
+    name: str
+    metric: Metric
+    threshold: int
+    periods: int = 1
+    meaning: str
+    first: str
+    """The command to type first."""
+    then: str | None = None
+    """The command that cures it, once its reason is gone, where there is one."""
+
+    @property
+    def description(self) -> str:
+        then = [f"Once that is mended: {self.then}"] if self.then else []
+        return "\n".join([self.meaning, f"First: {self.first}", *then, f"More: docs/operations.md#{self.name}"])
+
+
+def all_alarms(names: Names, state_machine_arn: pulumi.Input[str]) -> list[Alarm]:
+    """Every alarm of a stack."""
+    return [
+        *_executions(state_machine_arn),
+        *_files(names),
+        *_dead_letters(names),
+        *_functions(names),
+        _api(names),
+    ]
+
+
+def _executions(state_machine_arn: pulumi.Input[str]) -> Iterator[Alarm]:
+    """One is enough: each is a file that is missing somewhere."""
+    for ending, meaning in (
+        ("failed", "A file was not copied to every destination. The topic of failures has told of it, file by file."),
+        ("timed-out", "An execution ran for a day without coming to its end, and was ended."),
+        ("aborted", "Somebody stopped an execution before its file was copied to every destination."),
+    ):
+        yield Alarm(
+            name=f"file-copy-executions-{ending}",
+            metric=metrics.executions(f"Executions{ending.title().replace('-', '')}", state_machine_arn),
+            threshold=1,
+            meaning=meaning,
+            first="filecopy list --status FAILED",
+        )
+
+
+def _files(names: Names) -> Iterator[Alarm]:
+    yield Alarm(
+        name="file-copy-uploads-waiting",
+        metric=metrics.oldest_message(names.upload_queue),
+        threshold=OLDEST_UPLOAD_SECONDS,
+        meaning=f"An upload has waited {OLDEST_UPLOAD_SECONDS // 60} minutes for its execution to be started.",
+        first=_tail(names.functions["replication-worker"]),
+    )
+    yield Alarm(
+        name="file-copy-slow",
+        metric=metrics.upload_to_completed(names.state_machine, "p95"),
+        threshold=COMPLETED_SECONDS,
+        meaning=f"One in twenty of the files that arrived everywhere took {COMPLETED_SECONDS // 60} minutes or more.",
+        first="filecopy list --status IN_PROGRESS",
+    )
+
+
+def _dead_letters(names: Names) -> Iterator[Alarm]:
+    """One is enough: nothing but a person takes it out again, and after fourteen days it is gone."""
+    for queue, function, lost in (
+        ("uploads", "replication-worker", "Its file is not being copied"),
+        ("arrivals", "regional-sync", "Its copy is not verified"),
+        ("endings", "execution-watcher", "The record of its execution may still be in progress, and nobody told"),
+    ):
+        yield Alarm(
+            name=f"file-copy-dead-letters-{queue}",
+            metric=metrics.waiting_messages(names.dead_letter_queues[queue]),
+            threshold=1,
+            meaning=f"An event of {queue} failed five times and was put aside. {lost}.",
+            first=_tail(names.functions[function]),
+            then=f"filecopy replay {queue}",
+        )
+
+
+def _functions(names: Names) -> Iterator[Alarm]:
+    """An error is a call that ended badly as a whole: a time-out, no memory, an import that fails. A message that fails
+    alone is none, but ends as a dead letter.
+    """
+    for name, physical_name in names.functions.items():
+        yield Alarm(
+            name=f"file-copy-errors-{name}",
+            metric=metrics.function("Errors", physical_name),
+            threshold=1,
+            meaning=f"A call of the function {physical_name} ended in an error or ran out of time.",
+            first=_tail(physical_name),
+        )
+    for name, physical_name in names.functions.items():
+        yield Alarm(
+            name=f"file-copy-throttles-{name}",
+            metric=metrics.function("Throttles", physical_name),
+            threshold=1,
+            periods=THROTTLED_PERIODS,
+            meaning=f"Calls of the function {physical_name} have been refused for want of concurrency, for"
+            f" {THROTTLED_PERIODS * PERIOD // 60} minutes.",
+            first="aws lambda get-account-settings",
+        )
+
+
+def _api(names: Names) -> Alarm:
+    return Alarm(
+        name="file-copy-api-errors",
+        metric=metrics.api("5XXError", names.api),
+        threshold=API_ERRORS,
+        meaning=f"The API answered {API_ERRORS} calls or more with an error of its own within {PERIOD // 60} minutes.",
+        first=f"aws logs tail /aws/apigateway/{names.api} --since 1h",
+    )
+
+
+def _tail(function: str) -> str:
+    return f"aws logs tail /aws/lambda/{function} --since 1h"

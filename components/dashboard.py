@@ -1,0 +1,119 @@
+"""The CloudWatch dashboard, as a pure function from names to a dict: files in the order they travel. No Pulumi here.
+
+Format: CloudWatch API reference, "Dashboard body structure and syntax". A row is 24 units wide.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from . import alarms, metrics
+from .metrics import Metric, Names
+from .policies import region_of
+
+ROW_WIDTH = 24
+HEIGHT = 6
+
+Widget = dict[str, Any]
+
+
+def body(names: Names, state_machine_arn: str) -> dict[str, Any]:
+    """Rows from the upload to the copies, then what makes them. What has an alarm shows where it goes off."""
+
+    def executions(name: str) -> Metric:
+        return metrics.executions(name, state_machine_arn)
+
+    def functions(name: str, statistic: str = "Sum") -> dict[str, Metric]:
+        return {label: metrics.function(name, function, statistic) for label, function in names.functions.items()}
+
+    dead_letters = {name: metrics.waiting_messages(queue) for name, queue in names.dead_letter_queues.items()}
+    rows: list[list[Widget]] = [
+        [
+            _graph("Uploads waiting", {"messages": metrics.waiting_messages(names.upload_queue)}),
+            _graph(
+                "Oldest upload waiting, in seconds",
+                {"seconds": metrics.oldest_message(names.upload_queue)},
+                alarm_at=alarms.OLDEST_UPLOAD_SECONDS,
+            ),
+            _graph("Dead letters", dead_letters, alarm_at=1),
+        ],
+        [
+            _graph(
+                "Executions",
+                {"started": executions("ExecutionsStarted"), "succeeded": executions("ExecutionsSucceeded")},
+            ),
+            _graph(
+                "Executions that did not succeed",
+                {
+                    "failed": executions("ExecutionsFailed"),
+                    "timed out": executions("ExecutionsTimedOut"),
+                    "aborted": executions("ExecutionsAborted"),
+                },
+                alarm_at=1,
+            ),
+        ],
+        [
+            _graph(
+                "From upload to copied everywhere, in seconds",
+                {
+                    percentile: metrics.upload_to_completed(names.state_machine, percentile)
+                    for percentile in ("p50", "p95")
+                },
+                alarm_at=alarms.COMPLETED_SECONDS,
+            ),
+            _graph(
+                "Copies",
+                {
+                    "made": metrics.copies("CopiesMade", names.state_machine),
+                    "failed": metrics.copies("CopiesFailed", names.state_machine),
+                },
+            ),
+        ],
+        [
+            _graph("Errors of functions", functions("Errors"), alarm_at=1),
+            _graph("Throttled calls of functions", functions("Throttles")),
+            _graph("Duration of functions, p95, in milliseconds", functions("Duration", "p95")),
+        ],
+        [
+            _graph(
+                "API",
+                {
+                    "calls": metrics.api("Count", names.api),
+                    "refused (4xx)": metrics.api("4XXError", names.api),
+                    "errors (5xx)": metrics.api("5XXError", names.api),
+                },
+                alarm_at=alarms.API_ERRORS,
+            )
+        ],
+    ]
+    widgets = []
+    for row_number, row in enumerate(rows):
+        width = ROW_WIDTH // len(row)
+        for column, widget in enumerate(row):
+            widget["properties"]["region"] = region_of(state_machine_arn)
+            place = {"x": column * width, "y": row_number * HEIGHT, "width": width, "height": HEIGHT}
+            widgets.append({**place, **widget})
+    return {"widgets": widgets}
+
+
+def _graph(title: str, lines: Mapping[str, Metric], alarm_at: int | None = None) -> Widget:
+    """A line for each metric, by its label, and a line across where an alarm goes off."""
+    properties: dict[str, Any] = {
+        "title": title,
+        "view": "timeSeries",
+        "period": alarms.PERIOD,
+        "metrics": [
+            [
+                metric.namespace,
+                metric.name,
+                *[part for dimension in metric.dimensions.items() for part in dimension],
+                {"label": label, "stat": metric.statistic},
+            ]
+            for label, metric in lines.items()
+        ],
+        "yAxis": {"left": {"min": 0}},
+    }
+    if alarm_at is not None:
+        properties["annotations"] = {"horizontal": [{"label": "alarm", "value": alarm_at}]}
+    return {"type": "metric", "properties": properties}

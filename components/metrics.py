@@ -1,0 +1,87 @@
+"""What is measured: each metric that an alarm or the dashboard shows. Pure: no resource is made here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import pulumi
+
+from .api import STAGE
+
+# The program's own metrics, which handlers/execution_watcher.py writes into its log. A test holds both to these names.
+NAMESPACE = "FileCopyWorkflow"
+STATE_MACHINE_DIMENSION = "StateMachine"
+
+Dimensions = Mapping[str, pulumi.Input[str]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Names:
+    """The physical names of what is measured."""
+
+    state_machine: str
+    upload_queue: str
+    dead_letter_queues: Mapping[str, str]
+    """By the queue whose dead letters they are: ``uploads``, ``arrivals``, ``endings``."""
+    functions: Mapping[str, str]
+    """By the function's name without the prefix."""
+    api: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Metric:
+    """One metric of one resource, as CloudWatch calls them. ``statistic`` is ``Sum``, ``Maximum`` or ``p95``."""
+
+    namespace: str
+    name: str
+    dimensions: Dimensions
+    statistic: str
+
+
+def executions(name: str, state_machine_arn: pulumi.Input[str]) -> Metric:
+    """``name`` is ExecutionsStarted, ExecutionsFailed, … (Step Functions developer guide, "Monitoring metrics")."""
+    return Metric(namespace="AWS/States", name=name, dimensions={"StateMachineArn": state_machine_arn}, statistic="Sum")
+
+
+def oldest_message(queue: str) -> Metric:
+    """Seconds that the oldest message has waited. SQS leaves out one that has been received three times or more."""
+    return _queue("ApproximateAgeOfOldestMessage", queue)
+
+
+def waiting_messages(queue: str) -> Metric:
+    """How many messages nobody is working on."""
+    return _queue("ApproximateNumberOfMessagesVisible", queue)
+
+
+def _queue(name: str, queue: str) -> Metric:
+    return Metric(namespace="AWS/SQS", name=name, dimensions={"QueueName": queue}, statistic="Maximum")
+
+
+def function(name: str, function: str, statistic: str = "Sum") -> Metric:
+    """``name`` is Errors, Throttles or Duration (milliseconds)."""
+    return Metric(namespace="AWS/Lambda", name=name, dimensions={"FunctionName": function}, statistic=statistic)
+
+
+def api(name: str, api: str) -> Metric:
+    """``name`` is Count, 4XXError or 5XXError."""
+    return Metric(namespace="AWS/ApiGateway", name=name, dimensions={"ApiName": api, "Stage": STAGE}, statistic="Sum")
+
+
+def upload_to_completed(state_machine: str, percentile: str) -> Metric:
+    """Seconds from S3's time of an upload to the end of the execution that copied it everywhere.
+
+    A file that is overwritten before it was copied, and one with failed copies, are not in it.
+    """
+    return _own("UploadToCompleted", state_machine, percentile)
+
+
+def copies(name: str, state_machine: str) -> Metric:
+    """``name`` is CopiesMade or CopiesFailed: of each execution that came to its end by itself."""
+    return _own(name, state_machine, "Sum")
+
+
+def _own(name: str, state_machine: str, statistic: str) -> Metric:
+    return Metric(
+        namespace=NAMESPACE, name=name, dimensions={STATE_MACHINE_DIMENSION: state_machine}, statistic=statistic
+    )

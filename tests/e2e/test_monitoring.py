@@ -1,0 +1,99 @@
+"""Alarms that reach people, and metrics of files that travelled."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from components import outputs, policies
+
+from .system import System
+
+
+def measured(system: System, key: str) -> list[dict[str, Any]]:
+    """The lines of execution-watcher's log that CloudWatch makes metrics of, for one file."""
+    events = system.clients("logs").filter_log_events(logGroupName="/aws/lambda/execution-watcher")["events"]
+    lines = [line for event in events for line in event["message"].splitlines() if '"_aws"' in line]
+    return [line for line in map(json.loads, lines) if line["key"] == key]
+
+
+def test_a_file_that_was_copied_everywhere_is_measured_once(system: System) -> None:
+    """The time since its upload and its copies are counted, once, for the execution that the upload has started."""
+    key = f"{uuid.uuid4().hex}.zip"
+    record = system.upload(key)
+    [line] = system.wait_for("the metrics", lambda: measured(system, key) or None)
+    assert (line["CopiesMade"], line["CopiesFailed"]) == (len(system.destinations), 0)
+    assert 0 < line["UploadToCompleted"] < 90
+    assert line["executionArn"] == record["executionId"]
+
+
+def test_failed_copies_are_counted_and_a_retry_counts_its_own(open_system: System) -> None:
+    """A file that did not arrive everywhere has no time; its copies are counted as they were made."""
+    key = f"{uuid.uuid4().hex}.zip"
+    open_system.upload(key)
+    open_system.wait_for("the upload's metrics", lambda: measured(open_system, key) or None)
+    missing = f"missing-{uuid.uuid4().hex}"
+    open_system.run(open_system.job(key, open_system.destinations[0], missing))
+
+    def second() -> dict[str, Any] | None:
+        return next(iter(measured(open_system, key)[1:]), None)
+
+    line = open_system.wait_for("the failed execution's metrics", second)
+    assert (line["CopiesMade"], line["CopiesFailed"]) == (1, 1)
+    assert "UploadToCompleted" not in line
+
+    def third() -> dict[str, Any] | None:
+        return next(iter(measured(open_system, key)[2:]), None)
+
+    open_system.s3.create_bucket(Bucket=missing)
+    open_system.run({**open_system.job(key, missing), "retry": True})
+    line = open_system.wait_for("the retry's metrics", third)
+    assert (line["CopiesMade"], line["CopiesFailed"], "UploadToCompleted" in line) == (1, 0, False)
+
+
+def test_an_alarm_reaches_the_operators(open_system: System) -> None:
+    """An alarm that goes off is told on the operations topic, with what it means and what to type."""
+    topic: str = open_system.stack.outputs[outputs.OPERATIONS_TOPIC_ARN]
+    queue = open_system.sqs.create_queue(QueueName=f"operators-{uuid.uuid4().hex}")["QueueUrl"]
+    arn = open_system.sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    open_system.sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn)
+    cloudwatch = open_system.clients("cloudwatch")
+    for state in ("ALARM", "OK"):
+        cloudwatch.set_alarm_state(AlarmName="file-copy-executions-failed", StateValue=state, StateReason="A test")
+
+        def told() -> dict[str, Any] | None:
+            messages = open_system.sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=1).get("Messages", [])
+            for message in messages:
+                open_system.sqs.delete_message(QueueUrl=queue, ReceiptHandle=message["ReceiptHandle"])
+            return next((json.loads(json.loads(message["Body"])["Message"]) for message in messages), None)
+
+        message = open_system.wait_for(f"the alarm to be told as {state}", told)
+        assert (message["AlarmName"], message["NewStateValue"]) == ("file-copy-executions-failed", state)
+        assert "filecopy list --status FAILED" in message["AlarmDescription"]
+
+
+def test_nobody_but_cloudwatch_tells_operators(enforced: System) -> None:
+    """A user whom IAM allows to publish to every topic is refused by the operations topic."""
+    everywhere = policies.policy(policies.allow(["sns:Publish"], ["*"]))
+    publisher = enforced.clients_of(enforced.make_user(everywhere))
+    with pytest.raises(ClientError, match="Authorization"):
+        publisher("sns").publish(TopicArn=enforced.stack.outputs[outputs.OPERATIONS_TOPIC_ARN], Message="x")
+    other = enforced.sns.create_topic(Name=f"other-{uuid.uuid4().hex}")["TopicArn"]
+    publisher("sns").publish(TopicArn=other, Message="x")
+
+
+def test_everything_that_monitors_is_there(open_system: System) -> None:
+    """The dashboard and every alarm are in the stack, and alarms tell the operations topic."""
+    cloudwatch = open_system.clients("cloudwatch")
+    name: str = open_system.stack.outputs[outputs.DASHBOARD_NAME]
+    body = json.loads(cloudwatch.get_dashboard(DashboardName=name)["DashboardBody"])
+    watched = {(line[0], line[1]) for widget in body["widgets"] for line in widget["properties"]["metrics"]}
+    found = cloudwatch.describe_alarms()["MetricAlarms"]
+    assert len(found) == 19
+    for alarm in found:
+        assert alarm["AlarmActions"] == [open_system.stack.outputs[outputs.OPERATIONS_TOPIC_ARN]]
+        assert (alarm["Namespace"], alarm["MetricName"]) in watched
