@@ -218,3 +218,37 @@ def test_stack_is_known_by_its_outputs_too(open_system: System, tmp_path: Path) 
     file.write_text(json.dumps(open_system.stack.outputs))
     open_system.upload("by-outputs.zip")
     assert "COMPLETED" in filecopy("status", "by-outputs.zip", "--stack", str(file)).stdout
+
+
+def test_history_and_report_tell_what_an_execution_did(run: Any, open_system: System, tmp_path: Path) -> None:
+    """By a key or an ARN: the states, the copies and the outcome, in the terminal, as JSON, and as a page."""
+    open_system.upload("told.zip")
+    ended = open_system.run(open_system.job("told.zip", open_system.destinations[0], "not-there"))
+    arn = ended["executionArn"]
+    shown = run("history", "told.zip")
+    assert (shown.returncode, shown.stderr) == (0, "")
+    for line in (
+        rf"^Execution: {arn}$",
+        r"^Status: FAILED$",
+        r"^CopyToMultipleBuckets .*not-there|^CopyToMultipleBuckets ",
+    ):
+        assert re.search(line, shown.stdout, re.MULTILINE), line
+    assert re.search(r"^not-there .*S3\.NoSuchBucketException", shown.stdout, re.MULTILINE)
+    told = json.loads(run("history", arn, "--json").stdout)
+    assert [state["name"] for state in told["states"]] == open_system.states(arn)
+    page = tmp_path / "report.html"
+    written = run("report", arn, "-o", str(page))
+    assert (written.returncode, written.stdout) == (0, f"Written to {page}.\n")
+    assert "not-there" in page.read_text(encoding="utf-8")
+    refused = run("report", arn, "-o", str(tmp_path / "no" / "where.html"))
+    assert refused.returncode == 1
+    assert refused.stderr == f"error: '{tmp_path}/no/where.html' cannot be written: No such file or directory.\n"
+
+
+def test_graph_draws_the_definition(tmp_path: Path) -> None:
+    """Mermaid on the terminal, SVG into a file: the picture that README shows."""
+    drawn = filecopy("graph")
+    assert (drawn.returncode, drawn.stdout.splitlines()[0]) == (0, "flowchart TD")
+    picture = tmp_path / "workflow.svg"
+    assert filecopy("graph", "--format", "svg", "-o", str(picture)).returncode == 0
+    assert picture.read_text(encoding="utf-8") == (PROJECT_ROOT / "docs" / "workflow.svg").read_text(encoding="utf-8")
