@@ -82,7 +82,7 @@ def _executions(state_machine_arn: pulumi.Input[str]) -> Iterator[Alarm]:
             metric=metrics.executions(f"Executions{ending.title().replace('-', '')}", state_machine_arn),
             threshold=1,
             meaning=meaning,
-            first="filecopy list --status FAILED",
+            first="filecopy list --status FAILED --status PARTIAL_FAILURE",
         )
 
 

@@ -54,6 +54,11 @@ class Clients:
     def is_emulator(self) -> bool:
         return self._endpoint is not None
 
+    def new(self, service: str) -> Any:
+        """A client that nobody else has, such as one whose events are listened to."""
+        with self._lock:
+            return self._session.client(service, endpoint_url=self._endpoint, config=self._config)
+
     def __call__(self, service: str) -> Any:
         # Clients may be shared by threads, but not made by several at once.
         with self._lock:

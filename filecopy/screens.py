@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shlex
+import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
@@ -27,6 +29,7 @@ from rich.table import Table
 from handlers.text import printable
 
 from . import sending
+from .errors import StackError
 from .sending import Sent, Upload
 from .target import Target
 from .watching import Progress
@@ -108,17 +111,30 @@ def upload(console: Console, target: Target, uploads: Sequence[Upload]) -> list[
         console=console,
         disable=not console.is_terminal,
     )
+    is_interrupted = threading.Event()
     with bars, ThreadPoolExecutor(UPLOADS_AT_ONCE) as pool:
         bar = bars.add_task(f"Uploading {what}", total=total)
 
+        def advance(count: int) -> None:
+            if is_interrupted.is_set():
+                # What is raised here ends the upload, and what S3 has of it is thrown away.
+                raise StackError("Interrupted.")
+            bars.advance(bar, count)
+
         def send(one: Upload) -> Sent:
-            sent = sending.send(target, one, lambda count: bars.advance(bar, count))
+            sent = sending.send(target, one, advance)
             console.print(
                 f"Uploaded {shown(one.key)} ({size(one.size)}) to s3://{target.source_bucket}", soft_wrap=True
             )
             return sent
 
-        return list(pool.map(send, uploads))
+        try:
+            return list(pool.map(send, uploads))
+        except BaseException:
+            # One that failed, or Ctrl-C: the others are not worth waiting for.
+            is_interrupted.set()
+            pool.shutdown(cancel_futures=True)
+            raise
 
 
 def follow_copies(
@@ -137,7 +153,7 @@ def follow_copies(
             if outcome.missing:
                 failed += 1
                 console.print(f"[red]✘[/] {key}: {line}. Missing: {', '.join(outcome.missing)}", soft_wrap=True)
-                console.print(f"  See: filecopy status {key}", soft_wrap=True)
+                console.print(f"  See: filecopy status {shown(shlex.quote(outcome.sent.key))}", soft_wrap=True)
             else:
                 console.print(f"[green]✔[/] {key}: {line}", soft_wrap=True)
             status.update(f"Copying to {len(destinations)} destinations … {count} of {len(sent)} files are through")

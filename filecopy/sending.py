@@ -72,7 +72,9 @@ def plan(paths: Sequence[Path], key: str | None) -> list[Upload]:
     prefix = key if key and key.endswith("/") else ""
     for path in paths:
         if path.is_dir():
-            files = sorted(file for file in path.rglob("*") if file.is_file())
+            files = sorted(file for file in path.rglob("*") if not file.is_dir())
+            if wrong := [str(file) for file in files if not file.is_file()]:
+                raise StackError(f"{', '.join(map(repr, wrong))}: no file, but a link to nothing or a device.")
             found += [_upload(file, prefix + file.relative_to(path).as_posix()) for file in files]
         elif path.is_file():
             found.append(_upload(path, prefix + path.name))
@@ -110,18 +112,17 @@ def send(target: Target, upload: Upload, on_progress: Callable[[int], None]) -> 
     def remember(parsed: dict[str, Any], **_more: object) -> None:
         answers.append(parsed)
 
-    s3 = target.clients("s3")
+    # A client of its own: uploads go side by side, and each has to hear its own answer.
+    s3 = target.clients.new("s3")
     # The last of these is the answer to the upload; asking S3 for the version would need another permission.
-    events = ("after-call.s3.PutObject", "after-call.s3.CompleteMultipartUpload")
-    for event in events:
+    for event in ("after-call.s3.PutObject", "after-call.s3.CompleteMultipartUpload"):
         s3.meta.events.register(event, remember)
     try:
         s3.upload_file(str(upload.path), target.source_bucket, upload.key, Callback=on_progress, Config=_TRANSFER)
     except (S3UploadFailedError, OSError) as error:
         raise StackError(f"{str(upload.path)!r} was not uploaded: {error}") from error
     finally:
-        for event in events:
-            s3.meta.events.unregister(event, remember)
+        s3.close()
     answered = parsedate_to_datetime(answers[-1]["ResponseMetadata"]["HTTPHeaders"]["date"])
     # The header has whole seconds.
     after = (answered + timedelta(seconds=1)).isoformat(timespec="milliseconds").replace("+00:00", "Z")

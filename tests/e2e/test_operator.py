@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import pty
 import re
 import select
+import signal
 import subprocess
 import sys
 import time
@@ -15,7 +17,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 
+from filecopy import screens, sending, target
 from filecopy.configuration import PROJECT_ROOT
 
 from .system import System, filecopy
@@ -190,7 +194,7 @@ def test_watch_on_a_terminal(open_system: System) -> None:
             assert b"Elapsed" in drawn
             # Drawn in place: the cursor goes up over what was drawn before.
             read_until(master, rb"\x1b\[1A")
-            watching.send_signal(2)
+            watching.send_signal(signal.SIGINT)
             read_until(master, rb"No longer followed\. The workflow goes on\.")
             assert watching.wait(20) == 130
         finally:
@@ -252,3 +256,36 @@ def test_graph_draws_the_definition(tmp_path: Path) -> None:
     picture = tmp_path / "workflow.svg"
     assert filecopy("graph", "--format", "svg", "-o", str(picture)).returncode == 0
     assert picture.read_text(encoding="utf-8") == (PROJECT_ROOT / "docs" / "workflow.svg").read_text(encoding="utf-8")
+
+
+def test_each_of_many_uploads_knows_its_own_version(open_system: System, tmp_path: Path) -> None:
+    """Files that go up side by side are followed each by the version that it got, not by a neighbour's."""
+    for number in range(30):
+        (tmp_path / f"{number}.zip").write_bytes(b"x" * number)
+    console = Console(file=io.StringIO())
+    uploads = sending.plan([tmp_path], "many/")
+    sent = screens.upload(console, target.of(open_system.stack.outputs), uploads)
+    assert {one.key: one.version for one in sent} == {
+        upload.key: open_system.s3.head_object(Bucket=open_system.source, Key=upload.key)["VersionId"]
+        for upload in uploads
+    }
+
+
+def test_interrupted_upload_is_not_finished(open_system: System, tmp_path: Path) -> None:
+    """Ctrl-C while a file goes up ends the upload: it never appears, and no part of it is left."""
+    file = tmp_path / "interrupted.zip"
+    with file.open("wb") as sparse:
+        sparse.truncate(2_000_000_000)
+    command = [sys.executable, "-m", "filecopy", "send", str(file), "--port", str(open_system.stack.port)]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, cwd=PROJECT_ROOT, stdout=pipe, stderr=pipe, text=True) as sending_it:
+
+        def has_begun() -> bool | None:
+            return True if open_system.s3.list_multipart_uploads(Bucket=open_system.source).get("Uploads") else None
+
+        open_system.wait_for("the upload to begin", has_begun)
+        sending_it.send_signal(signal.SIGINT)
+        _, errors = sending_it.communicate(timeout=60)
+    assert (sending_it.returncode, errors) == (130, "error: Interrupted.\n")
+    assert open_system.s3.list_multipart_uploads(Bucket=open_system.source).get("Uploads", []) == []
+    assert "Contents" not in open_system.s3.list_objects_v2(Bucket=open_system.source, Prefix="interrupted.zip")

@@ -18,6 +18,8 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_bytes(b"x")
     (tmp_path / "empty").mkdir()
+    (tmp_path / "links").mkdir()
+    (tmp_path / "links" / "latest.zip").symlink_to("gone.zip")
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -45,6 +47,7 @@ def test_files_get_their_names_and_folders_their_paths(paths: list[str], key: st
     [
         (["three.zip"], None, "There is no file or folder 'three.zip'."),
         (["empty"], None, "There is no file in 'empty'."),
+        (["links"], None, "'links/latest.zip': no file, but a link to nothing or a device."),
         (["one.zip", "two.zip"], "one-name.zip", "--key 'one-name.zip' is for one file, and there are 2."),
         (["folder/a.zip", "folder"], None, "Two files would get the same key: 'a.zip'."),
     ],
