@@ -18,10 +18,12 @@ from rich.table import Table
 
 from components import outputs
 
-from . import emulator, executions, stack
+from . import emulator, stack
 from .clients import Clients
 from .errors import StackError
 from .records import read_record
+from .target import of as target_of
+from .watching import Watcher
 
 KEY = "releases/build 123+ä.zip"
 FAILING_KEY = "build-124.zip"
@@ -70,6 +72,7 @@ class Demonstration:
         self.outputs = target.outputs
         self.s3, self.sns, self.sqs = clients("s3"), clients("sns"), clients("sqs")
         self.dynamodb, self.workflow = clients("dynamodb"), clients("stepfunctions")
+        self.watcher = Watcher(target_of(target.outputs))
         self.source: str = target.outputs[outputs.SOURCE_BUCKET]
         self.destinations: list[str] = target.outputs[outputs.DESTINATION_BUCKETS]
 
@@ -124,7 +127,7 @@ class Demonstration:
 
     def _follow(self, execution: str, key: str, buckets: Sequence[str], started: float) -> str:
         """Prints each state as it is entered and each copy as it lands. Returns how the execution ended."""
-        seen, landed = 0, set[str]()
+        shown, landed = 0, set[str]()
         is_copying = False
         deadline = time.monotonic() + DEADLINE
 
@@ -135,20 +138,20 @@ class Demonstration:
                     self._line(started, f"    [green]✔[/] {bucket}: {size:,} bytes")
 
         while True:
-            status = self._status(execution)
-            for state in executions.states_entered(self.workflow, execution, after=seen):
-                seen = state.event_id
-                if state.name == "ProcessResults":
+            progress = self.watcher.look(execution)
+            for visit in progress.visits[shown:]:
+                shown += 1
+                if visit.state == "ProcessResults":
                     # The last of them may have landed since the last look.
                     show_copies()
-                is_copying = state.name == "CopyToMultipleBuckets"
-                self._line(started, f"● {state.name}")
+                is_copying = visit.state == "CopyToMultipleBuckets"
+                self._line(started, f"● {visit.state}")
             if is_copying:
                 show_copies()
-            if status != "RUNNING":
-                colour = "green" if status == "SUCCEEDED" else "yellow"
-                self._line(started, f"[{colour}]■ Execution {status}[/]")
-                return status
+            if progress.is_over:
+                colour = "green" if progress.status == "SUCCEEDED" else "yellow"
+                self._line(started, f"[{colour}]■ Execution {progress.status}[/]")
+                return progress.status
             if time.monotonic() > deadline:
                 raise DemoError(f"The execution {execution} still runs after {DEADLINE:.0f} s.")
             time.sleep(0.02)

@@ -20,10 +20,11 @@ from botocore.credentials import Credentials
 
 from components import outputs, policies
 from components.names import DEAD_LETTERS_SUFFIX
-from filecopy import emulator, executions, stack
+from filecopy import emulator, executions, stack, target
 from filecopy.clients import Clients
 from filecopy.configuration import PROJECT_ROOT
 from filecopy.records import read_record
+from filecopy.watching import Watcher
 
 # Generous, because machines are shared; nothing waits this long unless it is broken.
 DEADLINE = 90.0
@@ -280,7 +281,7 @@ class System:
 
     def states(self, execution: str) -> list[str]:
         """The names of the states entered, in order, those inside the Map left out."""
-        return [state.name for state in executions.states_entered(self.stepfunctions, execution)]
+        return [visit.state for visit in Watcher(target.of(self.stack.outputs)).look(execution).visits]
 
     def executions_of(self, key: str) -> list[str]:
         """The ARNs of the executions for ``key``."""
