@@ -57,6 +57,10 @@ _MAX_BUILD_KEY_BYTES = 68
 # AWS KMS developer guide, "Key ARN". An alias is no resource that a policy can name.
 _KMS_KEY_ARN = re.compile(r"arn:aws[a-z-]*:kms:([a-z0-9-]+):[0-9]{12}:key/[A-Za-z0-9-]+")
 
+_DESTINATION_MEMBERS = ("bucket", "existing", "region", "account", "kmsKeyArn")
+_REGION = re.compile(r"[a-z]{2}(-[a-z]+)+-[0-9]{1,2}")
+_ACCOUNT = re.compile(r"[0-9]{12}")
+
 # S3 API reference, NoncurrentVersionExpiration, takes more, but a century is as good as for ever.
 _MAX_DAYS = 36_500
 
@@ -76,13 +80,18 @@ class SettingsError(pulumi.RunError):
 
 @dataclass(frozen=True, kw_only=True)
 class Destination:
-    """A bucket that every upload is copied to.
-
-    ``bucket`` is the physical name, prefix included. ``existing`` means that somebody else made and keeps it.
-    """
+    """A bucket that every upload is copied to."""
 
     bucket: str
+    """The physical name, prefix included."""
     existing: bool = False
+    """Whether somebody else made and keeps it."""
+    region: str | None = None
+    """Where it is; ``None`` for the stack's own region."""
+    account: str | None = None
+    """Whose it is, by the account's twelve digits; ``None`` for the stack's own account."""
+    kms_key_arn: str | None = None
+    """The key that the bucket encrypts with, where it is the stack's own; ``None`` for S3's own keys."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,7 +111,7 @@ class Settings:
     manage_api_logging_role: bool
     artifact_base_url: str
     kms_key_arn: str | None
-    """The key that the stack's own buckets encrypt with; ``None`` for S3's own keys."""
+    """The key that the stack's own buckets in its own region encrypt with; ``None`` for S3's own keys."""
     noncurrent_version_days: int
     """How long the stack's own buckets keep old versions; 0 for ever."""
     max_concurrency: int
@@ -276,8 +285,7 @@ class _Reader:
 
     def kms_key_arn(self) -> str | None:
         value = self.text("kmsKeyArn", "")
-        found = _KMS_KEY_ARN.fullmatch(value)
-        if value and (found is None or found[1] != _own_region()):
+        if value and _region_of_key(value) != _own_region():
             self.problem(
                 "kmsKeyArn", value, "the ARN of a KMS key (not of an alias) in the stack's own region, or nothing"
             )
@@ -295,15 +303,16 @@ class _Reader:
     def destinations(self, prefix: str, source: str) -> tuple[Destination, ...]:
         items = self.items("destinations", [{"bucket": "region-a-builds"}, {"bucket": "region-b-builds"}])
         if not items:
-            self.problem("destinations", items, "at least one {bucket, region, existing}")
+            self.problem("destinations", items, f"at least one {{{', '.join(_DESTINATION_MEMBERS)}}}")
+        stacks_key = self.text("kmsKeyArn", "") or None
         found: list[Destination] = []
         for index, item in enumerate(items):
             where = f"destinations[{index}]"
             if not isinstance(item, dict) or not isinstance(item.get("bucket"), str):
-                self.problem(where, item, "an object with a bucket name: {bucket, region, existing}")
+                self.problem(where, item, f"an object with a bucket name: {{{', '.join(_DESTINATION_MEMBERS)}}}")
                 continue
-            for unknown in sorted(item.keys() - {"bucket", "region", "existing"}):
-                self.problem(f"{where}.{unknown}", item[unknown], "only bucket, region and existing")
+            for unknown in sorted(item.keys() - set(_DESTINATION_MEMBERS)):
+                self.problem(f"{where}.{unknown}", item[unknown], f"only {', '.join(_DESTINATION_MEMBERS)}")
             existing = item.get("existing", False)
             if not isinstance(existing, bool):
                 self.problem(f"{where}.existing", existing, "true or false")
@@ -313,9 +322,57 @@ class _Reader:
                 self.problem(f"{where}.bucket", name, "any bucket but the source bucket")
             if name in (other.bucket for other in found):
                 self.problem(f"{where}.bucket", name, "each bucket once")
-            self.check_region(f"{where}.region", item.get("region"))
-            found.append(Destination(bucket=name, existing=existing is True))
+            region = self.region(f"{where}.region", item.get("region"))
+            found.append(
+                Destination(
+                    bucket=name,
+                    existing=existing is True,
+                    region=region,
+                    account=self.account(f"{where}.account", item.get("account"), is_theirs=existing is True),
+                    kms_key_arn=None
+                    if existing
+                    else self.destinations_key(f"{where}.kmsKeyArn", item.get("kmsKeyArn"), region, stacks_key),
+                )
+            )
+            if existing and "kmsKeyArn" in item:
+                self.problem(
+                    f"{where}.kmsKeyArn", item["kmsKeyArn"], "nothing where existing is true: its owner decides"
+                )
         return tuple(found)
+
+    def region(self, setting: str, region: object) -> str | None:
+        """A destination's region; ``None`` for the stack's own."""
+        own = _own_region()
+        if region is None or region == own:
+            return None
+        if own is None:
+            self.problem(setting, region, "nothing as long as aws:region does not name the stack's own region")
+            return None
+        if not isinstance(region, str) or not _REGION.fullmatch(region) or _partition_of(region) != _partition_of(own):
+            self.problem(setting, region, "a region such as eu-west-1, of the same partition as the stack's own")
+            return None
+        return region
+
+    def account(self, setting: str, account: object, *, is_theirs: bool) -> str | None:
+        if account is None:
+            return None
+        if not is_theirs or not isinstance(account, str) or not _ACCOUNT.fullmatch(account):
+            self.problem(setting, account, "an account's twelve digits, in quotes, and only where existing is true")
+            return None
+        return account
+
+    def destinations_key(self, setting: str, key_arn: object, region: str | None, stacks_key: str | None) -> str | None:
+        """The key of a bucket that the stack makes: its own, or in the stack's own region the stack's."""
+        if key_arn is None:
+            if region and stacks_key:
+                self.problem(
+                    setting, None, f"the ARN of a KMS key in {region}, because kmsKeyArn is no key of that region"
+                )
+            return None if region else stacks_key
+        if not isinstance(key_arn, str) or _region_of_key(key_arn) != (region or _own_region()):
+            self.problem(setting, key_arn, "the ARN of a KMS key (not of an alias) in the bucket's own region")
+            return None
+        return key_arn
 
     def check_together(self, settings: Settings) -> None:
         """What one setting allows only because of another."""
@@ -356,12 +413,6 @@ class _Reader:
         elif name.startswith(prefixes) or name.endswith(suffixes) or _is_ip_address(name):
             self.problem(setting, name, "a bucket name that S3 does not reserve, and no IP address")
 
-    def check_region(self, setting: str, region: object) -> None:
-        """A Step Functions Task reaches its own region only, so a copy elsewhere would fail on every upload."""
-        own = _own_region()
-        if region is not None and region != own:
-            self.problem(setting, region, f"the stack's own region, {own or 'which aws:region must name'}")
-
 
 def _is_ip_address(name: str) -> bool:
     try:
@@ -373,6 +424,17 @@ def _is_ip_address(name: str) -> bool:
 
 def _own_region() -> str | None:
     return pulumi.Config("aws").get("region") or os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
+
+
+def _partition_of(region: str) -> str:
+    """What a region's name tells of its partition: no copy goes from one to another."""
+    return next((part for part in ("cn", "us-gov", "us-iso", "eusc") if region.startswith(f"{part}-")), "aws")
+
+
+def _region_of_key(arn: str) -> str | None:
+    """The region of a KMS key; ``None`` where ``arn`` is no key's."""
+    found = _KMS_KEY_ARN.fullmatch(arn)
+    return found[1] if found else None
 
 
 def _longest_role_policies(settings: Settings) -> list[policies.Policy]:

@@ -32,6 +32,8 @@ SIGNED = (
 )
 ZIP = "an end of .zip where artifactBaseUrl is set, because build-worker stores COMMIT.zip"
 ARTIFACTS = "https://ci.example.com"
+OTHER_ACCOUNT = "210987654321"
+EU_KEY = f"arn:aws:kms:eu-west-1:{ACCOUNT}:key/0a1b"
 TAG_KEY = "as keys 1 to 128 letters, digits, spaces and _ . : / = + - @, not beginning with aws:"
 TAG_VALUE = "a text of at most 256 letters, digits, spaces and _ . : / = + - @"
 TAG_ONCE = "each key once, in whatever case, and neither of Project and Stack"
@@ -136,7 +138,7 @@ def test_a_bad_value_is_refused_by_name(name: str, value: str, allowed: str) -> 
 @pytest.mark.parametrize(
     ("settings", "where", "value", "allowed"),
     [
-        ({"destinations": "[]"}, "destinations", [], "at least one {bucket, region, existing}"),
+        ({"destinations": "[]"}, "destinations", [], "at least one {bucket, existing, region, account, kmsKeyArn}"),
         ({"destinations": '{"bucket": "a-builds"}'}, "destinations", {"bucket": "a-builds"}, "a list"),
         ({"destinations": destinations("a-builds")}, "destinations[0]", "a-builds", "an object with a bucket name"),
         ({"destinations": destinations({"bucket": 5})}, "destinations[0]", {"bucket": 5}, "an object with a bucket"),
@@ -168,15 +170,44 @@ def test_a_bad_value_is_refused_by_name(name: str, value: str, allowed: str) -> 
         ({"namePrefix": "xn--"}, "sourceBucket", "xn--global-builds", UNRESERVED),
         (
             {"destinations": destinations({"bucket": "a-builds", "exists": True})},
-            "destinations[0].exists", True, "only bucket, region and existing",
+            "destinations[0].exists", True, "only bucket, existing, region, account, kmsKeyArn",
         ),
         (
             {"destinations": destinations({"bucket": "a-builds", "existing": "yes"})},
             "destinations[0].existing", "yes", "true or false",
         ),
         (
-            {"destinations": destinations({"bucket": "a-builds", "region": "eu-west-1"})},
-            "destinations[0].region", "eu-west-1", f"the stack's own region, {REGION}",
+            {"namePrefix": "acme-", "destinations": destinations({"bucket": "a-builds", "account": OTHER_ACCOUNT})},
+            "destinations[0].account", OTHER_ACCOUNT, "an account's twelve digits, in quotes, and only where existing",
+        ),
+        *[
+            (
+                {"destinations": destinations({"bucket": "a-builds", "region": region})},
+                "destinations[0].region", region, "a region such as eu-west-1, of the same partition",
+            )
+            for region in ("", "eu", "EU-WEST-1", "eu-west-1a", "eu-west-1\n", 5, "cn-north-1", "us-gov-west-1")
+        ],
+        *[
+            (
+                {"destinations": destinations({"bucket": "theirs", "existing": True, "account": account})},
+                "destinations[0].account", account, "an account's twelve digits",
+            )
+            for account in (int(OTHER_ACCOUNT), OTHER_ACCOUNT[1:], OTHER_ACCOUNT + "0", "a" * 12, "")
+        ],
+        *[
+            (
+                {"destinations": destinations({"bucket": "a-builds", "region": "eu-west-1", "kmsKeyArn": key})},
+                "destinations[0].kmsKeyArn", key, "the ARN of a KMS key (not of an alias) in the bucket's own region",
+            )
+            for key in (arn("kms", "key/0a1b"), "key/0a1b", EU_KEY.replace("key/", "alias/"), 5)
+        ],
+        (
+            {"kmsKeyArn": arn("kms", "key/0a1b"), "destinations": destinations({"bucket": "b", "region": "eu-west-1"})},
+            "destinations[0].kmsKeyArn", None, "the ARN of a KMS key in eu-west-1",
+        ),
+        (
+            {"destinations": destinations({"bucket": "theirs", "existing": True, "kmsKeyArn": arn("kms", "key/0a1b")})},
+            "destinations[0].kmsKeyArn", arn("kms", "key/0a1b"), "nothing where existing is true: its owner decides",
         ),
         *[
             ({"notificationEmails": json.dumps([address])}, "notificationEmails[0]", address, "an e-mail address")
@@ -338,6 +369,24 @@ def test_a_bad_setting_creates_nothing(setting: dict[str, str]) -> None:
             ),
             "destinations", (Destination(bucket="acme-a-builds"), Destination(bucket="theirs", existing=True)),
         ),
+        (
+            project(
+                kmsKeyArn=arn("kms", "key/0a1b"),
+                destinations=destinations(
+                    {"bucket": "here"},
+                    {"bucket": "here-too", "kmsKeyArn": arn("kms", "key/2c3d")},
+                    {"bucket": "there", "region": "eu-west-1", "kmsKeyArn": EU_KEY},
+                    {"bucket": "theirs", "existing": True, "region": "ap-southeast-2", "account": OTHER_ACCOUNT},
+                ),
+            ),
+            "destinations",
+            (
+                Destination(bucket="here", kms_key_arn=arn("kms", "key/0a1b")),
+                Destination(bucket="here-too", kms_key_arn=arn("kms", "key/2c3d")),
+                Destination(bucket="there", region="eu-west-1", kms_key_arn=EU_KEY),
+                Destination(bucket="theirs", existing=True, region="ap-southeast-2", account=OTHER_ACCOUNT),
+            ),
+        ),
     ],
 )  # fmt: skip
 def test_a_good_value_is_taken(configuration: dict[str, str], attribute: str, expected: object) -> None:
@@ -364,7 +413,7 @@ def test_the_stacks_region_is_the_one_the_provider_takes(
     if own:
         assert load_settings(configuration).destinations == (Destination(bucket="a-builds"),)
     else:
-        with pytest.raises(SettingsError, match="the stack's own region, which aws:region must name"):
+        with pytest.raises(SettingsError, match="nothing as long as aws:region does not name"):
             load_settings(configuration)
 
 
