@@ -22,7 +22,10 @@ tag_everything(settings)
 buckets = BuildBuckets("builds", settings)
 tracking = TrackingTable("tracking", settings)
 failures = FailureTopic("failures", settings)
-workflow = CopyWorkflow("workflow", settings, buckets=buckets, tracking=tracking, failures=failures)
+copy_worker = functions.copy_worker(settings, buckets, tracking)
+workflow = CopyWorkflow(
+    "workflow", settings, buckets=buckets, tracking=tracking, failures=failures, copy_worker=copy_worker
+)
 
 # An upload starts the workflow.
 uploads = BucketEventQueue(
@@ -83,6 +86,7 @@ failures.accept_only([workflow.role_arn, regional_sync.role_arn, execution_watch
 # Operators are told when something is wrong, and see how it goes.
 all_queues = {"uploads": uploads, "arrivals": arrivals, "endings": endings}
 all_functions = {
+    "copy-worker": copy_worker,
     "replication-worker": replication_worker,
     "step-function-invoker": step_function_invoker,
     "build-worker": build_worker,
@@ -95,6 +99,7 @@ pulumi.export(outputs.REGION, tracking.region)
 pulumi.export(outputs.ENDPOINT, settings.emulator_endpoint or "")
 pulumi.export(outputs.STEP_FUNCTION_ARN, workflow.arn)
 pulumi.export(outputs.STEP_FUNCTION_ROLE_ARN, workflow.role_arn)
+pulumi.export(outputs.COPY_WORKER_ROLE_ARN, copy_worker.role_arn)
 pulumi.export(outputs.API_GATEWAY_URL, api.url)
 pulumi.export(outputs.SNS_TOPIC_ARN, failures.arn)
 pulumi.export(outputs.OPERATIONS_TOPIC_ARN, monitoring.topic_arn)

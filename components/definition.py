@@ -9,21 +9,29 @@ One file's executions take turns. AcquireLease takes the lease on the file's rec
 ReadSource looks which version is the newest, and an execution for another one ends, superseded, without a copy. So
 whatever is copied last is the newest (docs/reliability.md has the argument).
 
+S3 itself copies what Step Functions can ask it for: files up to a limit, into buckets of the stack's own region. What
+remains goes through copy-worker, in rounds, each of which ends with the record written; CheckIfAllSuccessful begins the
+next. So the common case passes nine states, and one for each destination, and pays for no function.
+
 Variables, assigned by ValidateInput unless said otherwise:
     $job: sourceBucket, sourceKey, sourceVersionId (may be missing), destinationBuckets (without repeats), retry
     $executionId: the execution's ARN; $startTime: ISO 8601, UTC
+    $regions, $owners: of the destinations that are not in the stack's own region, or account
     $turn: how often the execution has waited for the lease; by AcquireLease's Catch
-    $source: versionId (may be missing), etag, size in bytes; by ReadSource
+    $source: versionId (may be missing), etag, size in bytes, storageClass, checksums by name; by ReadSource
     $copySource: the source object, encoded for S3; by ReadSource
-    $previous: results, successful and failed buckets of the record that a retry adds to; by ReadPreviousResults
-    $results: one object per copy (see ``copyResults`` in docs/architecture.md); by CopyToMultipleBuckets
-    $summary: status, counts and bucket lists; by ProcessResults
+    $results: one object per copy that was made or has failed (see ``copyResults`` in docs/architecture.md), those of
+        the record that a retry adds to among them; by AcquireLease, CopyToMultipleBuckets and CopyThroughWorker
+    $remaining: the destinations that copy-worker is not done with; by CopyToMultipleBuckets and CopyThroughWorker
+    $summary: status, counts and bucket lists, what a retry adds to included; by AcquireLease and ProcessResults
+    $leaseUntil: seconds since 1970, before which a copy that nobody waits for may still land; by ProcessResults
     $sourceProblem, $trackingProblem, $notificationProblem: what went wrong, or ""; by a Catch
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Any
 
 State = dict[str, Any]
@@ -36,20 +44,32 @@ MAX_COPY_RESULTS = 400
 # How many failed buckets a notification spells out: 500 lines of 260 bytes stay below SNS's 256 KiB.
 MAX_NOTIFIED_FAILURES = 500
 
+# S3 API reference, CopyObject: at most 5 GB, which is 5 GiB (S3 user guide, "Copying, moving, and renaming objects").
+MAX_COPY_OBJECT_BYTES = 5 * 1024**3
+
 # Seconds. CopyObject answers when the copy is done, and 5 GB take minutes; the others answer at once.
 COPY_TIMEOUT = 600
+# The longest that a function may run. It ends itself, so the Task waits a little longer than that.
+COPY_WORKER_TIMEOUT = 900
+COPY_WORKER_TASK_TIMEOUT = COPY_WORKER_TIMEOUT + 60
 HEAD_TIMEOUT = 30
 DYNAMODB_TIMEOUT = 30
 SNS_TIMEOUT = 30
-# A thousand destinations, ten at a time, each a copy of some minutes.
-EXECUTION_TIMEOUT = 24 * 3600
+# 50 TB, S3's largest object, take a day and more; a thousand copies of some minutes, ten at a time, some hours.
+EXECUTION_TIMEOUT = 7 * 24 * 3600
+
+# Lambda's ten retries of COPY_WORKER_RETRY: 2, 4, … 64 s, then 120 s each.
+LAMBDA_WAIT = 2 + 4 + 8 + 16 + 32 + 64 + 4 * 120
 
 # Seconds that a lease outlives everything its holder may still do, so that what takes over an expired lease is never
 # overtaken by a copy of the dead holder. A round of copies: four attempts and the waits of 2, 4 and 8 s between them.
 LEASE_PER_ROUND = 4 * COPY_TIMEOUT + 14
-# ReadSource, LogWorkflowStart, ReadPreviousResults and UpdateDynamoDBFinal with their retries, and, because S3 may
-# still be at work on a copy that nobody waits for any more, one copy.
-LEASE_BASE = 4 * (4 * DYNAMODB_TIMEOUT + 3) + COPY_TIMEOUT
+# The same of copy-worker: its own four attempts, as many again that Lambda had no room for, and the call that gives up.
+LEASE_PER_WORKER_ROUND = 4 * COPY_WORKER_TASK_TIMEOUT + 14 + LAMBDA_WAIT + COPY_WORKER_TASK_TIMEOUT
+# How long a copy that nobody waits for any more may take to land: S3 may still be at work on it, or copy-worker.
+LEASE_GRACE = max(COPY_TIMEOUT, COPY_WORKER_TIMEOUT)
+# ReadSource, LogWorkflowStart and UpdateDynamoDBFinal with their retries, and a copy that still lands.
+LEASE_BASE = 4 * (4 * DYNAMODB_TIMEOUT + 3) + LEASE_GRACE
 
 
 def _retrier(*, interval: int, attempts: int, rate: float) -> dict[str, Any]:
@@ -82,6 +102,24 @@ COPY_RETRY = [
     NO_RETRY_OF_MISSING,
     # S3 may still be at work on a copy that timed out. It is not tried again, so that the results show it, and the
     # lease is kept for as long as that copy may take.
+    {"ErrorEquals": ["States.Timeout"], "MaxAttempts": 0},
+    _retrier(interval=2, attempts=3, rate=2.0),
+]
+COPY_WORKER_RETRY = [
+    # Lambda had no room, or was not well: the function did not run, and a burst of files has to wait for its turn.
+    {
+        "ErrorEquals": [
+            "Lambda.TooManyRequestsException",
+            "Lambda.ServiceException",
+            "Lambda.AWSLambdaException",
+            "Lambda.SdkClientException",
+        ],
+        "IntervalSeconds": 2,
+        "MaxAttempts": 10,
+        "BackoffRate": 2.0,
+        "MaxDelaySeconds": 120,
+        "JitterStrategy": "FULL",
+    },
     {"ErrorEquals": ["States.Timeout"], "MaxAttempts": 0},
     _retrier(interval=2, attempts=3, rate=2.0),
 ]
@@ -132,11 +170,30 @@ _JOB = (
 )"""
 ).replace("MAX_DESTINATIONS", str(MAX_DESTINATIONS))
 
-_SOURCE = r"""{
-    "versionId": $states.result.VersionId,
-    "etag": $replace($states.result.ETag, '"', ""),
-    "size": $states.result.ContentLength
-}"""
+# The checksums in an answer of S3, by name. One that is made of the parts' ("…-3") says nothing of a copy, whose parts
+# may be others.
+_CHECKSUMS = r"""
+    $checksums := function($answer) {
+        $merge([$each($answer, function($value, $name) {
+            $contains($name, /^Checksum[^T]/) and $type($value) = "string" and $not($contains($value, "-"))
+                ? {$name: $value} : {}
+        })])
+    };"""
+
+_SOURCE = (
+    r"""(
+    """
+    + _CHECKSUMS
+    + r"""
+    {
+        "versionId": $states.result.VersionId,
+        "etag": $replace($states.result.ETag, '"', ""),
+        "size": $states.result.ContentLength,
+        "storageClass": $exists($states.result.StorageClass) ? $states.result.StorageClass : "STANDARD",
+        "checksums": $states.result.ChecksumType = "COMPOSITE" ? {} : $checksums($states.result)
+    }
+)"""
+)
 
 _COPY_SOURCE = r"""(
     $version := $states.result.VersionId;
@@ -148,36 +205,135 @@ _IS_SUPERSEDED = r"""
     $exists($job.sourceVersionId) and $exists($source.versionId) and $job.sourceVersionId != $source.versionId
 """
 
-_PREVIOUS = r"""(
-    $item := $states.result.Item;
+# What a retry leaves alone of the record that it adds to.
+_OTHERS = r"""
+    $item := $states.result.Attributes;
     $others := function($buckets) { [$filter($buckets, function($bucket) {
         $not($bucket in $job.destinationBuckets)
-    })] };
+    })] };"""
+
+_PREVIOUS_RESULTS = (
+    r"""(
+    """
+    + _OTHERS
+    + r"""
+    [$map($item.copyResults.L[$not(M.destinationBucket.S in $job.destinationBuckets)], function($r) {
+        $merge([
+            {
+                "destinationBucket": $r.M.destinationBucket.S,
+                "success": $r.M.success.BOOL,
+                "timestamp": $r.M.timestamp.S
+            },
+            $exists($r.M.etag) ? {"etag": $r.M.etag.S} : {},
+            $exists($r.M.versionId) ? {"versionId": $r.M.versionId.S} : {},
+            $exists($r.M.check) ? {"check": $r.M.check.S} : {},
+            $exists($r.M.error) ? {"error": $r.M.error.S, "cause": $r.M.cause.S} : {}
+        ])
+    })]
+)"""
+)
+
+_PREVIOUS_SUMMARY = (
+    r"""(
+    """
+    + _OTHERS
+    + r"""
     {
-        "results": [$map($item.copyResults.L[$not(M.destinationBucket.S in $job.destinationBuckets)], function($r) {
-            $merge([
-                {
-                    "destinationBucket": $r.M.destinationBucket.S,
-                    "success": $r.M.success.BOOL,
-                    "timestamp": $r.M.timestamp.S
-                },
-                $exists($r.M.etag) ? {"etag": $r.M.etag.S} : {},
-                $exists($r.M.versionId) ? {"versionId": $r.M.versionId.S} : {},
-                $exists($r.M.error) ? {"error": $r.M.error.S, "cause": $r.M.cause.S} : {}
-            ])
-        })],
-        "successful": $others([$item.successfulBuckets.L.S]),
-        "failed": $others([$item.failedBuckets.L.S])
+        "status": "FAILED", "totalBuckets": 0, "successfulCopies": 0, "failedCopies": 0,
+        "successfulBuckets": $others([$item.successfulBuckets.L.S]),
+        "failedBuckets": $others([$item.failedBuckets.L.S])
     }
 )"""
+)
 
-_COPIED = r"""{
-    "destinationBucket": $states.input,
-    "success": true,
-    "etag": $replace($states.result.**.ETag, '"', ""),
-    "versionId": $states.result.VersionId,
-    "timestamp": $now()
-}"""
+# Taking the lease changes nothing of these, but has DynamoDB return them: another read would be another transition.
+_LEASE_UPDATE = r"""(
+    "SET leaseOwner = :executionId, leaseExpiresAt = :expiresAt"
+    & ($job.retry ? ", copyResults = if_not_exists(copyResults, :none),"
+        & " successfulBuckets = if_not_exists(successfulBuckets, :none),"
+        & " failedBuckets = if_not_exists(failedBuckets, :none)" : "")
+)"""
+
+_LEASE_VALUES = r"""(
+    $now := $floor($millis() / 1000);
+    $merge([
+        {
+            ":executionId": {"S": $executionId},
+            ":now": {"N": $string($now)},
+            ":expiresAt": {"N": $string($now + LEASE_BASE
+                + LEASE_PER_ROUND * $ceil($count($job.destinationBuckets) / MAX_CONCURRENCY))}
+        },
+        $job.retry ? {":none": {"L": []}} : {}
+    ])
+)"""
+
+# S3 copies these when it is asked to; copy-worker does the others.
+_DIRECT = r"""(
+    $sourceProblem != "" or $source.size > MULTIPART_THRESHOLD ? []
+        : [$filter($job.destinationBuckets, function($bucket) { $not($exists($lookup($regions, $bucket))) })]
+)"""
+
+_REMAINING = r"""(
+    $sourceProblem != "" ? [] : $source.size > MULTIPART_THRESHOLD ? $job.destinationBuckets
+        : [$filter($job.destinationBuckets, function($bucket) { $exists($lookup($regions, $bucket)) })]
+)"""
+
+_REGION = r"""(
+    $region := $lookup($regions, BUCKET);
+    $exists($region) ? $region : $split($executionId, ":")[3]
+)"""
+
+# A bucket that is deleted and then made again by somebody else has the same name, but another owner.
+_OWNER = r"""(
+    $owner := $lookup($owners, BUCKET);
+    $exists($owner) ? $owner : $split($executionId, ":")[4]
+)"""
+
+_COPY_ARGUMENTS = (
+    r"""$merge([
+    {
+        "Bucket": $states.input,
+        "Key": $job.sourceKey,
+        "CopySource": $copySource,
+        "StorageClass": $source.storageClass,
+        "ChecksumAlgorithm": $count($keys($source.checksums)) = 0 ? "CRC64NVME"
+            : $substring($keys($source.checksums)[0], 8),
+        "ExpectedBucketOwner": """
+    + _OWNER.replace("BUCKET", "$states.input")
+    + r"""
+    },
+    $exists($lookup($owners, $states.input)) ? {"ACL": "bucket-owner-full-control"} : {}
+])"""
+)
+
+# A checksum that both have decides; ETags that are the same are of the same bytes, and ones that are not say nothing.
+_COPIED = (
+    r"""(
+    """
+    + _CHECKSUMS
+    + r"""
+    $etag := $replace($states.result.**.ETag, '"', "");
+    $theirs := $checksums($exists($states.result.CopyObjectResult) ? $states.result.CopyObjectResult : $states.result);
+    $name := $filter($keys($source.checksums), function($name) { $exists($lookup($theirs, $name)) })[0];
+    $exists($name) and $lookup($theirs, $name) != $lookup($source.checksums, $name)
+        ? {
+            "destinationBucket": $states.input,
+            "success": false,
+            "error": "ChecksumMismatch",
+            "cause": $name & " of the copy is " & $lookup($theirs, $name)
+                & ", of the source " & $lookup($source.checksums, $name),
+            "timestamp": $now()
+        }
+        : {
+            "destinationBucket": $states.input,
+            "success": true,
+            "etag": $etag,
+            "versionId": $states.result.VersionId,
+            "check": $exists($name) ? $substring($name, 8) : $etag = $source.etag ? "ETag" : "none",
+            "timestamp": $now()
+        }
+)"""
+)
 
 _NOT_COPIED = (
     r"""(
@@ -195,16 +351,17 @@ _NOT_COPIED = (
 )"""
 )
 
+# What copy-worker is not done with has no success yet.
 _SUMMARY = r"""(
-    $copied := [$filter($states.input, function($result) { $result.success })];
-    $failed := [$filter($states.input, function($result) { $not($result.success) })];
-    $successfulBuckets := [$previous.successful, $copied.destinationBucket];
-    $failedBuckets := $sourceProblem != "" ? [$previous.failed, $job.destinationBuckets]
-        : [$previous.failed, $failed.destinationBucket];
+    $copied := [$filter($states.input, function($result) { $result.success = true })];
+    $failed := [$filter($states.input, function($result) { $result.success = false })];
+    $successfulBuckets := [$summary.successfulBuckets, $copied.destinationBucket];
+    $failedBuckets := $sourceProblem != "" ? [$summary.failedBuckets, $job.destinationBuckets]
+        : [$summary.failedBuckets, $failed.destinationBucket];
     {
-        "status": $count($failedBuckets) = 0 ? "COMPLETED"
+        "status": $count($remaining) > 0 ? "IN_PROGRESS" : $count($failedBuckets) = 0 ? "COMPLETED"
             : $count($successfulBuckets) = 0 ? "FAILED" : "PARTIAL_FAILURE",
-        "totalBuckets": $count($successfulBuckets) + $count($failedBuckets),
+        "totalBuckets": $count($successfulBuckets) + $count($failedBuckets) + $count($remaining),
         "successfulCopies": $count($successfulBuckets),
         "failedCopies": $count($failedBuckets),
         "successfulBuckets": $successfulBuckets,
@@ -212,8 +369,19 @@ _SUMMARY = r"""(
     }
 )"""
 
+# The record has become another execution's: what remains is not copied, and counts as failed.
+_GIVEN_UP = r"""(
+    $failedBuckets := [$summary.failedBuckets, $remaining];
+    $merge([$summary, {
+        "status": $count($failedBuckets) = 0 ? "COMPLETED"
+            : $summary.successfulCopies = 0 ? "FAILED" : "PARTIAL_FAILURE",
+        "failedCopies": $count($failedBuckets),
+        "failedBuckets": $failedBuckets
+    }])
+)"""
+
 # All destinations of the record: what a retry leaves alone, and the job's.
-_ALL_DESTINATIONS = "[$previous.successful, $previous.failed, $job.destinationBuckets]"
+_ALL_DESTINATIONS = "[$summary.successfulBuckets, $summary.failedBuckets, $job.destinationBuckets]"
 
 # What the record is at the start of an execution. A retry keeps what is known of the other copies.
 _START_UPDATE = r"""(
@@ -225,11 +393,24 @@ _START_UPDATE = r"""(
             & " failedBuckets, copyResults")
 )"""
 
-# A copy that timed out may still land. The lease is kept for as long as that may take; otherwise it ends now.
-_RELEASED_AT = r"""(
-    "States.Timeout" in $states.input.error ? $string($floor($millis() / 1000) + COPY_TIMEOUT) : "0"
-)""".replace("COPY_TIMEOUT", str(COPY_TIMEOUT))
+# The record after a round of copies; after the last, it is complete.
+_RESULTS_UPDATE = r"""(
+    "SET #status = :status, updatedAt = :now, totalBuckets = :totalBuckets, successfulCopies = :successfulCopies,"
+    & " failedCopies = :failedCopies, successfulBuckets = :successfulBuckets, failedBuckets = :failedBuckets,"
+    & " copyResults = :copyResults, problem = :problem, leaseExpiresAt = :leaseUntil"
+    & ($count($remaining) = 0 ? ", completedAt = :now" : "")
+)"""
 
+# Seconds since 1970. A copy that timed out may still land: the lease is kept for as long as that may take.
+_LEASE_UNTIL = r"""(
+    "States.Timeout" in $states.input.error ? $floor($millis() / 1000) + LEASE_GRACE : $leaseUntil
+)""".replace("LEASE_GRACE", str(LEASE_GRACE))
+
+# As long as copies remain, the lease outlives the next round of them.
+_LEASE_AFTER_ROUND = r"""$string(
+    $count($remaining) = 0 ? $leaseUntil : $floor($millis() / 1000) + LEASE_BASE
+        + LEASE_PER_WORKER_ROUND * $ceil($count($remaining) / MAX_CONCURRENCY)
+)"""
 
 _COPY_RESULTS = r"""(
     $failed := [$filter($results, function($result) { $not($result.success) })];
@@ -245,6 +426,7 @@ _COPY_RESULTS = r"""(
                 },
                 $exists($result.etag) ? {"etag": {"S": $result.etag}} : {},
                 $exists($result.versionId) ? {"versionId": {"S": $result.versionId}} : {},
+                $exists($result.check) ? {"check": {"S": $result.check}} : {},
                 $exists($result.error) ? {"error": {"S": $result.error}, "cause": {"S": $result.cause}} : {}
             ])
         }
@@ -342,19 +524,60 @@ def optional(expression: str, dynamodb_type: str) -> str:
     return jsonata(f'$exists({expression}) ? {{"{dynamodb_type}": {expression}}} : {{"NULL": true}}')
 
 
-def copy_workflow_definition(*, partition: str, table_name: str, topic_arn: str, max_concurrency: int) -> State:
+def copy_workflow_definition(
+    *,
+    partition: str,
+    table_name: str,
+    topic_arn: str,
+    copy_worker_arn: str,
+    max_concurrency: int,
+    multipart_threshold: int = MAX_COPY_OBJECT_BYTES,
+    regions: Mapping[str, str] | None = None,
+    owners: Mapping[str, str] | None = None,
+) -> State:
     """The definition of file-copy-workflow.
 
     Args:
         partition: of the ARNs, ``aws`` outside China and GovCloud.
         max_concurrency: copies at a time, 1 to 40 (more than 40 iterations of an inline Map do not run at once).
+        multipart_threshold: bytes; a file of more is copied in parts, by copy-worker.
+        regions: where the destinations are that are not in the state machine's own region, by their buckets' names.
+        owners: whose the destinations are that are not in its own account.
     """
+
+    def filled_in(expression: str) -> str:
+        return jsonata(
+            expression.replace("LEASE_BASE", str(LEASE_BASE))
+            .replace("LEASE_PER_ROUND", str(LEASE_PER_ROUND))
+            .replace("LEASE_PER_WORKER_ROUND", str(LEASE_PER_WORKER_ROUND))
+            .replace("MAX_CONCURRENCY", str(max_concurrency))
+            .replace("MULTIPART_THRESHOLD", str(multipart_threshold))
+        )
+
     integration = f"arn:{partition}:states:::"
     record = {
         "TableName": table_name,
         "Key": {"fileKey": text("$job.sourceKey"), "sourceBucket": text("$job.sourceBucket")},
     }
     dynamodb_task = {"Type": "Task", "TimeoutSeconds": DYNAMODB_TIMEOUT, "Retry": DYNAMODB_RETRY}
+    copy_worker_task = {
+        "Type": "Task",
+        "Resource": f"{integration}lambda:invoke",
+        "TimeoutSeconds": COPY_WORKER_TASK_TIMEOUT,
+        "Retry": COPY_WORKER_RETRY,
+    }
+
+    def copy_worker_payload(bucket: str) -> dict[str, Any]:
+        return {
+            "executionId": jsonata("$executionId"),
+            "sourceBucket": jsonata("$job.sourceBucket"),
+            "sourceKey": jsonata("$job.sourceKey"),
+            "source": jsonata("$source"),
+            "destinationBucket": jsonata(bucket),
+            "region": jsonata(_REGION.replace("BUCKET", bucket)),
+            "account": jsonata(_OWNER.replace("BUCKET", bucket)),
+        }
+
     # Whatever goes wrong with the record, a person is told; the copies that were made stay.
     tell_of_tracking_problem = {
         "ErrorEquals": ["States.ALL"],
@@ -373,12 +596,15 @@ def copy_workflow_definition(*, partition: str, table_name: str, topic_arn: str,
                     "job": jsonata(_JOB),
                     "executionId": jsonata("$states.context.Execution.Id"),
                     "startTime": jsonata("$states.context.Execution.StartTime"),
+                    "regions": dict(regions or {}),
+                    "owners": dict(owners or {}),
                     "turn": 0,
                     "source": {},
                     "copySource": jsonata('""'),
-                    "previous": {"results": [], "successful": [], "failed": []},
                     "results": [],
+                    "remaining": [],
                     "summary": {"status": "FAILED", "totalBuckets": 0, "successfulCopies": 0, "failedCopies": 0},
+                    "leaseUntil": 0,
                     "sourceProblem": jsonata('""'),
                     "trackingProblem": jsonata('""'),
                     "notificationProblem": jsonata('""'),
@@ -390,18 +616,13 @@ def copy_workflow_definition(*, partition: str, table_name: str, topic_arn: str,
                 "Resource": f"{integration}dynamodb:updateItem",
                 "Arguments": {
                     **record,
-                    "UpdateExpression": "SET leaseOwner = :executionId, leaseExpiresAt = :expiresAt",
+                    "UpdateExpression": jsonata(_LEASE_UPDATE),
                     "ConditionExpression": "attribute_not_exists(leaseOwner) OR leaseOwner = :executionId"
                     " OR leaseExpiresAt < :now",
-                    "ExpressionAttributeValues": {
-                        ":executionId": text("$executionId"),
-                        ":now": number("$floor($millis() / 1000)"),
-                        ":expiresAt": number(
-                            f"$floor($millis() / 1000) + {LEASE_BASE} + {LEASE_PER_ROUND}"
-                            f" * $ceil($count($job.destinationBuckets) / {max_concurrency})"
-                        ),
-                    },
+                    "ExpressionAttributeValues": filled_in(_LEASE_VALUES),
+                    "ReturnValues": "UPDATED_OLD",
                 },
+                "Assign": {"results": jsonata(_PREVIOUS_RESULTS), "summary": jsonata(_PREVIOUS_SUMMARY)},
                 "Catch": [
                     {
                         "ErrorEquals": ["DynamoDB.ConditionalCheckFailedException"],
@@ -421,7 +642,11 @@ def copy_workflow_definition(*, partition: str, table_name: str, topic_arn: str,
             "ReadSource": {
                 "Type": "Task",
                 "Resource": f"{integration}aws-sdk:s3:headObject",
-                "Arguments": {"Bucket": jsonata("$job.sourceBucket"), "Key": jsonata("$job.sourceKey")},
+                "Arguments": {
+                    "Bucket": jsonata("$job.sourceBucket"),
+                    "Key": jsonata("$job.sourceKey"),
+                    "ChecksumMode": "ENABLED",
+                },
                 "TimeoutSeconds": HEAD_TIMEOUT,
                 "Retry": HEAD_RETRY,
                 "Assign": {"source": jsonata(_SOURCE), "copySource": jsonata(_COPY_SOURCE)},
@@ -430,18 +655,49 @@ def copy_workflow_definition(*, partition: str, table_name: str, topic_arn: str,
                     {
                         "ErrorEquals": ["States.ALL"],
                         "Assign": {"sourceProblem": jsonata(_PROBLEM)},
-                        "Next": "CheckIfNewest",
+                        "Next": "LogWorkflowStart",
                     }
                 ],
-                "Next": "CheckIfNewest",
+                "Next": "LogWorkflowStart",
             },
-            "CheckIfNewest": {
-                "Type": "Choice",
-                "Choices": [
-                    {"Condition": jsonata(_IS_SUPERSEDED), "Next": "ReleaseLease"},
-                    {"Condition": jsonata("$job.retry"), "Next": "ReadPreviousResults"},
+            "LogWorkflowStart": {
+                **dynamodb_task,
+                "Resource": f"{integration}dynamodb:updateItem",
+                "Arguments": {
+                    **record,
+                    "UpdateExpression": jsonata(_START_UPDATE),
+                    # Nobody is superseded, so DynamoDB refuses the record to one that is. A Choice before this state
+                    # would be one more transition of every execution.
+                    "ConditionExpression": "leaseOwner = :starter",
+                    "ExpressionAttributeNames": {"#status": "status"},
+                    "ExpressionAttributeValues": {
+                        ":executionId": text("$executionId"),
+                        ":starter": text(f'{_IS_SUPERSEDED} ? "superseded" : $executionId'),
+                        ":status": {"S": "IN_PROGRESS"},
+                        ":startTime": text("$startTime"),
+                        ":sourceVersionId": optional("$source.versionId", "S"),
+                        ":sourceETag": optional("$source.etag", "S"),
+                        ":sourceSize": optional("$string($source.size)", "N"),
+                        ":destinationBuckets": strings(_ALL_DESTINATIONS),
+                        ":totalBuckets": number(f"$count({_ALL_DESTINATIONS})"),
+                        # regional-sync adds one member per destination.
+                        ":noArrivals": {"M": {}},
+                    },
+                },
+                "Catch": [
+                    {
+                        "ErrorEquals": ["DynamoDB.ConditionalCheckFailedException"],
+                        "Assign": {"trackingProblem": jsonata(_PROBLEM)},
+                        "Next": "CheckIfSuperseded",
+                    },
+                    tell_of_tracking_problem,
                 ],
-                "Default": "LogWorkflowStart",
+                "Next": "CopyToMultipleBuckets",
+            },
+            "CheckIfSuperseded": {
+                "Type": "Choice",
+                "Choices": [{"Condition": jsonata(_IS_SUPERSEDED), "Next": "ReleaseLease"}],
+                "Default": "SendFailureNotification",
             },
             "ReleaseLease": {
                 **dynamodb_task,
@@ -465,45 +721,9 @@ def copy_workflow_definition(*, partition: str, table_name: str, topic_arn: str,
                 },
                 "End": True,
             },
-            "ReadPreviousResults": {
-                **dynamodb_task,
-                "Resource": f"{integration}dynamodb:getItem",
-                "Arguments": {
-                    **record,
-                    "ConsistentRead": True,
-                    "ProjectionExpression": "copyResults, successfulBuckets, failedBuckets",
-                },
-                "Assign": {"previous": jsonata(_PREVIOUS)},
-                "Catch": [tell_of_tracking_problem],
-                "Next": "LogWorkflowStart",
-            },
-            "LogWorkflowStart": {
-                **dynamodb_task,
-                "Resource": f"{integration}dynamodb:updateItem",
-                "Arguments": {
-                    **record,
-                    "UpdateExpression": jsonata(_START_UPDATE),
-                    "ConditionExpression": "leaseOwner = :executionId",
-                    "ExpressionAttributeNames": {"#status": "status"},
-                    "ExpressionAttributeValues": {
-                        ":executionId": text("$executionId"),
-                        ":status": {"S": "IN_PROGRESS"},
-                        ":startTime": text("$startTime"),
-                        ":sourceVersionId": optional("$source.versionId", "S"),
-                        ":sourceETag": optional("$source.etag", "S"),
-                        ":sourceSize": optional("$string($source.size)", "N"),
-                        ":destinationBuckets": strings(_ALL_DESTINATIONS),
-                        ":totalBuckets": number(f"$count({_ALL_DESTINATIONS})"),
-                        # regional-sync adds one member per destination.
-                        ":noArrivals": {"M": {}},
-                    },
-                },
-                "Catch": [tell_of_tracking_problem],
-                "Next": "CopyToMultipleBuckets",
-            },
             "CopyToMultipleBuckets": {
                 "Type": "Map",
-                "Items": jsonata('$sourceProblem = "" ? $job.destinationBuckets : []'),
+                "Items": filled_in(_DIRECT),
                 "MaxConcurrency": max_concurrency,
                 "ItemProcessor": {
                     "ProcessorConfig": {"Mode": "INLINE"},
@@ -512,11 +732,7 @@ def copy_workflow_definition(*, partition: str, table_name: str, topic_arn: str,
                         "CopyToBucket": {
                             "Type": "Task",
                             "Resource": f"{integration}aws-sdk:s3:copyObject",
-                            "Arguments": {
-                                "Bucket": jsonata("$states.input"),
-                                "Key": jsonata("$job.sourceKey"),
-                                "CopySource": jsonata("$copySource"),
-                            },
+                            "Arguments": jsonata(_COPY_ARGUMENTS),
                             "TimeoutSeconds": COPY_TIMEOUT,
                             "Retry": COPY_RETRY,
                             # A failed copy is a result, so that the other copies go on.
@@ -534,14 +750,17 @@ def copy_workflow_definition(*, partition: str, table_name: str, topic_arn: str,
                     },
                 },
                 # Not together with the summary: what one state assigns is 256 KiB at most.
-                "Assign": {"results": jsonata("[$previous.results, $states.result]")},
+                "Assign": {
+                    "results": jsonata("[$results, $states.result]"),
+                    "remaining": filled_in(_REMAINING),
+                },
                 "Next": "ProcessResults",
             },
             "ProcessResults": {
                 "Type": "Pass",
                 "Assign": {
                     "summary": jsonata(_SUMMARY),
-                    "releasedAt": jsonata(_RELEASED_AT),
+                    "leaseUntil": jsonata(_LEASE_UNTIL),
                 },
                 "Next": "UpdateDynamoDBFinal",
             },
@@ -550,18 +769,14 @@ def copy_workflow_definition(*, partition: str, table_name: str, topic_arn: str,
                 "Resource": f"{integration}dynamodb:updateItem",
                 "Arguments": {
                     **record,
-                    "UpdateExpression": "SET #status = :status, completedAt = :completedAt,"
-                    " totalBuckets = :totalBuckets, successfulCopies = :successfulCopies,"
-                    " failedCopies = :failedCopies, successfulBuckets = :successfulBuckets,"
-                    " failedBuckets = :failedBuckets, copyResults = :copyResults, problem = :problem,"
-                    " leaseExpiresAt = :releasedAt",
+                    "UpdateExpression": jsonata(_RESULTS_UPDATE),
                     # A newer execution for the same file has taken the record over: it is left alone.
                     "ConditionExpression": "leaseOwner = :executionId",
                     "ExpressionAttributeNames": {"#status": "status"},
                     "ExpressionAttributeValues": {
                         ":executionId": text("$executionId"),
                         ":status": text("$summary.status"),
-                        ":completedAt": text("$now()"),
+                        ":now": text("$now()"),
                         ":totalBuckets": number("$summary.totalBuckets"),
                         ":successfulCopies": number("$summary.successfulCopies"),
                         ":failedCopies": number("$summary.failedCopies"),
@@ -569,12 +784,13 @@ def copy_workflow_definition(*, partition: str, table_name: str, topic_arn: str,
                         ":failedBuckets": strings("$summary.failedBuckets"),
                         ":copyResults": {"L": jsonata(_COPY_RESULTS)},
                         ":problem": jsonata('$sourceProblem = "" ? {"NULL": true} : {"S": $sourceProblem}'),
-                        ":releasedAt": {"N": jsonata("$releasedAt")},
+                        ":leaseUntil": {"N": filled_in(_LEASE_AFTER_ROUND)},
                     },
                 },
                 "Catch": [
                     {
                         "ErrorEquals": ["DynamoDB.ConditionalCheckFailedException"],
+                        "Assign": {"summary": jsonata(_GIVEN_UP), "remaining": []},
                         "Next": "CheckIfAllSuccessful",
                     },
                     tell_of_tracking_problem,
@@ -583,8 +799,64 @@ def copy_workflow_definition(*, partition: str, table_name: str, topic_arn: str,
             },
             "CheckIfAllSuccessful": {
                 "Type": "Choice",
-                "Choices": [{"Condition": jsonata("$summary.failedCopies = 0"), "Next": "AllCopiesSuccessful"}],
+                "Choices": [
+                    {"Condition": jsonata("$count($remaining) > 0"), "Next": "CopyThroughWorker"},
+                    {"Condition": jsonata("$summary.failedCopies = 0"), "Next": "AllCopiesSuccessful"},
+                ],
                 "Default": "SendFailureNotification",
+            },
+            "CopyThroughWorker": {
+                "Type": "Map",
+                "Items": jsonata("$remaining"),
+                "MaxConcurrency": max_concurrency,
+                "ItemProcessor": {
+                    "ProcessorConfig": {"Mode": "INLINE"},
+                    "StartAt": "RunCopyWorker",
+                    "States": {
+                        "RunCopyWorker": {
+                            **copy_worker_task,
+                            "Arguments": {
+                                "FunctionName": copy_worker_arn,
+                                "Payload": copy_worker_payload("$states.input"),
+                            },
+                            "Catch": [
+                                {
+                                    "ErrorEquals": ["States.ALL"],
+                                    "Output": jsonata(_NOT_COPIED),
+                                    "Next": "AbortCopy",
+                                }
+                            ],
+                            "Output": jsonata("$states.result.Payload"),
+                            "End": True,
+                        },
+                        # What was copied of it would be paid for, and nobody goes on with it.
+                        "AbortCopy": {
+                            **copy_worker_task,
+                            "Arguments": {
+                                "FunctionName": copy_worker_arn,
+                                "Payload": {**copy_worker_payload("$states.input.destinationBucket"), "abort": True},
+                            },
+                            # The bucket's lifecycle rule is left to do it.
+                            "Catch": [
+                                {
+                                    "ErrorEquals": ["States.ALL"],
+                                    "Output": jsonata("$states.input"),
+                                    "Next": "CopyNotAborted",
+                                }
+                            ],
+                            "Output": jsonata("$states.input"),
+                            "End": True,
+                        },
+                        "CopyNotAborted": {"Type": "Pass", "End": True},
+                    },
+                },
+                "Assign": {
+                    "results": jsonata("[$results, $filter($states.result, function($r) { $exists($r.success) })]"),
+                    "remaining": jsonata(
+                        "[$filter($states.result, function($r) { $not($exists($r.success)) }).destinationBucket]"
+                    ),
+                },
+                "Next": "ProcessResults",
             },
             # A Pass, because not every engine gives a Succeed state's Output to the execution.
             "AllCopiesSuccessful": {"Type": "Pass", "Output": jsonata("$summary"), "End": True},

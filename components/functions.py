@@ -1,4 +1,4 @@
-"""The five functions: what each may do, what it is told, and how long it may take."""
+"""The functions: what each may do, what it is told, and how long it may take."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import pulumi
 
 from . import policies
 from .buckets import BuildBuckets
-from .definition import COPY_TIMEOUT
+from .definition import COPY_WORKER_TIMEOUT, LEASE_GRACE
 from .failures import FailureTopic
 from .handler_function import HandlerFunction
 from .queues import BucketEventQueue, ExecutionEventQueue
@@ -28,6 +28,35 @@ BUILD_WORKER_TIMEOUT = 900
 # Batches of ten at once. Five start some hundred executions a second, below StartExecution's 300, and leave the
 # account's concurrency to others; a burst waits in the queue.
 QUEUE_CONCURRENCY = 5
+
+
+# Parts of a large file, or of each of several, at once. They wait for S3, and take next to no memory.
+COPY_WORKER_PARTS_AT_ONCE = 16
+
+
+def copy_worker(settings: Settings, buckets: BuildBuckets, tracking: TrackingTable) -> HandlerFunction:
+    """Copies what Step Functions cannot ask S3 for: into other regions, and large files."""
+    return HandlerFunction(
+        "copy-worker",
+        settings,
+        statements=pulumi.Output.all(
+            source_bucket_arn=buckets.source.arn,
+            owned_bucket_arns=buckets.owned_destination_arns,
+            existing_bucket_arns=buckets.existing_destination_arns,
+            table_arn=tracking.arn,
+            keys=settings.keys,
+            kms_key_arns=settings.kms_key_arns,
+        ).apply(lambda inputs: policies.copy_through_worker(**inputs)),
+        environment={
+            "TABLE_NAME": tracking.table_name,
+            "MULTIPART_THRESHOLD": str(settings.multipart_threshold),
+            "PARTS_AT_ONCE": str(COPY_WORKER_PARTS_AT_ONCE),
+            # Longer than a run may be: Lambda's own limit is the one that counts.
+            "RUN_SECONDS": str(COPY_WORKER_TIMEOUT),
+        },
+        timeout=COPY_WORKER_TIMEOUT,
+        memory_size=512,
+    )
 
 
 def replication_worker(
@@ -129,7 +158,7 @@ def execution_watcher(
         environment={
             "TABLE_NAME": tracking.table_name,
             "TOPIC_ARN": failures.arn,
-            "LEASE_GRACE_SECONDS": str(COPY_TIMEOUT),
+            "LEASE_GRACE_SECONDS": str(LEASE_GRACE),
             "STATE_MACHINE": workflow.physical_name,
         },
         timeout=EXECUTION_WATCHER_TIMEOUT,

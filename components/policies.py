@@ -182,19 +182,20 @@ def topic_accepts_alarms(topic_arn: str, alarm_names: str, requires_tls: bool) -
     )
 
 
-def existing_destination(bucket_arn: str, role_arn: str) -> Policy:
+def existing_destination(bucket_arn: str, role_arns: Sequence[str]) -> Policy:
     """What the owner of a bucket adds to its policy, so that the workflow may copy into it.
 
-    The role is in a condition, so that the policy still holds when the role is made again.
+    The roles, which are those of the state machine and of copy-worker, are in a condition, so that the policy still
+    holds when one is made again.
     """
     return policy(
         {
             "Sid": "FileCopyWorkflow",
             "Effect": "Allow",
-            "Principal": {"AWS": f"arn:{partition_of(role_arn)}:iam::{account_of(role_arn)}:root"},
-            "Action": list(_WRITE_OBJECTS),
+            "Principal": {"AWS": f"arn:{partition_of(role_arns[0])}:iam::{account_of(role_arns[0])}:root"},
+            "Action": [*_WRITE_OBJECTS, *_WRITE_PARTS, _GIVE_TO_OWNER],
             "Resource": f"{bucket_arn}/*",
-            "Condition": {"ArnEquals": {"aws:PrincipalArn": role_arn}},
+            "Condition": {"ArnEquals": {"aws:PrincipalArn": list(role_arns)}},
         }
     )
 
@@ -212,7 +213,12 @@ def _refuse_plain_http(action: str, *resources: str) -> Statement:
 # --- What each principal may do ---------------------------------------------------------------------------------
 
 # CopyObject copies tags too, and is refused as a whole where it may not.
+_READ_OBJECTS = ("s3:GetObject", "s3:GetObjectTagging", "s3:GetObjectVersion", "s3:GetObjectVersionTagging")
 _WRITE_OBJECTS = ("s3:PutObject", "s3:PutObjectTagging")
+# To go on with a copy in parts where the last run stopped, and to throw away what nobody goes on with.
+_WRITE_PARTS = ("s3:AbortMultipartUpload", "s3:ListMultipartUploadParts")
+# In a bucket of another account that still has ACLs.
+_GIVE_TO_OWNER = "s3:PutObjectAcl"
 
 # Step Functions developer guide, "Logging using CloudWatch Logs": Step Functions has the log delivered with these, and
 # they take no resource but "*". The delivery itself writes with a policy of the log group's, which is put there so.
@@ -238,35 +244,65 @@ def copy_workflow(
     existing_bucket_arns: Sequence[str],
     table_arn: str,
     topic_arn: str,
+    copy_worker_arn: str,
     keys: str,
-    kms_key_arn: str | None,
+    kms_key_arns: Sequence[str],
 ) -> Policy:
-    """The state machine: reads the source bucket, writes the destinations, keeps the record, tells of failures, and
-    leaves a log and traces.
+    """The state machine: reads the source bucket, writes the destinations, has copy-worker write the others, keeps the
+    record, tells of failures, and leaves a log and traces.
 
     Args:
-        owned_bucket_arns: the destinations that the stack makes, in its own account.
-        existing_bucket_arns: those that are somebody else's.
+        owned_bucket_arns: the destinations that the stack makes, in its own account and region.
+        existing_bucket_arns: those that are somebody else's, in the stack's region.
         keys: the pattern of the keys that it may copy, from :func:`keys_like`.
     """
     ours = _in_the_account_of(table_arn)
     return policy(
         # HeadObject asks for the newest version, whichever it is; CopyObject for that one, with its tags. Without the
         # version where there is none: S3 may take minutes until a new bucket keeps versions.
-        allow(
-            ["s3:GetObject", "s3:GetObjectTagging", "s3:GetObjectVersion", "s3:GetObjectVersionTagging"],
-            [f"{source_bucket_arn}/{keys}"],
-            **ours,
-        ),
+        allow(_READ_OBJECTS, [f"{source_bucket_arn}/{keys}"], **ours),
         _tell_missing_from_forbidden([source_bucket_arn], ours),
         *([allow(_WRITE_OBJECTS, [f"{arn}/{keys}" for arn in owned_bucket_arns], **ours)] if owned_bucket_arns else []),
-        *([allow(_WRITE_OBJECTS, [f"{arn}/{keys}" for arn in existing_bucket_arns])] if existing_bucket_arns else []),
-        allow(["dynamodb:GetItem", "dynamodb:UpdateItem"], [table_arn]),
+        *(
+            [allow([*_WRITE_OBJECTS, _GIVE_TO_OWNER], [f"{arn}/{keys}" for arn in existing_bucket_arns])]
+            if existing_bucket_arns
+            else []
+        ),
+        allow(["lambda:InvokeFunction"], [copy_worker_arn]),
+        allow(["dynamodb:UpdateItem"], [table_arn]),
         allow(["sns:Publish"], [topic_arn]),
         allow(DELIVER_LOGS, ["*"]),
         allow([*WRITE_TRACES, *SAMPLE_TRACES], ["*"]),
-        *_use_key(kms_key_arn, "kms:Decrypt", "kms:GenerateDataKey"),
+        *_use_keys(kms_key_arns, "kms:Decrypt", "kms:GenerateDataKey"),
     )
+
+
+def copy_through_worker(
+    source_bucket_arn: str,
+    owned_bucket_arns: Sequence[str],
+    existing_bucket_arns: Sequence[str],
+    table_arn: str,
+    keys: str,
+    kms_key_arns: Sequence[str],
+) -> list[Statement]:
+    """copy-worker: reads the source bucket, writes the destinations, in parts too, and notes in the record how far it
+    is.
+
+    Args:
+        owned_bucket_arns: the destinations that the stack makes, in its own account.
+        existing_bucket_arns: those that are somebody else's.
+    """
+    ours = _in_the_account_of(table_arn)
+    owned, existing = ([f"{arn}/{keys}" for arn in arns] for arns in (owned_bucket_arns, existing_bucket_arns))
+    return [
+        allow(_READ_OBJECTS, [f"{source_bucket_arn}/{keys}"], **ours),
+        _tell_missing_from_forbidden([source_bucket_arn], ours),
+        # To see whether a copy that nobody could tell of any more is there.
+        *([allow([*_WRITE_OBJECTS, *_WRITE_PARTS, "s3:GetObject"], owned, **ours)] if owned else []),
+        *([allow([*_WRITE_OBJECTS, *_WRITE_PARTS, _GIVE_TO_OWNER], existing)] if existing else []),
+        allow(["dynamodb:GetItem", "dynamodb:UpdateItem"], [table_arn]),
+        *_use_keys(kms_key_arns, "kms:Decrypt", "kms:GenerateDataKey"),
+    ]
 
 
 def handler_function(statements: Sequence[Statement], log_group_arn: str, queue_arn: str | None) -> Policy:
@@ -418,8 +454,15 @@ def _in_the_account(account: str) -> dict[str, Any]:
 
 def _use_key(kms_key_arn: str | None, *actions: str) -> list[Statement]:
     """The stack's KMS key, if it has one, and for S3's sake only."""
-    if kms_key_arn is None:
-        return []
-    domain = "amazonaws.com.cn" if partition_of(kms_key_arn) == "aws-cn" else "amazonaws.com"
-    through_s3 = {"StringEquals": {"kms:ViaService": f"s3.{region_of(kms_key_arn)}.{domain}"}}
-    return [allow(actions, [kms_key_arn], Condition=through_s3)]
+    return _use_keys([kms_key_arn] if kms_key_arn else [], *actions)
+
+
+def _use_keys(kms_key_arns: Sequence[str], *actions: str) -> list[Statement]:
+    """The KMS keys of the stack's buckets, for S3's sake only: a statement for each region."""
+    statements = []
+    for region in dict.fromkeys(map(region_of, kms_key_arns)):
+        keys = [arn for arn in kms_key_arns if region_of(arn) == region]
+        domain = "amazonaws.com.cn" if partition_of(keys[0]) == "aws-cn" else "amazonaws.com"
+        through_s3 = {"StringEquals": {"kms:ViaService": f"s3.{region}.{domain}"}}
+        statements.append(allow(actions, keys, Condition=through_s3))
+    return statements

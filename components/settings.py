@@ -115,6 +115,8 @@ class Settings:
     noncurrent_version_days: int
     """How long the stack's own buckets keep old versions; 0 for ever."""
     max_concurrency: int
+    multipart_threshold: int
+    """Bytes; a file of more is copied in parts."""
     log_retention_days: int
     force_destroy: bool
     tags: Mapping[str, str]
@@ -125,6 +127,22 @@ class Settings:
     def name(self, base: str) -> str:
         """The physical name of what is called ``base``."""
         return f"{self.name_prefix}{base}"
+
+    @property
+    def kms_key_arns(self) -> list[str]:
+        """Every key of the stack's own buckets, each once."""
+        own = (one.kms_key_arn for one in self.destinations)
+        return list(dict.fromkeys(key for key in (self.kms_key_arn, *own) if key))
+
+    @property
+    def regions(self) -> dict[str, str]:
+        """Where the destinations are that are not in the stack's own region, by their buckets' names."""
+        return {one.bucket: one.region for one in self.destinations if one.region}
+
+    @property
+    def owners(self) -> dict[str, str]:
+        """Whose the destinations are that are not in the stack's own account, by their buckets' names."""
+        return {one.bucket: one.account for one in self.destinations if one.account}
 
     @property
     def keys(self) -> str:
@@ -178,6 +196,10 @@ class _Reader:
                 "noncurrentVersionDays", 90, range(_MAX_DAYS + 1), f"0 (for ever) to {_MAX_DAYS}"
             ),
             max_concurrency=self.integer("maxConcurrency", 10, range(1, MAX_CONCURRENCY_BOUND + 1), "1 to 40"),
+            multipart_threshold=self.integer(
+                "multipartThresholdMiB", 5120, range(5, 5121), "5 to 5120, which is the most that CopyObject takes"
+            )
+            * 1024**2,
             log_retention_days=self.integer(
                 "logRetentionDays", 30, LOG_RETENTION_DAYS, ", ".join(map(str, LOG_RETENTION_DAYS))
             ),
@@ -451,10 +473,13 @@ def _longest_role_policies(settings: Settings) -> list[policies.Policy]:
         [policies.bucket_arn(one.bucket, like=source) for one in settings.destinations if one.existing is there]
         for there in (False, True)
     )
-    common = (settings.keys, settings.kms_key_arn)
+    keys, stacks_key, all_keys = settings.keys, settings.kms_key_arn, settings.kms_key_arns
+    verify = policies.verify_arrivals(source, own, table, topic, keys, stacks_key)
+    copy = policies.copy_through_worker(source, own, existing, table, keys, all_keys)
     return [
-        policies.copy_workflow(source, own, existing, table, topic, *common),
-        policies.handler_function(policies.verify_arrivals(source, own, table, topic, *common), log_group, queue),
+        policies.copy_workflow(source, own, existing, table, topic, arn("lambda", "function:x"), keys, all_keys),
+        policies.handler_function(verify, log_group, queue),
+        policies.handler_function(copy, log_group, None),
     ]
 
 

@@ -10,6 +10,7 @@ from .buckets import BuildBuckets
 from .definition import copy_workflow_definition
 from .documents import document
 from .failures import FailureTopic
+from .handler_function import HandlerFunction
 from .settings import Settings
 from .tracking import TrackingTable
 
@@ -33,6 +34,7 @@ class CopyWorkflow(pulumi.ComponentResource):
         buckets: BuildBuckets,
         tracking: TrackingTable,
         failures: FailureTopic,
+        copy_worker: HandlerFunction,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         super().__init__("file-copy-workflow:index:CopyWorkflow", name, None, opts)
@@ -63,8 +65,9 @@ class CopyWorkflow(pulumi.ComponentResource):
                 existing_bucket_arns=buckets.existing_destination_arns,
                 table_arn=tracking.arn,
                 topic_arn=failures.arn,
+                copy_worker_arn=copy_worker.arn,
                 keys=settings.keys,
-                kms_key_arn=settings.kms_key_arn,
+                kms_key_arns=settings.kms_key_arns,
             ),
             opts=child,
         )
@@ -78,7 +81,11 @@ class CopyWorkflow(pulumi.ComponentResource):
                 partition=tracking.arn.apply(policies.partition_of),
                 table_name=tracking.table_name,
                 topic_arn=failures.arn,
+                copy_worker_arn=copy_worker.arn,
                 max_concurrency=settings.max_concurrency,
+                multipart_threshold=settings.multipart_threshold,
+                regions=settings.regions,
+                owners=settings.owners,
             ),
             logging_configuration={
                 "level": "ALL",

@@ -569,5 +569,9 @@ def escaped(text: str) -> str:
 def own_definition() -> Definition:
     """The definition that the program deploys."""
     return copy_workflow_definition(
-        partition="aws", table_name="FileCopyTracking", topic_arn="file-copy-failures", max_concurrency=10
+        partition="aws",
+        table_name="FileCopyTracking",
+        topic_arn="file-copy-failures",
+        copy_worker_arn="copy-worker",
+        max_concurrency=10,
     )

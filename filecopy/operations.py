@@ -74,8 +74,8 @@ class Operations:
                 f"{bucket!r} is no destination of the stack; its destinations are {', '.join(destinations)}. Add it to"
                 " the setting destinations, with existing: true, and deploy."
             )
-        role: str = self._outputs[outputs.STEP_FUNCTION_ROLE_ARN]
-        return policies.existing_destination(policies.bucket_arn(bucket, like=role), role)
+        roles = [self._outputs[outputs.STEP_FUNCTION_ROLE_ARN], self._outputs[outputs.COPY_WORKER_ROLE_ARN]]
+        return policies.existing_destination(policies.bucket_arn(bucket, like=roles[0]), roles)
 
     def history(self, named: str) -> History:
         """What an execution did: one of that ARN or name, or the one that the record of a file's key is of.
@@ -116,7 +116,8 @@ class Operations:
             if time.monotonic() > deadline:
                 raise StackError(f"The execution for {key!r} still runs: {record['executionId']}.")
             time.sleep(0.1)
-        failed = record.get("failedBuckets", record["destinationBuckets"] if record["status"] == "FAILED" else [])
+        copied = record.get("successfulBuckets", [])
+        failed = [bucket for bucket in record["destinationBuckets"] if bucket not in copied]
         if not failed:
             return None
         job = {

@@ -27,17 +27,25 @@ class Update(NamedTuple):
 
 
 def update_if(
-    condition: str, *, table_name: str, key: dict[str, Any], update: str, names: dict[str, str], values: dict[str, Any]
+    condition: str,
+    *,
+    table_name: str,
+    key: dict[str, Any],
+    update: str,
+    values: dict[str, Any],
+    names: dict[str, str] | None = None,
 ) -> Update:
     """Updates the record where ``condition`` holds."""
+    # DynamoDB takes no empty map of names.
+    aliases: Any = {"ExpressionAttributeNames": names} if names else {}
     try:
         clients.dynamodb().update_item(
             TableName=table_name,
             Key=key,
             UpdateExpression=update,
             ConditionExpression=condition,
-            ExpressionAttributeNames=names,
             ExpressionAttributeValues=values,
+            **aliases,
             ReturnValuesOnConditionCheckFailure="ALL_OLD",
         )
     except ClientError as error:

@@ -118,6 +118,7 @@ class System:
         self.table: str = target.outputs[outputs.DYNAMODB_TABLE_NAME]
         self.topic: str = target.outputs[outputs.SNS_TOPIC_ARN]
         self.api: str = target.outputs[outputs.API_GATEWAY_URL]
+        self.functions: dict[str, str] = target.outputs[outputs.LAMBDA_FUNCTIONS]
         self.source: str = target.outputs[outputs.SOURCE_BUCKET]
         self.destinations: list[str] = target.outputs[outputs.DESTINATION_BUCKETS]
 

@@ -13,7 +13,11 @@ from .system import System
 def variant(system: System, name: str, **changes: dict[str, Any]) -> str:
     """A state machine that differs from the stack's only in the Arguments of some states."""
     definition = copy_workflow_definition(
-        partition="aws", table_name=system.table, topic_arn=system.topic, max_concurrency=10
+        partition="aws",
+        table_name=system.table,
+        topic_arn=system.topic,
+        copy_worker_arn=system.functions["copy-worker"],
+        max_concurrency=10,
     )
     for state, arguments in changes.items():
         definition["States"][state]["Arguments"].update(arguments)

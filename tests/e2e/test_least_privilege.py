@@ -425,7 +425,7 @@ def test_a_key_filter_bounds_what_the_workflow_may_copy(open_system: System, key
     """With keyPrefix and keySuffix, other files of the source bucket are out of reach."""
     keys = policies.keys_like("releases/", ".zip")
     policy = policies.copy_workflow(
-        "arn:aws:s3:::s", ["arn:aws:s3:::d"], ["arn:aws:s3:::e"], table_arn("t"), "arn:aws:sns:::t", keys, None
+        "arn:aws:s3:::s", ["arn:aws:s3:::d"], ["arn:aws:s3:::e"], table_arn("t"), "arn:aws:sns:::t", "w", keys, []
     )
     for action, resource in (
         ("s3:GetObject", object_arn("s", key)),

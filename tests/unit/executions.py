@@ -14,7 +14,11 @@ from filecopy.history import Event, History, history_of
 ARN = "arn:aws:states:us-east-1:000000000000:execution:file-copy-workflow:run"
 STARTED = datetime.fromisoformat("2026-11-23T09:33:01.423Z")
 DEFINITION = copy_workflow_definition(
-    partition="aws", table_name="FileCopyTracking", topic_arn="arn:aws:sns:us-east-1:000000000000:t", max_concurrency=10
+    partition="aws",
+    table_name="FileCopyTracking",
+    topic_arn="arn:aws:sns:us-east-1:000000000000:t",
+    copy_worker_arn="arn:aws:lambda:us-east-1:000000000000:function:copy-worker",
+    max_concurrency=10,
 )
 
 
@@ -92,8 +96,6 @@ class MiniStack:
         self.leave("Pass", "ValidateInput", self.job)
         self.task("AcquireLease", "dynamodb:updateItem")
         self.task("ReadSource", "aws-sdk:s3:headObject", "S3.S3Exception")
-        self.enter("Choice", "CheckIfNewest")
-        self.leave("Choice", "CheckIfNewest")
         self.task("LogWorkflowStart", "dynamodb:updateItem")
 
     def results(self, error: str = "S3.NoSuchBucketException", cause: str = "The bucket does not exist") -> list[Any]:

@@ -39,6 +39,7 @@ DEFAULTS = Settings(
     kms_key_arn=None,
     noncurrent_version_days=90,
     max_concurrency=10,
+    multipart_threshold=5120 * 1024**2,
     log_retention_days=30,
     force_destroy=False,
     tags={},

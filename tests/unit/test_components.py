@@ -9,7 +9,7 @@ from typing import Any
 import pulumi
 import pytest
 
-from components import policies
+from components import functions, policies
 from components.buckets import BucketRef, BuildBuckets
 from components.failures import FailureTopic
 from components.handler_function import HandlerFunction, package
@@ -314,12 +314,14 @@ def test_the_state_machine_works_with_its_own_table_and_topic() -> None:
     )
 
     def program() -> None:
+        buckets, tracking = BuildBuckets("builds", settings), TrackingTable("tracking", settings)
         workflow = CopyWorkflow(
             "workflow",
             settings,
-            buckets=BuildBuckets("builds", settings),
-            tracking=TrackingTable("tracking", settings),
+            buckets=buckets,
+            tracking=tracking,
             failures=FailureTopic("failures", settings),
+            copy_worker=functions.copy_worker(settings, buckets, tracking),
         )
         pulumi.export("arn", workflow.arn)
 
@@ -359,8 +361,9 @@ def test_the_state_machine_works_with_its_own_table_and_topic() -> None:
         ["arn:aws:s3:::theirs"],
         table,
         arn("sns", "acme-file-copy-failures"),
+        arn("lambda", "function:acme-copy-worker"),
         "in/*.zip",
-        KEY,
+        [KEY],
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -10,17 +11,25 @@ from typing import Any
 import pytest
 from statelint.linter import Linter
 
-from components.definition import COPY_TIMEOUT, copy_workflow_definition
+from components.definition import COPY_TIMEOUT, COPY_WORKER_TIMEOUT, LEASE_GRACE, copy_workflow_definition
 from components.settings import MAX_CONCURRENCY_BOUND
 from handlers import copy_job
 
 TOPIC = "arn:aws:sns:eu-west-1:123456789012:file-copy-failures"
-DEFINITION = copy_workflow_definition(
-    partition="aws", table_name="FileCopyTracking", topic_arn=TOPIC, max_concurrency=10
-)
+WORKER = "arn:aws:lambda:eu-west-1:123456789012:function:copy-worker"
+
+
+def definition(**arguments: Any) -> dict[str, Any]:
+    stack = {"partition": "aws", "table_name": "FileCopyTracking", "topic_arn": TOPIC, "copy_worker_arn": WORKER}
+    return copy_workflow_definition(**{**stack, "max_concurrency": 10, **arguments})
+
+
+DEFINITION = definition()
 STATES: dict[str, Any] = DEFINITION["States"]
 COPY_STATES: dict[str, Any] = STATES["CopyToMultipleBuckets"]["ItemProcessor"]["States"]
-TASKS = {name: state for name, state in {**STATES, **COPY_STATES}.items() if state["Type"] == "Task"}
+WORKER_STATES: dict[str, Any] = STATES["CopyThroughWorker"]["ItemProcessor"]["States"]
+ALL_STATES = {**STATES, **COPY_STATES, **WORKER_STATES}
+TASKS = {name: state for name, state in ALL_STATES.items() if state["Type"] == "Task"}
 
 
 def expressions(node: object) -> Iterator[str]:
@@ -48,16 +57,18 @@ def test_linter_finds_nothing() -> None:
 
 
 def test_states_are_the_users_in_their_order() -> None:
-    """The user's states have their names and their order; what takes turns stands between the first two of them."""
+    """The user's states have their names and their order; what takes turns stands around the second of them, and what
+    goes through copy-worker behind the Choice that finds that copies remain."""
     assert [*STATES] == [
         "ValidateInput",
-        *["AcquireLease", "WaitForTurn", "ReadSource", "CheckIfNewest"],
-        *["ReleaseLease", "Superseded", "ReadPreviousResults"],
+        *["AcquireLease", "WaitForTurn", "ReadSource"],
         "LogWorkflowStart",
+        *["CheckIfSuperseded", "ReleaseLease", "Superseded"],
         "CopyToMultipleBuckets",
         "ProcessResults",
         "UpdateDynamoDBFinal",
         "CheckIfAllSuccessful",
+        "CopyThroughWorker",
         "AllCopiesSuccessful",
         "SendFailureNotification",
         "SomeCopiesFailed",
@@ -65,7 +76,10 @@ def test_states_are_the_users_in_their_order() -> None:
     ]
 
 
-@pytest.mark.parametrize("machine", [DEFINITION, STATES["CopyToMultipleBuckets"]["ItemProcessor"]])
+@pytest.mark.parametrize(
+    "machine",
+    [DEFINITION, *(STATES[name]["ItemProcessor"] for name in ("CopyToMultipleBuckets", "CopyThroughWorker"))],
+)
 def test_every_target_exists_and_every_state_is_reached(machine: dict[str, Any]) -> None:
     """No engine refuses an unknown Next when the machine is created."""
     states = machine["States"]
@@ -75,7 +89,8 @@ def test_every_target_exists_and_every_state_is_reached(machine: dict[str, Any])
 
 def test_every_state_goes_on_or_ends() -> None:
     """A state with neither a target nor an end stops nothing until an execution gets there."""
-    for name, state in {**STATES, **COPY_STATES}.items():
+    assert len(ALL_STATES) == len(STATES) + len(COPY_STATES) + len(WORKER_STATES)
+    for name, state in ALL_STATES.items():
         assert targets(state) or state.get("End") or state["Type"] == "Fail", name
 
 
@@ -92,6 +107,8 @@ def test_every_task_has_a_timeout_retries_and_a_catch(name: str) -> None:
     ("name", "attempts", "interval", "rate"),
     [
         ("CopyToBucket", 3, 2, 2.0),
+        ("RunCopyWorker", 3, 2, 2.0),
+        ("AbortCopy", 3, 2, 2.0),
         ("AcquireLease", 3, 1, 1.0),
         ("ReadSource", 2, 1, 2.0),
         ("LogWorkflowStart", 3, 1, 1.0),
@@ -121,45 +138,72 @@ def test_missing_bucket_and_key_are_not_retried() -> None:
 def test_copy_that_timed_out_is_not_retried_and_keeps_the_lease() -> None:
     """S3 may still be at work on it: a second attempt would hide that, and a free lease would let it win."""
     assert {"ErrorEquals": ["States.Timeout"], "MaxAttempts": 0} in COPY_STATES["CopyToBucket"]["Retry"]
-    assert '"States.Timeout" in $states.input.error' in STATES["ProcessResults"]["Assign"]["releasedAt"]
-    assert str(COPY_TIMEOUT) in STATES["ProcessResults"]["Assign"]["releasedAt"]
-    release = STATES["UpdateDynamoDBFinal"]["Arguments"]
-    assert release["ExpressionAttributeValues"][":releasedAt"] == {"N": "{% $releasedAt %}"}
+    assert {"ErrorEquals": ["States.Timeout"], "MaxAttempts": 0} in WORKER_STATES["RunCopyWorker"]["Retry"]
+    assert '"States.Timeout" in $states.input.error' in STATES["ProcessResults"]["Assign"]["leaseUntil"]
+    assert f" + {LEASE_GRACE} : $leaseUntil" in STATES["ProcessResults"]["Assign"]["leaseUntil"]
+    assert max(COPY_TIMEOUT, COPY_WORKER_TIMEOUT) <= LEASE_GRACE
+    release = STATES["UpdateDynamoDBFinal"]["Arguments"]["ExpressionAttributeValues"][":leaseUntil"]["N"]
+    assert "$count($remaining) = 0 ? $leaseUntil : " in release
 
 
 @pytest.mark.parametrize("concurrency", [1, 10, 40])
 def test_lease_outlives_everything_that_its_holder_may_do(concurrency: int) -> None:
     """A lease that ended before its holder's last copy would let an older version land on a newer one."""
-    definition = copy_workflow_definition(partition="aws", table_name="T", topic_arn=TOPIC, max_concurrency=concurrency)
-    states = definition["States"]
-    lease = states["AcquireLease"]["Arguments"]["ExpressionAttributeValues"][":expiresAt"]["N"]
-    found = re.search(r"\+ (\d+) \+ (\d+) \* \$ceil\(\$count\(\$job\.destinationBuckets\) / (\d+)\)", lease)
-    assert found
-    base, per_round, at_once = map(int, found.groups())
+    states = definition(max_concurrency=concurrency)["States"]
+    lease = states["AcquireLease"]["Arguments"]["ExpressionAttributeValues"]
+    renewed = states["UpdateDynamoDBFinal"]["Arguments"]["ExpressionAttributeValues"][":leaseUntil"]["N"]
+
+    def written(expression: str, destinations: str) -> list[int]:
+        """The lease's base, what it has for each round of copies, and how many copies are a round."""
+        found = re.search(rf" \+ (\d+) \+ (\d+) \* \$ceil\(\$count\(\${destinations}\) / (\d+)\)", expression)
+        assert found, expression
+        return [int(number) for number in found.groups()]
 
     def longest(state: dict[str, Any]) -> float:
-        """Every attempt until its time-out, with the whole of every wait between them."""
-        retrier = state["Retry"][-1]
-        waits = [retrier["IntervalSeconds"] * retrier["BackoffRate"] ** n for n in range(retrier["MaxAttempts"])]
-        return float((1 + len(waits)) * state["TimeoutSeconds"] + sum(waits))
+        """Every attempt until its time-out, with the whole of every wait between them. An attempt that Lambda does not
+        take up ends at once."""
+        waits = [
+            min(retrier["IntervalSeconds"] * retrier["BackoffRate"] ** n, retrier.get("MaxDelaySeconds", math.inf))
+            for retrier in state["Retry"]
+            for n in range(retrier["MaxAttempts"])
+        ]
+        return float((1 + state["Retry"][-1]["MaxAttempts"]) * state["TimeoutSeconds"] + sum(waits))
 
     copy = states["CopyToMultipleBuckets"]["ItemProcessor"]["States"]["CopyToBucket"]
-    others = ["ReadSource", "ReadPreviousResults", "LogWorkflowStart", "UpdateDynamoDBFinal"]
+    worker = states["CopyThroughWorker"]["ItemProcessor"]["States"]["RunCopyWorker"]
+    others = sum(longest(states[name]) for name in ("ReadSource", "LogWorkflowStart", "UpdateDynamoDBFinal"))
+    base, per_round, at_once = written(lease, "job.destinationBuckets")
     assert at_once == concurrency == states["CopyToMultipleBuckets"]["MaxConcurrency"]
     assert per_round >= longest(copy)
-    assert base >= sum(longest(states[name]) for name in others) + copy["TimeoutSeconds"]
+    assert base >= others + LEASE_GRACE
+    base, per_round, at_once = written(renewed, "remaining")
+    assert at_once == concurrency == states["CopyThroughWorker"]["MaxConcurrency"]
+    assert per_round >= longest(worker) + worker["TimeoutSeconds"]
+    assert base >= others + LEASE_GRACE
 
 
 def test_arguments_come_from_the_stack() -> None:
     """Table, topic, partition and concurrency are those of the stack, not of the example."""
-    definition = copy_workflow_definition(
-        partition="aws-cn", table_name="Other", topic_arn=TOPIC + "2", max_concurrency=MAX_CONCURRENCY_BOUND
+    made = definition(
+        partition="aws-cn",
+        table_name="Other",
+        topic_arn=TOPIC + "2",
+        copy_worker_arn=WORKER + "2",
+        max_concurrency=MAX_CONCURRENCY_BOUND,
+        multipart_threshold=12345,
+        regions={"far": "eu-west-1"},
+        owners={"theirs": "210987654321"},
     )
-    text = json.dumps(definition)
-    assert definition["States"]["CopyToMultipleBuckets"]["MaxConcurrency"] == MAX_CONCURRENCY_BOUND
-    assert text.count('"TableName": "Other"') == 5
+    text = json.dumps(made)
+    for name in ("CopyToMultipleBuckets", "CopyThroughWorker"):
+        assert made["States"][name]["MaxConcurrency"] == MAX_CONCURRENCY_BOUND
+    assert text.count(f'"FunctionName": "{WORKER}2"') == 2
+    assert text.count("$source.size > 12345") == 2
+    assert made["States"]["ValidateInput"]["Assign"]["regions"] == {"far": "eu-west-1"}
+    assert made["States"]["ValidateInput"]["Assign"]["owners"] == {"theirs": "210987654321"}
+    assert text.count('"TableName": "Other"') == 4
     assert "--table-name Other" in text
-    assert definition["States"]["SendFailureNotification"]["Arguments"]["TopicArn"] == TOPIC + "2"
+    assert made["States"]["SendFailureNotification"]["Arguments"]["TopicArn"] == TOPIC + "2"
     assert "arn:aws:states" not in text
     assert "FileCopyTracking" not in text
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from components.definition import MAX_NOTIFIED_FAILURES, copy_workflow_definition
 
 ARGUMENTS = copy_workflow_definition(
-    partition="aws", table_name="FileCopyTracking", topic_arn="arn:aws:sns:us-east-1:1:t", max_concurrency=10
+    partition="aws", table_name="FileCopyTracking", topic_arn="t", copy_worker_arn="w", max_concurrency=10
 )["States"]["SendFailureNotification"]["Arguments"]
 # SNS API reference, Publish.
 MAX_SUBJECT_LENGTH = 99

@@ -15,11 +15,13 @@ DESTINATIONS = ["arn:aws:s3:::region-a-builds", "arn:aws:s3:::region-b-builds"]
 THEIRS = ["arn:aws:s3:::theirs", "arn:aws:s3:::others"]
 TABLE = arn("dynamodb", "table/FileCopyTracking")
 TOPIC = arn("sns", "file-copy-failures")
+WORKER = arn("lambda", "function:copy-worker")
 MACHINE = arn("states", "stateMachine:file-copy-workflow")
 EXECUTIONS = f"{arn('states', 'execution:file-copy-workflow')}:*"
 QUEUE = arn("sqs", "file-copy-uploads")
 LOG_GROUP = arn("logs", "log-group:/aws/lambda/regional-sync")
 API = arn("execute-api", "api")
+WRITE_PARTS = ["s3:PutObject", "s3:PutObjectTagging", "s3:AbortMultipartUpload", "s3:ListMultipartUploadParts"]
 ROLE = f"arn:aws:iam::{ACCOUNT}:role/file-copy-workflow"
 KEY = arn("kms", "key/0a1b")
 KEYS = "releases/*.zip"
@@ -66,7 +68,9 @@ def plain_http_refused(action: str, *resources: str) -> policies.Statement:
     ("build", "expected", "key_actions"),
     [
         (
-            lambda key: policies.copy_workflow(SOURCE, DESTINATIONS, THEIRS, TABLE, TOPIC, KEYS, key)["Statement"],
+            lambda key: policies.copy_workflow(
+                SOURCE, DESTINATIONS, THEIRS, TABLE, TOPIC, WORKER, KEYS, [key] if key else []
+            )["Statement"],
             [
                 (
                     ["s3:GetObject", "s3:GetObjectTagging", "s3:GetObjectVersion", "s3:GetObjectVersionTagging"],
@@ -74,11 +78,29 @@ def plain_http_refused(action: str, *resources: str) -> policies.Statement:
                 ),
                 (["s3:ListBucket"], [SOURCE]),
                 (["s3:PutObject", "s3:PutObjectTagging"], [f"{bucket}/{KEYS}" for bucket in DESTINATIONS]),
-                (["s3:PutObject", "s3:PutObjectTagging"], [f"{bucket}/{KEYS}" for bucket in THEIRS]),
-                (["dynamodb:GetItem", "dynamodb:UpdateItem"], [TABLE]),
+                (["s3:PutObject", "s3:PutObjectTagging", "s3:PutObjectAcl"], [f"{bucket}/{KEYS}" for bucket in THEIRS]),
+                (["lambda:InvokeFunction"], [WORKER]),
+                (["dynamodb:UpdateItem"], [TABLE]),
                 (["sns:Publish"], [TOPIC]),
                 (DELIVER_LOGS, ["*"]),
                 ([*WRITE_TRACES, "xray:GetSamplingRules", "xray:GetSamplingTargets"], ["*"]),
+            ],
+            ["kms:Decrypt", "kms:GenerateDataKey"],
+        ),
+        (
+            lambda key: policies.copy_through_worker(SOURCE, DESTINATIONS, THEIRS, TABLE, KEYS, [key] if key else []),
+            [
+                (
+                    ["s3:GetObject", "s3:GetObjectTagging", "s3:GetObjectVersion", "s3:GetObjectVersionTagging"],
+                    [f"{SOURCE}/{KEYS}"],
+                ),
+                (["s3:ListBucket"], [SOURCE]),
+                (
+                    [*WRITE_PARTS, "s3:GetObject"],
+                    [f"{bucket}/{KEYS}" for bucket in DESTINATIONS],
+                ),
+                ([*WRITE_PARTS, "s3:PutObjectAcl"], [f"{bucket}/{KEYS}" for bucket in THEIRS]),
+                (["dynamodb:GetItem", "dynamodb:UpdateItem"], [TABLE]),
             ],
             ["kms:Decrypt", "kms:GenerateDataKey"],
         ),
@@ -130,7 +152,15 @@ def plain_http_refused(action: str, *resources: str) -> policies.Statement:
             ["kms:Decrypt", "kms:GenerateDataKey"],
         ),
     ],
-    ids=["copy_workflow", "start_workflow", "store_builds", "verify_arrivals", "close_records", "use_workflow"],
+    ids=[
+        "copy_workflow",
+        "copy_through_worker",
+        "start_workflow",
+        "store_builds",
+        "verify_arrivals",
+        "close_records",
+        "use_workflow",
+    ],
 )
 def test_a_principal_may_do_what_it_does_and_nothing_else(
     build: Any, expected: list[tuple[list[str], list[str]]], key_actions: list[str], key: str | None
@@ -168,12 +198,13 @@ def test_api_gateway_may_write_logs_as_aws_has_it() -> None:
 @pytest.mark.parametrize(
     ("statements", "not_ours"),
     [
-        (policies.copy_workflow(SOURCE, DESTINATIONS, THEIRS, TABLE, TOPIC, KEYS, None)["Statement"], THEIRS),
+        (policies.copy_workflow(SOURCE, DESTINATIONS, THEIRS, TABLE, TOPIC, WORKER, KEYS, [])["Statement"], THEIRS),
+        (policies.copy_through_worker(SOURCE, DESTINATIONS, THEIRS, TABLE, KEYS, []), THEIRS),
         (policies.store_builds(SOURCE, ACCOUNT, KEYS, None), []),
         (policies.verify_arrivals(SOURCE, DESTINATIONS, TABLE, TOPIC, KEYS, None), []),
         (policies.use_workflow(SOURCE, MACHINE, TABLE, API, KEYS, None)["Statement"], []),
     ],
-    ids=["copy_workflow", "store_builds", "verify_arrivals", "use_workflow"],
+    ids=["copy_workflow", "copy_through_worker", "store_builds", "verify_arrivals", "use_workflow"],
 )
 def test_a_bucket_of_the_stacks_is_in_its_account(statements: list[policies.Statement], not_ours: list[str]) -> None:
     """A bucket that somebody else has made under a deleted one's name is neither read nor written.
@@ -190,9 +221,12 @@ def test_a_bucket_of_the_stacks_is_in_its_account(statements: list[policies.Stat
 @pytest.mark.parametrize(("own", "existing"), [([], THEIRS), (DESTINATIONS, [])])
 def test_no_statement_is_about_nothing(own: list[str], existing: list[str]) -> None:
     """Where all destinations are of one kind, the other has no statement with an empty list, which IAM refuses."""
-    made = policies.copy_workflow(SOURCE, own, existing, TABLE, TOPIC, KEYS, None)["Statement"]
-    writes = [statement for statement in made if "s3:PutObject" in statement["Action"]]
-    assert [statement["Resource"] for statement in writes] == [[f"{bucket}/{KEYS}" for bucket in own or existing]]
+    for made in (
+        policies.copy_workflow(SOURCE, own, existing, TABLE, TOPIC, WORKER, KEYS, [])["Statement"],
+        policies.copy_through_worker(SOURCE, own, existing, TABLE, KEYS, []),
+    ):
+        writes = [statement for statement in made if "s3:PutObject" in statement["Action"]]
+        assert [statement["Resource"] for statement in writes] == [[f"{bucket}/{KEYS}" for bucket in own or existing]]
 
 
 # --- The KMS key ------------------------------------------------------------------------------------------------
@@ -209,7 +243,8 @@ def test_no_statement_is_about_nothing(own: list[str], existing: list[str]) -> N
 def test_the_key_is_used_through_s3_alone(key: str, service: str) -> None:
     """A role decrypts objects with the key, and nothing else that is encrypted with it; China's S3 has its own name."""
     for made in (
-        policies.copy_workflow(SOURCE, DESTINATIONS, THEIRS, TABLE, TOPIC, KEYS, key)["Statement"],
+        policies.copy_workflow(SOURCE, DESTINATIONS, THEIRS, TABLE, TOPIC, WORKER, KEYS, [key])["Statement"],
+        policies.copy_through_worker(SOURCE, DESTINATIONS, THEIRS, TABLE, KEYS, [key]),
         policies.store_builds(SOURCE, ACCOUNT, KEYS, key),
         policies.verify_arrivals(SOURCE, DESTINATIONS, TABLE, TOPIC, KEYS, key),
         policies.use_workflow(SOURCE, MACHINE, TABLE, API, KEYS, key)["Statement"],
@@ -367,18 +402,27 @@ def test_the_operations_topic_takes_alarms_of_the_stack_only(partition: str, reg
 def test_an_existing_destination_lets_the_workflow_write_and_nothing_else() -> None:
     """The owner of a bucket grants one role the two actions of a copy, which the role's own policy has as well."""
     theirs = "arn:aws:s3:::theirs"
-    assert policies.existing_destination(theirs, ROLE)["Statement"] == [
+    assert policies.existing_destination(theirs, [ROLE, f"{ROLE}-2"])["Statement"] == [
         {
             "Sid": "FileCopyWorkflow",
             "Effect": "Allow",
             "Principal": {"AWS": f"arn:aws:iam::{ACCOUNT}:root"},
-            "Action": ["s3:PutObject", "s3:PutObjectTagging"],
+            "Action": [
+                *["s3:PutObject", "s3:PutObjectTagging"],
+                *["s3:AbortMultipartUpload", "s3:ListMultipartUploadParts", "s3:PutObjectAcl"],
+            ],
             "Resource": f"{theirs}/*",
-            "Condition": {"ArnEquals": {"aws:PrincipalArn": ROLE}},
+            "Condition": {"ArnEquals": {"aws:PrincipalArn": [ROLE, f"{ROLE}-2"]}},
         }
     ]
-    own = policies.copy_workflow(SOURCE, DESTINATIONS, [theirs], TABLE, TOPIC, "*", None)["Statement"]
-    assert (["s3:PutObject", "s3:PutObjectTagging"], [f"{theirs}/*"]) in granted(own)
+    granted_there = set(policies.existing_destination(theirs, [ROLE])["Statement"][0]["Action"])
+    for own in (
+        policies.copy_workflow(SOURCE, DESTINATIONS, [theirs], TABLE, TOPIC, WORKER, "*", [])["Statement"],
+        policies.copy_through_worker(SOURCE, DESTINATIONS, [theirs], TABLE, "*", []),
+    ):
+        [used] = [actions for actions, resources in granted(own) if resources == [f"{theirs}/*"]]
+        assert granted_there >= set(used)
+    assert granted_there == set(used)
 
 
 def test_rule_hears_of_every_end_and_of_no_other_machine() -> None:
