@@ -74,7 +74,7 @@ def _executions(state_machine_arn: pulumi.Input[str]) -> Iterator[Alarm]:
     """One is enough: each is a file that is missing somewhere."""
     for ending, meaning in (
         ("failed", "A file was not copied to every destination. The topic of failures has told of it, file by file."),
-        ("timed-out", "An execution ran for a day without coming to its end, and was ended."),
+        ("timed-out", "An execution ran for a week without coming to its end, and was ended."),
         ("aborted", "Somebody stopped an execution before its file was copied to every destination."),
     ):
         yield Alarm(

@@ -180,10 +180,11 @@ class _Reader:
         source = prefix + self.text("sourceBucket", "global-builds")
         self.check_bucket_name("sourceBucket", source)
         endpoint = _emulator_endpoint()
+        stacks_key = self.kms_key_arn()
         settings = Settings(
             name_prefix=prefix,
             source_bucket=source,
-            destinations=self.destinations(prefix, source),
+            destinations=self.destinations(prefix, source, stacks_key),
             key_prefix=self.key_filter("keyPrefix"),
             key_suffix=self.key_filter("keySuffix"),
             notification_emails=self.emails("notificationEmails"),
@@ -191,7 +192,7 @@ class _Reader:
             api_authorization=self.api_authorization(endpoint),
             manage_api_logging_role=self.boolean("manageApiLoggingRole", False),
             artifact_base_url=self.artifact_base_url(endpoint),
-            kms_key_arn=self.kms_key_arn(),
+            kms_key_arn=stacks_key,
             noncurrent_version_days=self.integer(
                 "noncurrentVersionDays", 90, range(_MAX_DAYS + 1), f"0 (for ever) to {_MAX_DAYS}"
             ),
@@ -322,11 +323,10 @@ class _Reader:
             self.problem("artifactBaseUrl", value, allowed)
         return value.rstrip("/")
 
-    def destinations(self, prefix: str, source: str) -> tuple[Destination, ...]:
+    def destinations(self, prefix: str, source: str, stacks_key: str | None) -> tuple[Destination, ...]:
         items = self.items("destinations", [{"bucket": "region-a-builds"}, {"bucket": "region-b-builds"}])
         if not items:
             self.problem("destinations", items, f"at least one {{{', '.join(_DESTINATION_MEMBERS)}}}")
-        stacks_key = self.text("kmsKeyArn", "") or None
         found: list[Destination] = []
         for index, item in enumerate(items):
             where = f"destinations[{index}]"

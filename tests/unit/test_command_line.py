@@ -252,6 +252,7 @@ def up_with_theirs(monkeypatch: pytest.MonkeyPatch, project: Path) -> None:
         "step_function_arn": MACHINE,
         "destination_buckets": ["region-a-builds", "theirs"],
         "step_function_role_arn": ROLE,
+        "copy_worker_role_arn": f"{ROLE}-2",
         "dynamodb_table_name": "FileCopyTracking",
         "source_bucket": "global-builds",
     }
@@ -263,7 +264,7 @@ def test_policy_prints_what_an_owner_adds() -> None:
     """The output is a bucket policy, to be given to the owner as it is, with ARNs of the stack's own partition."""
     status, output, errors = run("policy", "theirs", "--port", str(PORT))
     assert (status, errors) == (0, "")
-    assert json.loads(output) == policies.existing_destination("arn:aws-cn:s3:::theirs", ROLE)
+    assert json.loads(output) == policies.existing_destination("arn:aws-cn:s3:::theirs", [ROLE, f"{ROLE}-2"])
 
 
 @pytest.mark.usefixtures("up_with_theirs")

@@ -345,14 +345,14 @@ def test_the_state_machine_works_with_its_own_table_and_topic() -> None:
         },
         "tracingConfiguration": {"enabled": True},
     }
-    [group] = recording.inputs("cloudwatch/logGroup:LogGroup").values()
+    group = recording.inputs("cloudwatch/logGroup:LogGroup")["workflow"]
     assert group == {"name": "/aws/vendedlogs/states/acme-file-copy-workflow", "retentionInDays": 30}
     assert recording.outputs == {"arn": arn("states", "stateMachine:acme-file-copy-workflow")}
 
-    [role] = recording.inputs("iam/role:Role").values()
+    role = recording.inputs("iam/role:Role")["workflow"]
     table = arn("dynamodb", "table/acme-FileCopyTracking")
     assert json.loads(role["assumeRolePolicy"]) == policies.trust_state_machines(table)
-    [policy] = recording.of("iam/rolePolicy:RolePolicy").values()
+    policy = recording.of("iam/rolePolicy:RolePolicy")["workflow"]
     assert policy.urn in machine.dependencies
     assert policy.inputs["role"] == "acme-file-copy-workflow"
     assert json.loads(policy.inputs["policy"]) == policies.copy_workflow(

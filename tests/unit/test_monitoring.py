@@ -21,7 +21,14 @@ from .test_program import FUNCTIONS
 
 MACHINE = arn("states", "stateMachine:acme-file-copy-workflow")
 TOPIC = arn("sns", "acme-file-copy-operations")
-IN_ORDER = ("replication-worker", "step-function-invoker", "build-worker", "regional-sync", "execution-watcher")
+IN_ORDER = (
+    "copy-worker",
+    "replication-worker",
+    "step-function-invoker",
+    "build-worker",
+    "regional-sync",
+    "execution-watcher",
+)
 """The functions as __main__.py has them."""
 NAMES = metrics.Names(
     state_machine="acme-file-copy-workflow",

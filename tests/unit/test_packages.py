@@ -21,6 +21,7 @@ MODULES = {
     "step-function-invoker": {"step_function_invoker", "clients", "copy_job", "http", "log"},
     "build-worker": {"build_worker", "clients", "http", "log"},
     "regional-sync": {"regional_sync", "clients", "log", "s3_events", "sqs_batch", "text", "tracking"},
+    "copy-worker": {"copy_worker", "clients", "log", "text", "tracking"},
     "execution-watcher": {"execution_watcher", "clients", "log", "sqs_batch", "text", "tracking"},
 }
 """The modules of each function's package, beyond the package's own ``__init__``."""
@@ -113,4 +114,4 @@ def test_a_change_makes_new_packages_only_where_it_is_used(handlers: Path) -> No
     with (handlers / "tracking.py").open("a", encoding="utf-8") as module:
         module.write("# changed\n")
     changed = {name for name in MODULES if _zip(package(name)) != before[name]}
-    assert changed == {"regional-sync", "execution-watcher"}
+    assert changed == {"copy-worker", "regional-sync", "execution-watcher"}

@@ -24,7 +24,14 @@ from filecopy.provisioning import _CREATORS, COMPONENT_PREFIX
 from .mocks import ACCOUNT, DEFAULTS, EMULATOR, REGION, Recording, arn, load_settings, project
 from .test_buckets import BELONGINGS
 
-FUNCTIONS = {"replication-worker", "step-function-invoker", "build-worker", "regional-sync", "execution-watcher"}
+FUNCTIONS = {
+    "copy-worker",
+    "replication-worker",
+    "step-function-invoker",
+    "build-worker",
+    "regional-sync",
+    "execution-watcher",
+}
 BUCKETS = {"global-builds", "region-a-builds", "region-b-builds"}
 ROLES = FUNCTIONS | {"file-copy-workflow", "file-copy-api-logs"}
 ALARMS = {
@@ -156,6 +163,7 @@ def test_the_stack_exports_what_outputs_names(whole_program: Recording) -> None:
         "endpoint": EMULATOR,
         "step_function_arn": arn("states", "stateMachine:file-copy-workflow"),
         "step_function_role_arn": role_arn("file-copy-workflow"),
+        "copy_worker_role_arn": role_arn("copy-worker"),
         "api_gateway_url": f"{EMULATOR}/restapis/file-copy-api-id/live/_user_request_",
         "sns_topic_arn": arn("sns", "file-copy-failures"),
         "operations_topic_arn": arn("sns", "file-copy-operations"),
@@ -289,6 +297,12 @@ def test_functions_are_told_what_they_work_with(whole_program: Recording) -> Non
             "STATE_MACHINE_ARN": machine,
             "DESTINATION_BUCKETS": '["region-a-builds", "region-b-builds"]',
         },
+        "copy-worker": {
+            "TABLE_NAME": "FileCopyTracking",
+            "MULTIPART_THRESHOLD": str(5 * 1024**3),
+            "PARTS_AT_ONCE": "16",
+            "RUN_SECONDS": "900",
+        },
         "step-function-invoker": {"STATE_MACHINE_ARN": machine},
         "build-worker": {"ARTIFACT_BASE_URL": "", "SOURCE_BUCKET": "global-builds", "KEY_PREFIX": ""},
         "regional-sync": {
@@ -299,7 +313,7 @@ def test_functions_are_told_what_they_work_with(whole_program: Recording) -> Non
         "execution-watcher": {
             "TABLE_NAME": "FileCopyTracking",
             "TOPIC_ARN": arn("sns", "file-copy-failures"),
-            "LEASE_GRACE_SECONDS": "600",
+            "LEASE_GRACE_SECONDS": "900",
             "STATE_MACHINE": "file-copy-workflow",
         },
     }
@@ -379,6 +393,7 @@ def test_roles_reach_the_keys_that_are_distributed_and_no_others(with_every_sett
                 use_key[name] = statement["Action"]
     assert use_key == {
         "workflow": ["kms:Decrypt", "kms:GenerateDataKey"],
+        "copy-worker": ["kms:Decrypt", "kms:GenerateDataKey"],
         "build-worker": ["kms:Decrypt", "kms:GenerateDataKey"],
         "regional-sync": ["kms:Decrypt"],
     }
@@ -471,7 +486,7 @@ def test_what_is_left_open_on_an_emulator(whole_program: Recording, as_on_aws: R
         (20, False, "", 103),
         (63, False, "", 52),
         (20, False, "k" * 1024, 7),
-        (3, True, "", 322),
+        (3, True, "", 318),
         # Here it is the environment that is full.
         (20, True, "", 162),
     ],
