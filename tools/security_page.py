@@ -18,6 +18,7 @@ PAGE = PROJECT_ROOT / "docs" / "security.md"
 
 PRINCIPALS = {
     "file-copy-workflow": "the state machine",
+    "copy-worker": "function",
     "replication-worker": "function",
     "step-function-invoker": "function",
     "build-worker": "function",
@@ -40,9 +41,10 @@ def sections() -> dict[str, str]:
         keys="*",
         kms_key_arn=KEY,
     )
-    owner = policies.existing_destination(
-        "arn:aws:s3:::partner-builds", f"arn:aws:iam::{state_machine.split(':')[4]}:role/file-copy-workflow"
-    )
+    roles = [
+        f"arn:aws:iam::{state_machine.split(':')[4]}:role/{name}" for name in ("file-copy-workflow", "copy-worker")
+    ]
+    owner = policies.existing_destination("arn:aws:s3:::partner-builds", roles)
     return {
         "roles": _roles(run),
         "resources": _resources(run),

@@ -36,7 +36,14 @@ KEY = "releases/least privilege.zip"
 MACHINE_ROLE = "file-copy-workflow"
 API_LOGS_ROLE = "file-copy-api-logs"
 OTHER_ACCOUNT = "111111111111"
-FUNCTIONS = ("replication-worker", "step-function-invoker", "build-worker", "regional-sync", "execution-watcher")
+FUNCTIONS = (
+    "copy-worker",
+    "replication-worker",
+    "step-function-invoker",
+    "build-worker",
+    "regional-sync",
+    "execution-watcher",
+)
 
 
 # --- What a call takes ------------------------------------------------------------------------------------------
@@ -50,6 +57,12 @@ def table_arn(name: str) -> str:
     return f"arn:aws:dynamodb:us-east-1:{ACCOUNT}:table/{name}"
 
 
+def read(call: dict[str, Any], what: str = "") -> set[Permission]:
+    """What it takes to get an object, or its version where the call names one."""
+    action = f"s3:GetObjectVersion{what}" if "VersionId" in call else f"s3:GetObject{what}"
+    return {(action, object_arn(call["Bucket"], call["Key"]))}
+
+
 def permissions_of(operation: str, call: dict[str, Any]) -> set[Permission]:
     """What the call of a client takes, by its operation and its parameters.
 
@@ -59,11 +72,22 @@ def permissions_of(operation: str, call: dict[str, Any]) -> set[Permission]:
     match operation:
         case "HeadObject":
             # A key that is missing is told from one that is forbidden by whether the caller may list the bucket.
-            action = "s3:GetObjectVersion" if "VersionId" in call else "s3:GetObject"
-            return {
-                (action, object_arn(call["Bucket"], call["Key"])),
-                ("s3:ListBucket", f"arn:aws:s3:::{call['Bucket']}"),
-            }
+            found = read(call)
+            # copy-worker takes a copy that it may not see for one that is missing.
+            is_copy = "ExpectedBucketOwner" in call
+            return found if is_copy else found | {("s3:ListBucket", f"arn:aws:s3:::{call['Bucket']}")}
+        case "GetObjectTagging":
+            return read(call, "Tagging")
+        case "CopyObject":
+            copy = object_arn(call["Bucket"], call["Key"])
+            source = read(call["CopySource"]) | read(call["CopySource"], "Tagging")
+            return source | {("s3:PutObject", copy), ("s3:PutObjectTagging", copy)}
+        case "UploadPartCopy":
+            return read(call["CopySource"]) | {("s3:PutObject", object_arn(call["Bucket"], call["Key"]))}
+        case "ListParts":
+            return {("s3:ListMultipartUploadParts", object_arn(call["Bucket"], call["Key"]))}
+        case "Invoke":
+            return {("lambda:InvokeFunction", call["FunctionName"])}
         case "PutObject" | "CreateMultipartUpload" | "UploadPart" | "CompleteMultipartUpload":
             return {("s3:PutObject", object_arn(call["Bucket"], call["Key"]))}
         case "AbortMultipartUpload":
@@ -121,7 +145,7 @@ def done_by_the_state_machine(system: System) -> set[Permission]:
         arguments = task["Arguments"]
         if action == "copyObject":
             # The source is a version, or has none: S3 may take minutes until a new bucket keeps versions.
-            assert (arguments["CopySource"], arguments["Bucket"]) == ("{% $copySource %}", "{% $states.input %}")
+            assert '"Bucket": $states.input, "Key": $job.sourceKey, "CopySource": $copySource' in arguments
             assert '$exists($version) ? "?versionId="' in states["ReadSource"]["Assign"]["copySource"]
             source = object_arn(system.source, KEY)
             used |= {("s3:GetObjectVersion", source), ("s3:GetObjectVersionTagging", source)}
@@ -130,11 +154,47 @@ def done_by_the_state_machine(system: System) -> set[Permission]:
                 copy = object_arn(bucket, KEY)
                 used |= {("s3:PutObject", copy), ("s3:PutObjectTagging", copy)}
         else:
-            assert service in ("s3", "dynamodb", "sns")
+            assert service in ("s3", "dynamodb", "sns", "lambda")
             meant = {"{% $job.sourceBucket %}": system.source, "{% $job.sourceKey %}": KEY}
             call = {name: meant.get(str(value), value) for name, value in arguments.items()}
             used |= permissions_of(action[0].upper() + action[1:], call)
     return used | done_by_step_functions(system)
+
+
+def copies(system: System, **changes: Any) -> Iterator[dict[str, Any]]:
+    """What copy-worker is asked for: KEY to each destination, of its version, and without one."""
+    record = uploaded(system)
+    for version in ({"versionId": record["sourceVersionId"]}, {}):
+        source = {
+            "etag": record["sourceETag"],
+            "size": int(record["sourceSize"]),
+            "storageClass": "STANDARD",
+            "checksums": {},
+            **version,
+            **changes,
+        }
+        for bucket in system.destinations:
+            yield {
+                "executionId": record["executionId"],
+                "sourceBucket": system.source,
+                "sourceKey": KEY,
+                "source": source,
+                "destinationBucket": bucket,
+                "region": system.stack.region,
+                "account": ACCOUNT,
+            }
+
+
+def have_begun(system: System, upload_id: str) -> None:
+    """Has the record of KEY say that a copy in parts was begun to each destination."""
+    record = uploaded(system)
+    noted = {"uploadId": {"S": upload_id}, "partSize": {"N": "5242880"}, "of": {"S": record["sourceVersionId"]}}
+    system.dynamodb.update_item(
+        TableName=system.table,
+        Key={"fileKey": {"S": KEY}, "sourceBucket": {"S": system.source}},
+        UpdateExpression="SET uploads = :uploads",
+        ExpressionAttributeValues={":uploads": {"M": {bucket: {"M": noted} for bucket in system.destinations}}},
+    )
 
 
 def uploaded(system: System) -> dict[str, Any]:
@@ -155,6 +215,12 @@ def set_source_version(system: System, version: str | None) -> None:
 def events_for(name: str, system: System, host: aws_events.ArtifactHost) -> Iterator[object]:
     """Events with which the function does everything that it ever does."""
     match name:
+        case "copy-worker":
+            # A small file; a large one that was put together by a run that could not say so; one that is aborted.
+            yield from copies(system, size=0)
+            for is_aborted in (False, True):
+                have_begun(system, "gone")
+                yield from ({**copy, "abort": is_aborted} for copy in copies(system))
         case "replication-worker":
             yield aws_events.sqs_event(aws_events.s3_event(aws_events.s3_record(KEY)))
         case "step-function-invoker":
@@ -222,6 +288,7 @@ def done_by_a_function(system: System, name: str, monkeypatch: pytest.MonkeyPatc
             "AWS_SECRET_ACCESS_KEY": "test",
             "AWS_DEFAULT_REGION": system.stack.region,
             **({"ARTIFACT_BASE_URL": host.url} if name == "build-worker" else {}),
+            **({"MULTIPART_THRESHOLD": "0"} if name == "copy-worker" else {}),
         }.items():
             patch.setenv(variable, value)
         patch.delenv("AWS_PROFILE", raising=False)
@@ -374,7 +441,7 @@ def test_every_statement_is_needed(open_system: System, used: dict[str, set[Perm
         assert set(decisions) != {"allowed"}, f"{role} needs no {statements[left_out]}."
 
 
-@pytest.mark.parametrize("role", [MACHINE_ROLE, "build-worker", "regional-sync"])
+@pytest.mark.parametrize("role", [MACHINE_ROLE, "copy-worker", "build-worker", "regional-sync"])
 def test_a_bucket_of_the_same_name_in_another_account_is_out_of_reach(
     open_system: System, used: dict[str, set[Permission]], role: str
 ) -> None:
