@@ -123,6 +123,11 @@ class Copy:
         return source
 
     @property
+    def quoted_etag(self) -> str:
+        """The source's ETag as a condition has it."""
+        return f'"{self.etag}"'
+
+    @property
     def owner(self) -> dict[str, Any]:
         """What makes S3 refuse a bucket that has become somebody else's."""
         return {"ExpectedBucketOwner": self.account}
@@ -275,7 +280,7 @@ def _at_once(copy: Copy) -> dict[str, Any]:
 
 
 def _in_parts(copy: Copy, deadline: float) -> dict[str, Any]:
-    source: dict[str, Any] = {**clients.s3().head_object(**copy.source, IfMatch=copy.etag)}
+    source: dict[str, Any] = {**clients.s3().head_object(**copy.source, IfMatch=copy.quoted_etag)}
     upload = _begun(copy)
     done: dict[int, str] = {}
     if upload is not None:
@@ -407,7 +412,7 @@ def _copy_parts(copy: Copy, upload: Upload, done: dict[int, str], deadline: floa
             PartNumber=number,
             CopySource=copy.source,
             CopySourceRange=byte_range,
-            CopySourceIfMatch=copy.etag,
+            CopySourceIfMatch=copy.quoted_etag,
             **copy.owner,
         )
         return number, answer["CopyPartResult"]["ETag"], time.monotonic() - began

@@ -1,0 +1,507 @@
+"""Copies into other regions, and of large files."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from handlers import clients, copy_worker
+from handlers.copy_worker import (
+    MAX_PART_BYTES,
+    MAX_PARTS,
+    MIN_PART_BYTES,
+    CopyError,
+    LostRecordError,
+    handler,
+    part_size,
+)
+
+from . import account
+from .conftest import SOURCE, Json, before_call, client_error, create_table, empty_account, fail_with, log_lines
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from mypy_boto3_s3 import S3Client
+
+TABLE = "FileCopyTracking"
+KEY = "releases/build 123.zip"
+NEAR, FAR, FAR_REGION = "region-a-builds", "region-b-builds", "eu-west-1"
+ACCOUNT = "123456789012"
+EXECUTION = f"arn:aws:states:us-east-1:{ACCOUNT}:execution:file-copy-workflow:1"
+SMALL = b"PK\x03\x04 a build"
+# Three parts of 5 MiB, the last of them shorter.
+LARGE = random.Random(0).randbytes(11 * 1024**2)  # noqa: S311 - the same at each run
+PARTS = 3
+KEPT: dict[str, Any] = {
+    "ContentType": "application/zip",
+    "CacheControl": "no-store",
+    "ContentDisposition": "attachment",
+    "ContentEncoding": "identity",
+    "ContentLanguage": "en",
+    "Metadata": {"commit": "abc123"},
+    "StorageClass": "STANDARD_IA",
+}
+
+
+class DiedError(Exception):
+    """The function's end in the middle of a run."""
+
+
+class Context:
+    """Of an invocation that has a quarter of an hour."""
+
+    def get_remaining_time_in_millis(self) -> int:
+        return 900_000
+
+
+@pytest.fixture(autouse=True)
+def stack(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A source, a destination here and one in another region, which keep versions, and a record under way."""
+    with empty_account():
+        for name, value in {
+            "TABLE_NAME": TABLE,
+            "MULTIPART_THRESHOLD": str(5 * 1024**2),
+            "PARTS_AT_ONCE": "2",
+            "RUN_SECONDS": "900",
+        }.items():
+            monkeypatch.setenv(name, value)
+        for bucket, region in ((SOURCE, None), (NEAR, None), (FAR, FAR_REGION)):
+            place: Any = {"CreateBucketConfiguration": {"LocationConstraint": region}} if region else {}
+            account.s3().create_bucket(Bucket=bucket, **place)
+            account.s3().put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+        create_table(TABLE)
+        account.dynamodb().put_item(
+            TableName=TABLE,
+            Item={"fileKey": {"S": KEY}, "sourceBucket": {"S": SOURCE}, "leaseOwner": {"S": EXECUTION}},
+        )
+        yield
+
+
+def put(content: bytes, **options: Any) -> str:
+    """Stores the source and returns its version."""
+    return account.s3().put_object(Bucket=SOURCE, Key=KEY, Body=content, **options)["VersionId"]
+
+
+def wanted(bucket: str = FAR, version: str | None = None, **changes: Any) -> Json:
+    """What the state machine asks for: a copy of the source as ReadSource saw it."""
+    which: Any = {"VersionId": version} if version else {}
+    head = account.s3().head_object(Bucket=SOURCE, Key=KEY, ChecksumMode="ENABLED", **which)
+    return {
+        "executionId": EXECUTION,
+        "sourceBucket": SOURCE,
+        "sourceKey": KEY,
+        "source": {
+            "versionId": head["VersionId"],
+            "etag": head["ETag"].strip('"'),
+            "size": head["ContentLength"],
+            "storageClass": head.get("StorageClass", "STANDARD"),
+            "checksums": {},
+            **changes.pop("source", {}),
+        },
+        "destinationBucket": bucket,
+        "region": FAR_REGION if bucket == FAR else "us-east-1",
+        "account": ACCOUNT,
+        **changes,
+    }
+
+
+def copy(event: Json) -> Json:
+    return handler(event, Context())
+
+
+def s3_there(bucket: str = FAR) -> S3Client:
+    """The handler's own client for a bucket."""
+    return copy_worker._s3(FAR_REGION if bucket == FAR else "us-east-1")
+
+
+def arrived(bucket: str = FAR) -> bytes:
+    return account.s3().get_object(Bucket=bucket, Key=KEY)["Body"].read()
+
+
+def uploads() -> Json:
+    """What the record says of copies in parts that were begun, by bucket."""
+    key: Any = {"fileKey": {"S": KEY}, "sourceBucket": {"S": SOURCE}}
+    item: Json = {**account.dynamodb().get_item(TableName=TABLE, Key=key)["Item"]}
+    return item.get("uploads", {}).get("M", {})
+
+
+def unfinished(bucket: str = FAR) -> list[str]:
+    return [upload["UploadId"] for upload in account.s3().list_multipart_uploads(Bucket=bucket).get("Uploads", [])]
+
+
+def counted(operation: str, bucket: str = FAR) -> Counter[Any]:
+    """Counts the calls of an operation from now on, by the part that they are about."""
+    calls: Counter[Any] = Counter()
+    before_call(s3_there(bucket), operation, lambda params: calls.update([params.get("PartNumber")]))
+    return calls
+
+
+def in_small_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each run copies one part and ends."""
+    monkeypatch.setenv("PARTS_AT_ONCE", "1")
+    monkeypatch.setenv("RUN_SECONDS", "0")
+
+
+# --- The copy ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("content", [b"", SMALL, LARGE], ids=["empty", "small", "large"])
+@pytest.mark.parametrize("bucket", [NEAR, FAR])
+def test_a_copy_is_the_source(bucket: str, content: bytes) -> None:
+    """Bytes, headers, metadata, tags and storage class are the source's, of any size and in any region."""
+    put(content, Tagging="team=builds&stage=a%20b", **KEPT)
+    result = copy(wanted(bucket))
+    head = account.s3().head_object(Bucket=bucket, Key=KEY)
+    assert arrived(bucket) == content
+    assert {name: head.get(name) for name in KEPT} == KEPT
+    tags = account.s3().get_object_tagging(Bucket=bucket, Key=KEY)["TagSet"]
+    assert sorted((tag["Key"], tag["Value"]) for tag in tags) == [("stage", "a b"), ("team", "builds")]
+    assert result.pop("timestamp").endswith("Z")
+    assert result == {
+        "destinationBucket": bucket,
+        "success": True,
+        "etag": head["ETag"].strip('"'),
+        "versionId": head["VersionId"],
+        "check": "none" if content is LARGE else "ETag",
+    }
+    assert (uploads(), unfinished(bucket)) == ({}, [])
+
+
+@pytest.mark.parametrize("content", [SMALL, LARGE], ids=["small", "large"])
+def test_the_copy_is_of_the_version_that_was_asked_for(content: bytes) -> None:
+    """A file that is overwritten while it is copied is not mixed with what takes its place."""
+    version = put(content)
+    event = wanted(version=version)
+    put(bytes(reversed(content)))
+    copy(event)
+    assert arrived() == content
+
+
+def test_a_source_without_a_version_is_copied() -> None:
+    """S3 may take minutes until a new bucket keeps versions."""
+    put(LARGE)
+    event = wanted()
+    del event["source"]["versionId"]
+    assert copy(event)["success"]
+    assert arrived() == LARGE
+
+
+def test_a_source_that_has_changed_is_not_copied() -> None:
+    """Where no version says which bytes are meant, the ETag does."""
+    put(LARGE)
+    event = wanted()
+    del event["source"]["versionId"]
+    put(bytes(reversed(LARGE)))
+    with pytest.raises(CopyError, match="412"):
+        copy(event)
+    assert unfinished() == []
+
+
+@pytest.mark.parametrize(("content", "operation"), [(SMALL, "CopyObject"), (LARGE, "CreateMultipartUpload")])
+@pytest.mark.parametrize(("owner", "acl"), [(ACCOUNT, None), ("210987654321", "bucket-owner-full-control")])
+def test_the_bucket_is_its_owners(content: bytes, operation: str, owner: str, acl: str | None) -> None:
+    """Each call names the account that the bucket is expected in; in another account the object is its owner's."""
+    put(content)
+    asked: list[tuple[Any, Any]] = []
+    every_call: list[Any] = []
+    before_call(s3_there(), operation, lambda params: asked.append((params["ExpectedBucketOwner"], params.get("ACL"))))
+    s3_there().meta.events.register(
+        "provide-client-params.s3", lambda params, **_: every_call.append(params.get("ExpectedBucketOwner"))
+    )
+    copy(wanted(account=owner))
+    assert asked == [(owner, acl)]
+    assert set(every_call) == {owner}
+
+
+# --- Checksums --------------------------------------------------------------------------------------------------
+
+
+def answer_with(operation: str, **members: str) -> None:
+    """Has S3's answers to an operation have these checksums and no others."""
+
+    def replace(parsed: Json, **_more: object) -> None:
+        answer = parsed.get("CopyObjectResult", parsed)
+        for name in [name for name in answer if name.startswith("Checksum")]:
+            del answer[name]
+        answer.update(members)
+
+    s3_there().meta.events.register(f"after-call.s3.{operation}", replace)
+
+
+@pytest.mark.parametrize(("content", "operation"), [(SMALL, "CopyObject"), (LARGE, "CompleteMultipartUpload")])
+@pytest.mark.parametrize(
+    ("theirs", "expected"),
+    [
+        ({"ChecksumCRC64NVME": "AAAA"}, {"success": True, "check": "CRC64NVME"}),
+        (
+            {"ChecksumCRC64NVME": "BBBB"},
+            {
+                "success": False,
+                "error": "ChecksumMismatch",
+                "cause": "ChecksumCRC64NVME of the copy is BBBB, of the source AAAA",
+            },
+        ),
+        # Of other parts, or of another kind: they say nothing.
+        ({"ChecksumCRC64NVME": "AAAA-3"}, {"success": True}),
+        ({"ChecksumSHA256": "AAAA"}, {"success": True}),
+    ],
+)
+def test_a_checksum_that_both_have_decides(
+    content: bytes, operation: str, theirs: dict[str, str], expected: dict[str, Any]
+) -> None:
+    """The record says by what a copy is known to be the source's bytes, and a damaged copy is no success."""
+    put(content)
+    answer_with(operation, **theirs)
+    result = copy(wanted(source={"checksums": {"ChecksumCRC64NVME": "AAAA"}}))
+    by_etag = {"check": "ETag" if content is SMALL else "none"} if expected["success"] else {}
+    assert {name: result[name] for name in {**by_etag, **expected}} == {**by_etag, **expected}
+
+
+@pytest.mark.parametrize(
+    ("checksums", "begun_with", "completed_with"),
+    [
+        ({}, "CRC64NVME", {}),
+        ({"ChecksumCRC64NVME": "AAAA"}, "CRC64NVME", {"ChecksumCRC64NVME": "AAAA"}),
+        ({"ChecksumCRC32": "AAAA=="}, "CRC32", {"ChecksumCRC32": "AAAA=="}),
+        # S3 does not make this one of a whole object's parts.
+        ({"ChecksumSHA256": "AAAA"}, "CRC64NVME", {}),
+    ],
+)
+def test_s3_is_told_what_to_compare(checksums: dict[str, str], begun_with: str, completed_with: dict[str, str]) -> None:
+    """S3 itself then refuses to put together what is not the source; and a copy has a checksum in any case."""
+    put(LARGE)
+    begun: list[Json] = []
+    completed: list[Json] = []
+    before_call(s3_there(), "CreateMultipartUpload", begun.append)
+    before_call(s3_there(), "CompleteMultipartUpload", completed.append)
+    copy(wanted(source={"checksums": checksums}))
+    assert (begun[0]["ChecksumAlgorithm"], begun[0]["ChecksumType"]) == (begun_with, "FULL_OBJECT")
+    told = {name: value for name, value in completed[0].items() if name.startswith("Checksum")}
+    assert told == {"ChecksumType": "FULL_OBJECT", **completed_with}
+    assert completed[0]["MpuObjectSize"] == len(LARGE)
+
+
+def test_a_small_copy_gets_a_checksum_where_the_source_has_none() -> None:
+    """What is copied on from there can be compared."""
+    put(SMALL)
+    asked: list[Json] = []
+    before_call(s3_there(), "CopyObject", asked.append)
+    copy(wanted())
+    copy(wanted(source={"checksums": {"ChecksumSHA1": "AAAA"}}))
+    assert [params["ChecksumAlgorithm"] for params in asked] == ["CRC64NVME", "SHA1"]
+
+
+def test_what_s3_does_not_put_together_has_failed() -> None:
+    """Parts whose checksum is not the source's make no object, and are not paid for."""
+    put(LARGE)
+    before_call(s3_there(), "CompleteMultipartUpload", fail_with(client_error("BadDigest")))
+    result = copy(wanted(source={"checksums": {"ChecksumCRC32": "AAAA=="}}))
+    assert (result["success"], result["error"]) == (False, "ChecksumMismatch")
+    assert (uploads(), unfinished()) == ({}, [])
+
+
+_SOURCE: Any = {"Bucket": SOURCE, "Key": KEY}
+
+
+def put_in_parts(content: bytes, size: int) -> None:
+    """Stores the source in parts."""
+    s3, whose = account.s3(), _SOURCE
+    upload_id = s3.create_multipart_upload(**whose)["UploadId"]
+    parts = [content[start : start + size] for start in range(0, len(content), size)]
+    done: Any = [
+        {
+            "PartNumber": number,
+            "ETag": s3.upload_part(**whose, UploadId=upload_id, PartNumber=number, Body=part)["ETag"],
+        }
+        for number, part in enumerate(parts, start=1)
+    ]
+    s3.complete_multipart_upload(**whose, UploadId=upload_id, MultipartUpload={"Parts": done})
+
+
+@pytest.mark.parametrize("size", [6 * 1024**2, 5 * 1024**2 + 1])
+def test_a_source_made_of_parts_is_known_by_its_etag(size: int) -> None:
+    """Without a checksum to compare, a copy of the same parts has the same ETag, which is made of their bytes."""
+    put_in_parts(LARGE, size)
+    result = copy(wanted())
+    assert (result["check"], result["etag"]) == ("ETag", wanted()["source"]["etag"])
+
+
+# --- Going on ---------------------------------------------------------------------------------------------------
+
+
+def test_a_run_goes_on_where_the_last_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A copy that takes longer than a run may is made in several, and no part of it twice; the record says how far."""
+    in_small_runs(monkeypatch)
+    put(LARGE)
+    parts = counted("UploadPartCopy")
+    seen = []
+    for _ in range(PARTS - 1):
+        assert copy(wanted()) == {"destinationBucket": FAR}
+        seen.append({name: uploads()[FAR]["M"][name]["N"] for name in ("copiedBytes", "totalBytes", "partSize")})
+    assert copy(wanted())["success"]
+    assert parts == {1: 1, 2: 1, 3: 1}
+    assert seen == [
+        {"copiedBytes": str(count * 5 * 1024**2), "totalBytes": str(len(LARGE)), "partSize": str(5 * 1024**2)}
+        for count in (1, 2)
+    ]
+    assert arrived() == LARGE
+    assert (uploads(), unfinished()) == ({}, [])
+
+
+def test_an_attempt_that_failed_half_way_is_gone_on_with() -> None:
+    """What an attempt has copied before it failed is not copied again by the next."""
+    put(LARGE)
+    parts = counted("UploadPartCopy")
+    broken = [True]
+    before_call(
+        s3_there(),
+        "UploadPartCopy",
+        fail_with(client_error("SlowDown", 503), lambda params: broken[0] and params["PartNumber"] == 3),
+    )
+    with pytest.raises(CopyError, match="SlowDown"):
+        copy(wanted())
+    broken[0] = False
+    assert copy(wanted())["success"]
+    assert parts == {1: 1, 2: 1, 3: 2}
+    assert arrived() == LARGE
+
+
+def test_a_copy_that_is_there_already_is_not_made_again() -> None:
+    """A run that died after it had put the parts together leaves a copy that nobody has told of."""
+    put_in_parts(LARGE, 5 * 1024**2)
+    event = wanted()
+    dynamodb = clients.dynamodb()
+    dies = [True]
+    before_call(
+        dynamodb,
+        "UpdateItem",
+        fail_with(DiedError(), lambda params: dies[0] and params["UpdateExpression"].startswith("REMOVE")),
+    )
+    with pytest.raises(DiedError):
+        copy(event)
+    dies[0] = False
+    parts = counted("UploadPartCopy")
+    result = copy(event)
+    assert (result["success"], result["check"]) == (True, "ETag")
+    assert (parts, uploads()) == ({}, {})
+
+
+def test_an_upload_that_is_gone_is_begun_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A lifecycle rule, or somebody, may have thrown the parts away."""
+    in_small_runs(monkeypatch)
+    put(LARGE)
+    copy(wanted())
+    account.s3().abort_multipart_upload(Bucket=FAR, Key=KEY, UploadId=uploads()[FAR]["M"]["uploadId"]["S"])
+    while "success" not in (result := copy(wanted())):
+        assert result == {"destinationBucket": FAR}
+    assert arrived() == LARGE
+
+
+def test_an_upload_of_another_version_is_thrown_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What an execution left that was stopped is not mixed with a newer version, and not paid for."""
+    in_small_runs(monkeypatch)
+    put(LARGE)
+    copy(wanted())
+    [left] = unfinished()
+    newer = bytes(reversed(LARGE))
+    put(newer)
+    while "success" not in copy(wanted()):
+        assert left not in unfinished()
+    assert arrived() == newer
+    assert unfinished() == []
+
+
+def test_a_copy_that_is_given_up_leaves_no_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Parts that nobody goes on with would be paid for until the bucket's lifecycle rule finds them."""
+    in_small_runs(monkeypatch)
+    put(LARGE)
+    copy(wanted())
+    assert len(unfinished()) == 1
+    for _ in range(2):
+        assert copy(wanted(abort=True)) == {"destinationBucket": FAR}
+        assert (uploads(), unfinished()) == ({}, [])
+
+
+# --- What cannot be copied --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("content", [SMALL, LARGE], ids=["small", "large"])
+def test_a_missing_bucket_is_a_result(content: bytes, capsys: pytest.CaptureFixture[str]) -> None:
+    """What no attempt mends is told at once, by the name that Step Functions has for it."""
+    put(content)
+    result = copy(wanted("not-there"))
+    assert (result["success"], result["error"]) == (False, "S3.NoSuchBucketException")
+    assert result["cause"].startswith("An error occurred (NoSuchBucket)")
+    assert len(result["cause"]) <= 60
+    assert [line["message"] for line in log_lines(capsys) if line["level"] == "ERROR"] == ["Copy cannot be made"]
+
+
+@pytest.mark.parametrize("content", [SMALL, LARGE], ids=["small", "large"])
+def test_a_missing_source_is_a_result(content: bytes) -> None:
+    """A source that was deleted for good while it waited for its copy."""
+    version = put(content)
+    event = wanted()
+    account.s3().delete_object(Bucket=SOURCE, Key=KEY, VersionId=version)
+    result = copy(event)
+    assert (result["success"], result["error"]) == (False, "S3.NoSuchKeyException")
+    assert unfinished() == []
+
+
+@pytest.mark.parametrize(("content", "operation"), [(SMALL, "CopyObject"), (LARGE, "CreateMultipartUpload")])
+def test_what_may_come_right_is_raised(content: bytes, operation: str) -> None:
+    """The state machine tries again, and says what S3 said where that is in vain."""
+    put(content)
+    before_call(s3_there(), operation, fail_with(client_error("AccessDenied", 403)))
+    with pytest.raises(CopyError, match="AccessDenied"):
+        copy(wanted())
+
+
+def test_a_record_that_is_anothers_is_left_alone() -> None:
+    """An execution that has lost its lease begins nothing: its copy could overwrite a newer one."""
+    put(LARGE)
+    account.dynamodb().put_item(
+        TableName=TABLE,
+        Item={"fileKey": {"S": KEY}, "sourceBucket": {"S": SOURCE}, "leaseOwner": {"S": "another"}},
+    )
+    with pytest.raises(LostRecordError, match="another execution's"):
+        copy(wanted())
+    assert (uploads(), unfinished()) == ({}, [])
+
+
+# --- Parts ------------------------------------------------------------------------------------------------------
+
+
+@given(st.integers(1, MAX_PART_BYTES * MAX_PARTS))
+def test_parts_are_within_s3s_limits(size: int) -> None:
+    """Any object that S3 has fits into parts that S3 takes."""
+    part = part_size(size)
+    assert MIN_PART_BYTES <= part <= MAX_PART_BYTES
+    assert part * MAX_PARTS >= size
+    assert part % 1024**2 == 0
+
+
+def test_parts_of_known_files() -> None:
+    """Several parts of a file just too large for one call; few requests for a large one; the largest still fits."""
+    gib = 1024**3
+    assert part_size(5 * gib) == 80 * 1024**2
+    assert part_size(500 * gib) == 512 * 1024**2
+    assert part_size(50 * 10**12) == 4769 * 1024**2
+    with pytest.raises(ValueError, match="do not fit"):
+        part_size(MAX_PART_BYTES * MAX_PARTS + 1)
+
+
+@given(st.integers(1, 10**6), st.integers(1, 10**5))
+def test_ranges_are_the_whole_file_once(size: int, part: int) -> None:
+    """No byte is left out or copied twice."""
+    at = 0
+    for number, (given_number, text) in enumerate(copy_worker._ranges(size, max(part, size // 100 + 1)), start=1):
+        first, last = (int(bound) for bound in text.removeprefix("bytes=").split("-"))
+        assert (given_number, first) == (number, at)
+        at = last + 1
+    assert at == size
