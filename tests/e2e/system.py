@@ -144,6 +144,25 @@ class System:
             ],
         )
 
+    @contextlib.contextmanager
+    def function_told(self, name: str, **variables: str) -> Iterator[None]:
+        """Has a function's environment have these for as long as the block lasts."""
+        before = self.lambda_.get_function_configuration(FunctionName=name)["Environment"]["Variables"]
+        self._tell_function(name, {**before, **variables})
+        try:
+            yield
+        finally:
+            self._tell_function(name, before)
+
+    def _tell_function(self, name: str, variables: dict[str, str]) -> None:
+        self.lambda_.update_function_configuration(FunctionName=name, Environment={"Variables": variables})
+
+        def is_updated() -> bool | None:
+            configuration = self.lambda_.get_function_configuration(FunctionName=name)
+            return configuration.get("LastUpdateStatus") != "InProgress" or None
+
+        self.wait_for(f"{name} to be told", is_updated)
+
     def user_policy(self) -> policies.Policy:
         """What docs/security.md says that a user of this stack needs."""
         api_id = self.api.split("/restapis/")[1].split("/")[0]

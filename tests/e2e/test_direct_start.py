@@ -79,7 +79,6 @@ def test_success(system: System) -> None:
         "ValidateInput",
         "AcquireLease",
         "ReadSource",
-        "CheckIfNewest",
         "LogWorkflowStart",
         "CopyToMultipleBuckets",
         "ProcessResults",

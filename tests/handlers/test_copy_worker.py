@@ -128,7 +128,8 @@ def uploads() -> Json:
     """What the record says of copies in parts that were begun, by bucket."""
     key: Any = {"fileKey": {"S": KEY}, "sourceBucket": {"S": SOURCE}}
     item: Json = {**account.dynamodb().get_item(TableName=TABLE, Key=key)["Item"]}
-    return item.get("uploads", {}).get("M", {})
+    begun: Json = item.get("uploads", {}).get("M", {})
+    return begun
 
 
 def unfinished(bucket: str = FAR) -> list[str]:

@@ -1,0 +1,167 @@
+"""Files that are too large for one CopyObject: a limit of 5 MiB stands for S3's 5 GiB."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from functools import cache
+from typing import Any
+
+import pytest
+
+from .conftest import NO_WAITS
+from .system import System, stack_up
+
+LIMIT = 5 * 1024**2
+LARGE = random.Random(1).randbytes(3 * LIMIT + 7)  # noqa: S311 - the same at each run
+PARTS = 4
+
+
+@pytest.fixture(scope="module")
+def stacks() -> Iterator[Callable[[bool], System]]:
+    """Stacks where files above 5 MiB are copied in parts, with IAM enforced or not."""
+    with ExitStack() as opened:
+
+        @cache
+        def get(enforced: bool) -> System:
+            limit = ("-c", f"multipartThresholdMiB={LIMIT // 1024**2}")
+            return opened.enter_context(stack_up(*NO_WAITS, *limit, enforced=enforced))
+
+        yield get
+
+
+@pytest.fixture(params=[False, True], ids=["open", "enforced"])
+def parts(request: pytest.FixtureRequest, stacks: Callable[[bool], System]) -> System:
+    return stacks(request.param)
+
+
+@pytest.fixture
+def open_parts(stacks: Callable[[bool], System]) -> System:
+    """Where copies go to buckets that are no destinations of the stack, too."""
+    return stacks(False)
+
+
+@pytest.fixture
+def slow(parts: System) -> Iterator[System]:
+    """Each run of copy-worker copies one part and ends."""
+    with parts.function_told("copy-worker", PARTS_AT_ONCE="1", RUN_SECONDS="0"):
+        yield parts
+
+
+def unfinished(system: System) -> list[dict[str, Any]]:
+    return [
+        upload
+        for bucket in system.destinations
+        for upload in system.s3.list_multipart_uploads(Bucket=bucket).get("Uploads", [])
+    ]
+
+
+def test_a_large_file_arrives_everywhere(parts: System) -> None:
+    """A file that one CopyObject would not take arrives whole, and its record is like any other's."""
+    parts.user("s3").put_object(
+        Bucket=parts.source, Key="large.zip", Body=LARGE, ContentType="application/zip", Metadata={"commit": "abc123"}
+    )
+    record = parts.finished_record("large.zip")
+    assert (record["status"], record["successfulCopies"], record["failedCopies"]) == ("COMPLETED", 2, 0)
+    for result in record["copyResults"]:
+        bucket = result["destinationBucket"]
+        assert parts.get(bucket, "large.zip") == LARGE
+        head = parts.s3.head_object(Bucket=bucket, Key="large.zip")
+        assert (head["ContentType"], head["Metadata"]) == ("application/zip", {"commit": "abc123"})
+        assert (result["etag"], result["versionId"]) == (head["ETag"].strip('"'), head["VersionId"])
+        assert head["ETag"].endswith(f'-{PARTS}"')
+    assert record["arrivals"].keys() == set(parts.destinations)
+    assert parts.states(record["executionId"]).count("CopyThroughWorker") == 1
+    assert (record["uploads"], unfinished(parts)) == ({}, [])
+
+
+def test_a_small_file_passes_no_function(parts: System) -> None:
+    """What S3 copies when it is asked to is not paid for twice: nine states, and a copy for each destination."""
+    record = parts.upload("small.zip", b"x" * LIMIT)
+    assert parts.states(record["executionId"]) == [
+        "ValidateInput",
+        "AcquireLease",
+        "ReadSource",
+        "LogWorkflowStart",
+        "CopyToMultipleBuckets",
+        "ProcessResults",
+        "UpdateDynamoDBFinal",
+        "CheckIfAllSuccessful",
+        "AllCopiesSuccessful",
+    ]
+    assert parts.attempts(record["executionId"], "copyObject") == len(parts.destinations)
+    assert parts.attempts(record["executionId"], "invoke") == 0
+    assert [result["check"] for result in record["copyResults"]] == ["ETag", "ETag"]
+
+
+def test_a_copy_goes_on_from_run_to_run(slow: System) -> None:
+    """A copy that takes longer than a function may run is made in several runs, and the record says how far it is."""
+    slow.put("slow.zip", LARGE)
+    seen: list[dict[str, int]] = []
+
+    def finished() -> dict[str, Any] | None:
+        record = slow.record("slow.zip") or {}
+        copied = {bucket: int(noted["copiedBytes"]) for bucket, noted in record.get("uploads", {}).items()}
+        if copied and copied not in seen:
+            assert (record["status"], "completedAt" in record) == ("IN_PROGRESS", False)
+            seen.append(copied)
+        return record if "completedAt" in record else None
+
+    record = slow.wait_for("the copy's end", finished)
+    assert record["status"] == "COMPLETED"
+    for bucket in slow.destinations:
+        assert slow.get(bucket, "slow.zip") == LARGE
+        way = [copied[bucket] for copied in seen if bucket in copied]
+        assert way == sorted(way)
+        assert set(way) & {LIMIT, 2 * LIMIT, 3 * LIMIT}
+    # Each part of each copy took one run and no other.
+    assert slow.states(record["executionId"]).count("CopyThroughWorker") == PARTS
+    assert slow.attempts(record["executionId"], "invoke") == PARTS * len(slow.destinations)
+    assert (record["uploads"], unfinished(slow)) == ({}, [])
+
+
+def test_a_copy_that_is_given_up_leaves_no_parts(slow: System) -> None:
+    """When a copy has failed for good, what was copied of it is thrown away, and a person is told."""
+    inbox = slow.inbox()
+    slow.put("given-up.zip", LARGE)
+    slow.wait_for("the first part", lambda: (slow.record("given-up.zip") or {}).get("uploads") or None)
+    with slow.function_told("copy-worker", PARTS_AT_ONCE="0"):
+        record = slow.wait_for(
+            "the end", lambda: record if "completedAt" in (record := slow.record("given-up.zip") or {}) else None
+        )
+        assert inbox(record["executionId"])["Subject"] == "File copy failed: given-up.zip"
+    assert (record["status"], record["failedCopies"]) == ("FAILED", 2)
+    assert [result["success"] for result in record["copyResults"]] == [False, False]
+    assert (record["uploads"], unfinished(slow)) == ({}, [])
+
+
+def test_a_missing_bucket_fails_alone(open_parts: System) -> None:
+    """A destination that is not there costs the others nothing, and is tried once."""
+    open_parts.put("partly.zip", LARGE)
+    open_parts.finished_record("partly.zip")
+    ended = open_parts.run(open_parts.job("partly.zip", open_parts.destinations[0], "not-there"))
+    assert (ended["status"], ended["error"]) == ("FAILED", "CopiesFailed")
+    record = open_parts.record("partly.zip")
+    assert record is not None
+    by_bucket = {result["destinationBucket"]: result for result in record["copyResults"]}
+    assert by_bucket[open_parts.destinations[0]]["success"]
+    assert by_bucket["not-there"]["error"] == "S3.NoSuchBucketException"
+    assert open_parts.attempts(ended["executionArn"], "invoke") == 2
+
+
+def test_a_retry_of_a_large_copy_keeps_the_others(open_parts: System) -> None:
+    """What has been copied is in the record once, and what is tried again joins it."""
+    open_parts.put("again.zip", LARGE)
+    open_parts.finished_record("again.zip")
+    open_parts.run(open_parts.job("again.zip", open_parts.destinations[0], "late-large"))
+    before = open_parts.record("again.zip")
+    assert before is not None
+    open_parts.s3.create_bucket(Bucket="late-large")
+    ended = open_parts.run({**open_parts.job("again.zip", "late-large"), "retry": True})
+    assert ended["status"] == "SUCCEEDED"
+    record = open_parts.record("again.zip")
+    assert record is not None
+    assert (record["status"], record["totalBuckets"], record["failedBuckets"]) == ("COMPLETED", 2, [])
+    assert record["copyResults"][0] == before["copyResults"][0]
+    assert open_parts.get("late-large", "again.zip") == LARGE
