@@ -21,6 +21,10 @@ from .target import Target
 # more.
 _TRANSFER = TransferConfig(multipart_threshold=16 * 1024**2, multipart_chunksize=16 * 1024**2, max_concurrency=4)
 
+# Of the whole file, also where it goes up in parts: its copies get the same checksum, and the two are compared. One of
+# the parts, which would be the default, says nothing of a copy. CRC64NVME would need another package here.
+_CHECKSUM = {"ChecksumAlgorithm": "CRC32", "ChecksumType": "FULL_OBJECT"}
+
 # Seconds between two looks at a record. A look on AWS is a request that is paid for.
 LOOK_INTERVAL = 1.0
 LOOK_INTERVAL_ON_EMULATOR = 0.1
@@ -118,7 +122,14 @@ def send(target: Target, upload: Upload, on_progress: Callable[[int], None]) -> 
     for event in ("after-call.s3.PutObject", "after-call.s3.CompleteMultipartUpload"):
         s3.meta.events.register(event, remember)
     try:
-        s3.upload_file(str(upload.path), target.source_bucket, upload.key, Callback=on_progress, Config=_TRANSFER)
+        s3.upload_file(
+            str(upload.path),
+            target.source_bucket,
+            upload.key,
+            ExtraArgs=_CHECKSUM,
+            Callback=on_progress,
+            Config=_TRANSFER,
+        )
     except (S3UploadFailedError, OSError) as error:
         raise StackError(f"{str(upload.path)!r} was not uploaded: {error}") from error
     finally:

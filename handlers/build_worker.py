@@ -25,7 +25,7 @@ from . import clients, http, log
 # A commit's hash, abbreviated or whole (SHA-1 or SHA-256). Nothing else can get into the URL.
 _COMMIT = re.compile(r"[0-9a-f]{6,64}")
 
-# S3 API reference, CopyObject: 5 GB in one call, so a larger artifact could be stored but not distributed.
+# More than any build, and less than a host that never ends would send in a quarter of an hour.
 MAX_ARTIFACT_BYTES = 5 * 1024**3
 
 # Seconds. API Gateway waits 29 for an answer, so a fetch through it stops in time to give one. A longer fetch is
@@ -115,7 +115,13 @@ def _store(request: Any, time_limit: float) -> dict[str, Any]:
             bucket,
             key,
             # The metadata goes wherever copies go: the address of the artifact host does not.
-            ExtraArgs={"ContentType": "application/zip", "Metadata": {"commit": commit}},
+            ExtraArgs={
+                "ContentType": "application/zip",
+                "Metadata": {"commit": commit},
+                # Of the whole artifact, so that each copy can be compared with it.
+                "ChecksumAlgorithm": "CRC32",
+                "ChecksumType": "FULL_OBJECT",
+            },
             Config=_TRANSFER,
         )
     log.info("Artifact stored", size=artifact.size)

@@ -130,11 +130,19 @@ def test_an_artifact_is_stored(answer: Answer, content: bytes, artifact_host: Ar
     It does not say where it is from: its metadata goes wherever copies go, to somebody else's bucket, too.
     """
     artifact_host.answers[PATH] = answer
+    asked_for_checksums: list[Any] = []
+    for operation in ("PutObject", "CreateMultipartUpload"):
+        before_call(
+            clients.s3(),
+            operation,
+            lambda params: asked_for_checksums.append((params["ChecksumAlgorithm"], params.get("ChecksumType"))),
+        )
     assert post_commit() == (201, {"bucket": SOURCE, "key": f"{COMMIT}.zip", "size": len(content)})
     stored = account.s3().get_object(Bucket=SOURCE, Key=f"{COMMIT}.zip")
     with stored["Body"] as body:
         assert hashlib.sha256(body.read()).digest() == hashlib.sha256(content).digest()
     assert ("-" in stored["ETag"]) == (len(content) >= 16 * MIB)
+    assert asked_for_checksums == [("CRC32", "FULL_OBJECT" if len(content) >= 16 * MIB else None)]
     assert stored["ContentType"] == "application/zip"
     assert stored["Metadata"] == {"commit": COMMIT}
     assert artifact_host.requested == [PATH]

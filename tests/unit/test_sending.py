@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import boto3
 import pytest
+from moto import mock_aws
 
 from filecopy import sending
 from filecopy.errors import StackError
-from filecopy.sending import Sent
+from filecopy.sending import Sent, Upload
 
 
 @pytest.fixture
@@ -97,3 +100,43 @@ class _Target:
 
     def clients(self, _service: str) -> None:
         """No client is used."""
+
+
+class _InProcess:
+    """A target with a source bucket that answers in process."""
+
+    source_bucket = "global-builds"
+
+    def __init__(self) -> None:
+        self.session = boto3.Session(aws_access_key_id="test", aws_secret_access_key="test", region_name="us-east-1")
+        self.clients = self
+        self.new("s3").create_bucket(Bucket=self.source_bucket)
+
+    def new(self, service: str) -> Any:
+        return self.session.client(service)  # type: ignore[call-overload]
+
+
+@pytest.fixture
+def in_process() -> Iterator[_InProcess]:
+    with mock_aws():
+        yield _InProcess()
+
+
+@pytest.mark.parametrize("size", [10, 17 * 1024**2])
+def test_a_file_goes_up_with_a_checksum_of_the_whole(in_process: _InProcess, tmp_path: Path, size: int) -> None:
+    """A checksum of parts, which is the default, could not be compared with that of a copy."""
+    (tmp_path / "file").write_bytes(b"x" * size)
+    asked: list[dict[str, Any]] = []
+    # S3 dates each answer; moto does not.
+    in_process.session.events.register(
+        "after-call.s3",
+        lambda parsed, **_: parsed["ResponseMetadata"]["HTTPHeaders"].setdefault(
+            "date", "Sat, 31 Jan 2026 08:00:00 GMT"
+        ),
+    )
+    in_process.session.events.register("provide-client-params.s3", lambda params, **_: asked.append(params))
+    sending.send(in_process, Upload(tmp_path / "file", "k", size), lambda _: None)  # type: ignore[arg-type]
+    assert {params["ChecksumAlgorithm"] for params in asked if "ChecksumAlgorithm" in params} == {"CRC32"}
+    in_parts = [params for params in asked if "MultipartUpload" in params]
+    assert [params["ChecksumType"] for params in in_parts] == (["FULL_OBJECT"] if size > 16 * 1024**2 else [])
+    assert in_process.new("s3").head_object(Bucket="global-builds", Key="k")["ContentLength"] == size
