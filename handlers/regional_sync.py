@@ -9,13 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
-from . import clients, log, s3_events, sqs_batch, text, tracking
+from . import clients, content, log, s3_events, sqs_batch, text, tracking
+from .content import Verdict
 from .s3_events import ObjectCreated
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.type_defs import HeadObjectOutputTypeDef
-
-_CHECKSUMS = ("ChecksumSHA256", "ChecksumSHA1", "ChecksumCRC64NVME", "ChecksumCRC32C", "ChecksumCRC32")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,14 +36,6 @@ def environment() -> Environment:
         table_name=os.environ["TABLE_NAME"],
         topic_arn=os.environ["TOPIC_ARN"],
     )
-
-
-@dataclass(frozen=True, kw_only=True)
-class Verdict:
-    """What a comparison found. ``check`` is what was compared: ``etag``, ``checksum`` or ``size``."""
-
-    check: str
-    problem: str | None = None
 
 
 class UndecidedError(Exception):
@@ -129,25 +120,10 @@ def _verify(arrival: ObjectCreated, record: dict[str, Any]) -> Verdict:
         )
     if arrival.etag == source["ETag"].strip('"'):
         return Verdict(check="etag")
-    # ETags of equal bytes differ when one was uploaded in parts, or is encrypted with a KMS key.
     arrived = _head(arrival.bucket, arrival.key, {"VersionId": arrival.version_id} if arrival.version_id else {})
     if arrived is None:
         return Verdict(check="size", problem="The copy is gone again.")
-    for checksum in _CHECKSUMS:
-        ours, theirs = source.get(checksum), arrived.get(checksum)
-        # A checksum of parts ("…-3") depends on where the parts end.
-        if ours and theirs and "-" not in f"{ours}{theirs}":
-            if ours == theirs:
-                return Verdict(check="checksum")
-            return Verdict(check="checksum", problem=f"The copy's {checksum} is {theirs}, the source's {ours}.")
-    if _etag_is_md5(source) and _etag_is_md5(arrived):
-        return Verdict(check="etag", problem=f"The copy's ETag is {arrived['ETag']}, the source's {source['ETag']}.")
-    return Verdict(check="size")
-
-
-def _etag_is_md5(head: HeadObjectOutputTypeDef) -> bool:
-    """S3 API reference, "Object": the MD5 of the content, unless uploaded in parts or encrypted with a KMS key."""
-    return "-" not in head["ETag"] and not str(head.get("ServerSideEncryption", "")).startswith("aws:kms")
+    return content.compare(source, arrived)
 
 
 def _head(bucket: str, key: str, version: dict[str, Any]) -> HeadObjectOutputTypeDef | None:

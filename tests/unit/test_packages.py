@@ -20,7 +20,7 @@ MODULES = {
     "replication-worker": {"replication_worker", "clients", "log", "s3_events", "sqs_batch", "text"},
     "step-function-invoker": {"step_function_invoker", "clients", "copy_job", "http", "log"},
     "build-worker": {"build_worker", "clients", "http", "log"},
-    "regional-sync": {"regional_sync", "clients", "log", "s3_events", "sqs_batch", "text", "tracking"},
+    "regional-sync": {"regional_sync", "clients", "content", "log", "s3_events", "sqs_batch", "text", "tracking"},
     "copy-worker": {"copy_worker", "clients", "log", "text", "tracking"},
     "execution-watcher": {"execution_watcher", "clients", "log", "sqs_batch", "text", "tracking"},
 }
