@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import itertools
 import json
+import shlex
 import signal
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,6 +22,7 @@ from rich.markup import escape
 
 from . import demo as demonstration
 from . import screens, sending, stack, target
+from .backfill import DEFAULT_RATE, Backfill
 from .errors import StackError
 from .graph import mermaid, own_definition, svg
 from .history import show as show_history
@@ -167,12 +170,7 @@ def send(
     """
     with one_sentence_errors():
         found = target.find(port, stack_name)
-        destinations = to or found.destinations
-        if unknown := [bucket for bucket in destinations if bucket not in found.destinations]:
-            raise StackError(
-                f"{', '.join(unknown)}: no destination of the stack; its destinations are"
-                f" {', '.join(found.destinations)}."
-            )
+        destinations = destinations_of(found, to)
         uploads = sending.plan(files, key)
         sent = screens.upload(out, found, uploads)
         if not wait:
@@ -181,6 +179,48 @@ def send(
             failed = screens.follow_copies(out, found, sent, destinations, timeout)
         if failed:
             raise StackError(f"{failed} of {len(sent)} files did not arrive everywhere.")
+
+
+@app.command()
+def backfill(
+    prefix: Annotated[str, typer.Argument(metavar="[PREFIX]", help="Only keys that begin so.")] = "",
+    to: Annotated[list[str] | None, typer.Option(help="Only this destination. Repeatable.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be copied, and start nothing.")] = False,
+    rate: Annotated[
+        float,
+        typer.Option(
+            help="Executions started a second, at most; the default leaves room for uploads.", min=0.1, max=100
+        ),
+    ] = DEFAULT_RATE,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print a JSON object a line for each object that was not up to date.")
+    ] = False,
+    port: Port = stack.DEFAULT_PORT,
+    stack_name: StackName = None,
+) -> None:
+    """Copy what is in the source bucket already to each destination that lacks it, or has something else.
+
+    It goes by listings, so a second run goes on where the first stopped. What the stack's keyPrefix and keySuffix leave
+    out is left out here, too.
+
+    Example: filecopy backfill releases/ --dry-run
+    """
+    with one_sentence_errors():
+        found = target.find(port, stack_name)
+        work = Backfill(found, destinations_of(found, to), prefix=prefix, rate=rate, is_dry=dry_run)
+        again = f"filecopy {shlex.join(sys.argv[1:])}"
+        try:
+            failed = screens.backfill(out, err, work, as_json=as_json)
+        except KeyboardInterrupt:
+            err.print(
+                f"Interrupted. What was started goes on. For the rest, type: {screens.shown(again)}", soft_wrap=True
+            )
+            raise typer.Exit(130) from None
+        if failed:
+            raise StackError(
+                f"Not copied everywhere: {', '.join(map(repr, failed))}. See why with 'filecopy status KEY', mend it,"
+                f" then type: {again}"
+            )
 
 
 @app.command()
@@ -408,6 +448,20 @@ def demo(
     """
     with one_sentence_errors():
         demonstration.run(out, port)
+
+
+def destinations_of(found: target.Target, to: list[str] | None) -> list[str]:
+    """The stack's destinations, or those of them that are named.
+
+    Raises:
+        StackError: one that is named is none.
+    """
+    destinations = list(dict.fromkeys(to or found.destinations))
+    if unknown := [bucket for bucket in destinations if bucket not in found.destinations]:
+        raise StackError(
+            f"{', '.join(unknown)}: no destination of the stack; its destinations are {', '.join(found.destinations)}."
+        )
+    return destinations
 
 
 def start_of(since: str) -> str:

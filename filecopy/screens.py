@@ -17,7 +17,10 @@ from rich.markup import escape
 from rich.progress import (
     BarColumn,
     DownloadColumn,
+    ProgressColumn,
+    Task,
     TextColumn,
+    TimeElapsedColumn,
     TimeRemainingColumn,
     TransferSpeedColumn,
 )
@@ -25,10 +28,12 @@ from rich.progress import (
     Progress as Bars,
 )
 from rich.table import Table
+from rich.text import Text
 
 from handlers.text import printable
 
 from . import sending
+from .backfill import MAX_FAILURES, Backfill, Outcome, Result
 from .errors import StackError
 from .sending import Sent, Upload
 from .target import Target
@@ -157,6 +162,76 @@ def follow_copies(
             else:
                 console.print(f"[green]✔[/] {key}: {line}", soft_wrap=True)
             status.update(f"Copying to {len(destinations)} destinations … {count} of {len(sent)} files are through")
+    return failed
+
+
+# --- Backfill ---------------------------------------------------------------------------------------------------
+
+MARKS = {Result.COPIED: "[green]✔[/]", Result.FAILED: "[red]✘[/]"}
+
+
+class _Counts(ProgressColumn):
+    """How far a backfill has come. How far it has to go nobody knows before the buckets are listed to their end."""
+
+    def __init__(self, work: Backfill) -> None:
+        super().__init__()
+        self._work = work
+
+    def render(self, _task: Task) -> Text:
+        where = printable(self._work.at)[-40:]
+        return Text(f"{compared(self._work)}; at {where}", no_wrap=True, overflow="ellipsis")
+
+
+def compared(work: Backfill) -> str:
+    """What a backfill has found so far, such as ``1,000 objects compared: 990 up to date, 10 copied``."""
+    counts = {result: work.results[result] for result in Result}
+    parts = ", ".join(f"{number:,} {result}" for result, number in counts.items() if number)
+    total = sum(counts.values())
+    return f"{total:,} object{'' if total == 1 else 's'} compared" + (f": {parts}" if parts else "")
+
+
+def backfill(console: Console, errors: Console, work: Backfill, *, as_json: bool) -> list[str]:
+    """Runs a backfill: with a bar on a terminal, and a line for each object elsewhere; and a summary.
+
+    Args:
+        as_json: the lines are JSON, and the summary goes to ``errors``.
+
+    Returns:
+        The keys that failed.
+    """
+    has_bar = console.is_terminal and not as_json
+    # What the bar counts needs no line of its own.
+    quiet = {Result.UP_TO_DATE, Result.GONE, Result.NOT_STARTED} | ({Result.COPIED} if has_bar else set())
+    failed: list[str] = []
+
+    def tell(outcome: Outcome) -> None:
+        if outcome.result is Result.FAILED:
+            failed.append(outcome.key)
+        if outcome.result in quiet:
+            return
+        if as_json:
+            console.print(to_json(outcome.as_json()), soft_wrap=True, markup=False)
+            return
+        why = f": {shown(outcome.error)}" if outcome.error else ""
+        where = ", ".join(f"{shown(bucket)} ({what})" for bucket, what in outcome.differences.items())
+        mark = MARKS.get(outcome.result, "[cyan]…[/]")
+        console.print(f"{mark} {shown(outcome.key)}: {outcome.result}: {where}{why}", soft_wrap=True)
+
+    def sum_up() -> None:
+        (errors if as_json else console).print(f"{compared(work)}.", soft_wrap=True)
+        if work.is_cut_short:
+            errors.print(f"Each failure is a notification, so after {MAX_FAILURES} nothing more was started.")
+
+    bars = Bars(BarColumn(20), TimeElapsedColumn(), _Counts(work), console=console, disable=not has_bar)
+    try:
+        with bars:
+            bars.add_task("", total=None)
+            work.run(tell)
+    except BaseException:
+        if work.results:
+            sum_up()
+        raise
+    sum_up()
     return failed
 
 
