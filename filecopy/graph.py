@@ -1,11 +1,13 @@
 """The state machine as a drawing, made from its definition: Mermaid for a document, SVG for a page.
 
 The main path goes down the middle, from the start to the end that an execution without trouble comes to. What leads
-to failure is on its right, what comes back or ends otherwise on its left. A Map has its inside in a box of its own.
+to failure is on its right, what comes back or ends otherwise on its left. A Map has its inside in a box of its own,
+which makes room for itself on the main path, and beside it reaches down over the rows that follow.
 """
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -148,7 +150,7 @@ def _mermaid_text(text: str) -> str:
 # --- Where everything goes --------------------------------------------------------------------------------------
 
 BOX_WIDTH, BOX_HEIGHT = 196.0, 46.0
-COLUMN, ROW_GAP = 252.0, 50.0
+COLUMN, ROW_GAP = 270.0, 50.0
 GROUP_TITLE, GROUP_PADDING = 34.0, 20.0
 MARGIN = 24.0
 LINE = 14.0
@@ -225,15 +227,16 @@ def layout(definition: Definition) -> Layout:
     inner_edges = {group: [edge for edge in drawn.edges if _group_of(drawn, edge.source) == group] for group in groups}
     top = [node for node in drawn.nodes if node.group is None]
     top_edges = [edge for edge in drawn.edges if _group_of(drawn, edge.source) is None]
-    places = _places(top, top_edges, drawn.starts[None])
 
     sizes = {}
     for node in top:
         count = sum(inner.group == node.name for inner in drawn.nodes)
         height = GROUP_TITLE + count * BOX_HEIGHT + (count - 1) * ROW_GAP + GROUP_PADDING if count else BOX_HEIGHT
         sizes[node.name] = (BOX_WIDTH + (2 * GROUP_PADDING if count else 0), height)
+    spans = {name: math.ceil((height + ROW_GAP) / (BOX_HEIGHT + ROW_GAP)) for name, (_, height) in sizes.items()}
+    places = _places(top, top_edges, drawn.starts[None], spans)
     heights = [
-        max((sizes[name][1] for name, place in places.items() if place.row == row), default=0.0)
+        max((sizes[name][1] for name, place in places.items() if place == _Place(0, row)), default=BOX_HEIGHT)
         for row in range(max(place.row for place in places.values()) + 1)
     ]
     tops = [sum(heights[:row]) + row * ROW_GAP for row in range(len(heights))]
@@ -241,7 +244,7 @@ def layout(definition: Definition) -> Layout:
     boxes: dict[str, Box] = {}
     for node in top:
         place, (width, height) = places[node.name], sizes[node.name]
-        x, y = place.column * COLUMN - width / 2, tops[place.row] + (heights[place.row] - height) / 2
+        x, y = place.column * COLUMN - width / 2, tops[place.row]
         boxes[node.name] = Box(node, x, y, width, height)
         inside = [inner for inner in drawn.nodes if inner.group == node.name]
         for index, inner in enumerate(inside):
@@ -285,8 +288,12 @@ def _moved(boxes: tuple[Box, ...], routes: tuple[Route, ...], start: tuple[float
     )
 
 
-def _places(nodes: Sequence[Node], edges: Sequence[Edge], start: str) -> dict[str, _Place]:
-    """A column and a row for each state: the main path in column 0, failures on its right, the rest on its left."""
+def _places(nodes: Sequence[Node], edges: Sequence[Edge], start: str, spans: Mapping[str, int]) -> dict[str, _Place]:
+    """A column and a row for each state: the main path in column 0, failures on its right, the rest on its left.
+
+    Args:
+        spans: over how many rows a state reaches where it is not on the main path.
+    """
     by_name = {node.name: node for node in nodes}
     forward = [edge for edge in edges if edge.kind != CATCH]
 
@@ -319,6 +326,7 @@ def _places(nodes: Sequence[Node], edges: Sequence[Edge], start: str) -> dict[st
                 rows[edge.target] = max(rows[edge.target], rows[edge.source] + 1)
 
     places = {name: _Place(0, rows[name]) for name in main}
+    taken = set(places.values())
     # Next to the main path is what comes back to it.
     others = sorted(
         (name for name in by_name if name not in places),
@@ -331,9 +339,10 @@ def _places(nodes: Sequence[Node], edges: Sequence[Edge], start: str) -> dict[st
         follows = 0 not in before and any(column * side > 0 for column in before)
         column = next(column for column in sorted(before, key=abs) if column * side > 0) if follows else side
         row = rows[name]
-        while _Place(column, row) in places.values():
+        while not taken.isdisjoint(room := [_Place(column, row + below) for below in range(spans[name])]):
             column, row = (column, row + 1) if follows else (column + side, row)
         places[name] = _Place(column, row)
+        taken.update(room)
     return places
 
 
@@ -366,20 +375,42 @@ def _route(edge: Edge, boxes: Mapping[str, Box], places: Mapping[str, _Place], e
         name for name, place in places.items() if place.column == from_.column and from_.row < place.row < to.row
     ]
 
+    def is_upright(other: Edge) -> bool:
+        return places[other.source].column == places[other.target].column
+
+    # Beside the main path, labels and ways round something are on the side that is away from it.
+    is_outer_left = from_.column < 0
     if from_.column == to.column and to.row > from_.row and not between and twins.index(edge) == 0:
         points = [(source_x, source.bottom), (target_x, target.y)]
-        return Route(edge, tuple(points), _label(edge, source_x + 8, source.bottom + 20))
+        label = _label(edge, source_x + (-8 if is_outer_left else 8), source.bottom + 20, is_outer_left)
+        return Route(edge, tuple(points), label)
     if from_.column == to.column:
         # Around what is between, or beside the way that goes straight.
-        x = max(source.right, target.right) + 20 + 12 * (twins.index(edge) if not between else 0)
-        points = [(source.right, source_y + 12), (x, source_y + 12), (x, target_y - 12), (target.right, target_y - 12)]
+        out = 20 + 12 * max(twins.index(edge) - 1, 0)
+        x = min(source.x, target.x) - out if is_outer_left else max(source.right, target.right) + out
+        ends = (source.x, target.x) if is_outer_left else (source.right, target.right)
+        points = [(ends[0], source_y + 12), (x, source_y + 12), (x, target_y - 12), (ends[1], target_y - 12)]
         middle = source.bottom + (target.y - source.bottom) / 2
-        return Route(edge, tuple(points), _label(edge, x + 6, middle + 4 if not between else target.y - 12))
+        label_y = middle + 4 if not between else target.y - 12
+        return Route(edge, tuple(points), _label(edge, x + (-6 if is_outer_left else 6), label_y, is_outer_left))
     is_left = to.column < from_.column
+    if to.row > from_.row and from_.column * to.column < 0:
+        # Across the main path, above the row that it comes from, and then down into it.
+        x, y = (source.x - 20 if is_left else source.right + 20), source.y - ROW_GAP / 2
+        points = [
+            (source.x if is_left else source.right, source_y),
+            (x, source_y),
+            (x, y),
+            (target_x, y),
+            (target_x, target.y),
+        ]
+        return Route(edge, tuple(points), _label(edge, x + (-8 if is_left else 8), y - 5, is_left))
     if to.row > from_.row and not (to.column == 0 and from_.row + 1 == to.row):
         # Aside, and then down into it. Ways of failure come together before it.
         x = target_x + (44 if edge.kind == CATCH and not is_left else 0)
-        y = source_y - (12 if edge.kind == CATCH else 0)
+        # A Catch that leads here from above arrives at the upper end of the right side.
+        is_taken = any((other.target, other.kind) == (edge.source, CATCH) for other in edges if is_upright(other))
+        y = source_y + (0 if edge.kind != CATCH else 12 if is_taken and not is_left else -12)
         points = [(source.x if is_left else source.right, y), (x, y), (x, target.y)]
         if edge.kind == CATCH and not is_left:
             return Route(edge, tuple(points), _label(edge, source.right + 8, y - 5))

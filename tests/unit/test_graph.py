@@ -4,18 +4,32 @@ from __future__ import annotations
 
 import re
 import xml.etree.ElementTree as ET
-from itertools import combinations, pairwise
+from itertools import combinations, pairwise, product
 from typing import Any
 
 import pytest
 
-from filecopy.graph import BOX_HEIGHT, CATCH, LABEL_CHARACTER, LINE, Box, Label, Layout, graph, layout, mermaid, svg
+from filecopy.graph import (
+    BOX_HEIGHT,
+    CATCH,
+    LABEL_CHARACTER,
+    LINE,
+    Box,
+    Label,
+    Layout,
+    Route,
+    graph,
+    layout,
+    mermaid,
+    svg,
+)
 
 from .executions import DEFINITION, aws, ministack
 
 SVG = "{http://www.w3.org/2000/svg}"
 ODD = '</title><script>alert("1")</script>\x1b[2J%%{x}'
-INSIDE = DEFINITION["States"]["CopyToMultipleBuckets"]["ItemProcessor"]["States"]
+MAPS = ("CopyToMultipleBuckets", "CopyThroughWorker")
+INSIDE = {name: state for map_ in MAPS for name, state in DEFINITION["States"][map_]["ItemProcessor"]["States"].items()}
 ALL_STATES = {**DEFINITION["States"], **INSIDE}
 # One of each kind of way, a circle, ways past other states, two to one place, and names that mean something elsewhere.
 OTHER = {
@@ -71,16 +85,28 @@ def text_rectangle(label: Label) -> tuple[float, ...]:
     return left, label.y - 10, left + label.width, label.y - 10 + LINE * len(label.lines)
 
 
+def lines_of(route: Route) -> list[tuple[float, ...]]:
+    """Its pieces, as thin rectangles."""
+    return [
+        (min(x0, x1) - 0.1, min(y0, y1) - 0.1, max(x0, x1) + 0.1, max(y0, y1) + 0.1)
+        for (x0, y0), (x1, y1) in pairwise(route.points)
+    ]
+
+
 def outer(placed: Layout) -> list[Box]:
     return [box for box in placed.boxes if box.node.group is None]
 
 
 def test_every_state_and_way_is_in_the_graph() -> None:
-    """All that the definition has, those inside the Map among them, and no more."""
+    """All that the definition has, those inside the Maps among them, and no more."""
     drawn = graph(DEFINITION)
     assert {node.name for node in drawn.nodes} == set(ALL_STATES)
     assert sorted((edge.source, edge.target) for edge in drawn.edges) == edges_of(ALL_STATES)
-    assert drawn.starts == {None: "ValidateInput", "CopyToMultipleBuckets": "CopyToBucket"}
+    assert drawn.starts == {
+        None: "ValidateInput",
+        "CopyToMultipleBuckets": "CopyToBucket",
+        "CopyThroughWorker": "RunCopyWorker",
+    }
     ends = {node.name for node in drawn.nodes if node.is_end and node.group is None}
     assert ends == {"Superseded", "AllCopiesSuccessful", "SomeCopiesFailed", "NotificationFailed"}
     catches = {(edge.source, edge.target) for edge in drawn.edges if edge.kind == CATCH}
@@ -91,12 +117,12 @@ def test_every_state_and_way_is_in_the_graph() -> None:
 def test_labels_are_short() -> None:
     """A condition without what only asks for presence, an error without its service; all of it is in the meaning."""
     said = {(edge.source, edge.target, edge.kind): edge for edge in graph(DEFINITION).edges}
-    superseded = said["CheckIfNewest", "ReleaseLease", "choice"]
+    superseded = said["CheckIfSuperseded", "ReleaseLease", "choice"]
     assert superseded.label == "$job.sourceVersionId != $source.versionId"
     assert superseded.meaning.startswith("$exists($job.sourceVersionId) and ")
-    assert said["CheckIfNewest", "LogWorkflowStart", "choice"].label == "otherwise"
+    assert said["CheckIfSuperseded", "SendFailureNotification", "choice"].label == "otherwise"
     assert said["AcquireLease", "WaitForTurn", CATCH].label == "ConditionalCheckFailed"
-    assert said["ReadSource", "CheckIfNewest", CATCH].label == "any error"
+    assert said["ReadSource", "LogWorkflowStart", CATCH].label == "any error"
 
 
 @pytest.mark.parametrize("definition", [DEFINITION, OTHER], ids=["workflow", "other"])
@@ -117,7 +143,7 @@ def test_every_state_and_way_is_drawn(definition: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("definition", [DEFINITION, OTHER], ids=["workflow", "other"])
 def test_no_box_lies_on_another(definition: dict[str, Any]) -> None:
-    """Boxes are apart, what is inside the Map is inside its box, and everything is on the paper."""
+    """Boxes are apart, what is inside a Map is inside its box, and everything is on the paper."""
     placed = layout(definition)
     for one, other in combinations(outer(placed), 2):
         assert not overlaps(rectangle(one), rectangle(other)), (one.node.name, other.node.name)
@@ -137,7 +163,7 @@ def test_no_box_lies_on_another(definition: dict[str, Any]) -> None:
 
 
 def test_no_text_lies_on_anything() -> None:
-    """A label is clear of every state's box and of every other label, and the names fit into their boxes."""
+    """A label is clear of every state's box, of every way and of every other label, and names fit into their boxes."""
     placed = layout(DEFINITION)
     labels = [route.label for route in placed.routes if route.label]
     assert len(labels) == sum(bool(edge.label) for edge in graph(DEFINITION).edges)
@@ -150,6 +176,8 @@ def test_no_text_lies_on_anything() -> None:
         for box in placed.boxes:
             if box.height == BOX_HEIGHT:
                 assert not overlaps((left, top, right, bottom), rectangle(box)), (label, box.node.name)
+        for route in placed.routes:
+            assert not any(overlaps((left, top, right, bottom), line) for line in lines_of(route)), (label, route.edge)
     for box in placed.boxes:
         assert len(box.node.name) * (LABEL_CHARACTER + 1) < box.width, box.node.name
 
@@ -158,21 +186,32 @@ def test_ways_go_round_the_states() -> None:
     """A line meets no box but those that it joins, and is made of level and upright pieces."""
     placed = layout(DEFINITION)
     for route in placed.routes:
-        for (x0, y0), (x1, y1) in pairwise(route.points):
-            assert x0 == x1 or y0 == y1, route
-            line = (min(x0, x1) - 0.1, min(y0, y1) - 0.1, max(x0, x1) + 0.1, max(y0, y1) + 0.1)
+        assert all(x0 == x1 or y0 == y1 for (x0, y0), (x1, y1) in pairwise(route.points)), route
+        for line in lines_of(route):
             for box in placed.boxes:
                 is_joined = box.node.name in (route.edge.source, route.edge.target)
-                is_around = box.node.name == "CopyToMultipleBuckets" and route.edge.source in INSIDE
+                is_around = route.edge.source in INSIDE and box.node.name in MAPS
                 if not is_joined and not is_around:
                     assert not overlaps(line, rectangle(box)), (route.edge, box.node.name)
+
+
+def test_ways_that_run_together_end_together() -> None:
+    """Two ways may cross; they share a piece only where they lead to the same state."""
+    for one, other in combinations(layout(DEFINITION).routes, 2):
+        for line, their_line in product(lines_of(one), lines_of(other)):
+            if overlaps(line, their_line) and one.edge.target != other.edge.target:
+                left, top = max(line[0], their_line[0]), max(line[1], their_line[1])
+                right, bottom = min(line[2], their_line[2]), min(line[3], their_line[3])
+                assert right - left < 1, (one.edge, other.edge)
+                assert bottom - top < 1, (one.edge, other.edge)
 
 
 def test_the_main_path_goes_down_the_middle() -> None:
     """What an execution without trouble goes through is in one column; failures are right of it."""
     centres = {box.node.name: box.middle for box in layout(DEFINITION).boxes}
-    main = [state for state in ministack().path.entered if state not in ("SendFailureNotification", "SomeCopiesFailed")]
-    main = [*(name for name in main if name not in INSIDE), "AllCopiesSuccessful"]
+    aside = ("CheckIfAllSuccessful", "SendFailureNotification", "SomeCopiesFailed")
+    main = [state for state in ministack().path.entered if state not in aside and state not in INSIDE]
+    main += ["CheckIfAllSuccessful", "AllCopiesSuccessful"]
     assert len({centres[name][0] for name in main}) == 1
     assert [centres[name][1] for name in main] == sorted(centres[name][1] for name in main)
     for name in ("SendFailureNotification", "SomeCopiesFailed", "NotificationFailed"):
@@ -200,12 +239,12 @@ def test_the_path_taken() -> None:
         if group.get("class") == "edge" and "taken" in group[1].get("class", "")
     ]
     assert len(taken) == len(aws().path.edges) + 1
-    assert "ReadSource to CheckIfNewest" in taken
-    assert not any(title.startswith("ReadSource to CheckIfNewest: Catch") for title in taken)
+    assert "ReadSource to LogWorkflowStart" in taken
+    assert not any(title.startswith("ReadSource to LogWorkflowStart: Catch") for title in taken)
 
 
 def test_mermaid() -> None:
-    """Every state once, every way once, those after an error dashed, the Map's inside as a group."""
+    """Every state once, every way once, those after an error dashed, the inside of a Map as a group."""
     text = mermaid(DEFINITION)
     lines = text.splitlines()
     assert lines[0] == "flowchart TD"
@@ -216,9 +255,10 @@ def test_mermaid() -> None:
     assert sum(" --> " in line or " -->|" in line for line in lines) == len(drawn.edges) + 1 - sum(
         edge.kind == CATCH for edge in drawn.edges
     )
-    group = lines[lines.index(next(line for line in lines if "subgraph" in line)) :]
-    assert "CopyToMultipleBuckets" in group[0]
-    assert [line.split('"')[1] for line in group[1 : group.index("    end")]] == ["CopyToBucket", "CopyFailed"]
+    for map_ in MAPS:
+        group = lines[lines.index(next(line for line in lines if "subgraph" in line and map_ in line)) :]
+        inside = list(DEFINITION["States"][map_]["ItemProcessor"]["States"])
+        assert [line.split('"')[1] for line in group[1 : group.index("    end")]] == inside
 
 
 def test_names_break_nothing() -> None:
