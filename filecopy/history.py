@@ -3,6 +3,9 @@
 AWS and LocalStack record every event, and each names the one before it in its own branch. MiniStack records the calls
 inside a Map and nothing else of it (docs/engines.md), so there a call cannot be told to be one destination's, and the
 outcome of a copy comes from the Map's output or the record. What is not recorded is ``None``, and never guessed.
+
+A copy that S3 makes at once has one iteration of the first Map. One that copy-worker makes has one in each round of
+the second, its runs, of which the last has its result.
 """
 
 from __future__ import annotations
@@ -31,6 +34,8 @@ from .graph import Path
 MAP_STATE = "CopyToMultipleBuckets"
 COPY_STATE = "CopyToBucket"
 COPY_FAILED_STATE = "CopyFailed"
+WORKER_MAP_STATE = "CopyThroughWorker"
+RUN_STATE = "RunCopyWorker"
 NOT_RECORDED = "not recorded"
 
 Event = Mapping[str, Any]
@@ -113,23 +118,31 @@ class State:
 
 @dataclass(frozen=True)
 class Copy:
-    """The copy to one destination. ``attempts`` is None where they are not recorded by destination."""
+    """The copy to one destination. ``attempts``, of all its runs, is None where they are not recorded by destination.
+
+    ``runs`` says in how many rounds copy-worker was called for it: 0 of a copy that S3 made at once, or that was not
+    tried. None where it is not recorded which.
+    """
 
     bucket: str
     outcome: Outcome
     started: datetime | None
     ended: datetime | None
     attempts: tuple[Attempt, ...] | None
+    runs: int | None
     error: str | None
     cause: str | None
     etag: str | None
     version_id: str | None
+    check: str | None
+    """By what it is known to be the source's bytes: a checksum's name, ``ETag``, or ``none``."""
     arrival: Mapping[str, Any] | None
     """What regional-sync says of it in the record."""
 
     @property
     def retries(self) -> int | None:
-        return None if self.attempts is None else max(len(self.attempts) - 1, 0)
+        """Attempts beyond the first of each run."""
+        return None if self.attempts is None else max(len(self.attempts) - max(self.runs or 0, 1), 0)
 
 
 @dataclass(frozen=True)
@@ -409,61 +422,101 @@ def _copies(
 ) -> tuple[Copy, ...]:
     """The copies that the execution is to make. ``record`` is empty where it is not this execution's."""
     started = described["startDate"]
-    map_ = next((state for state in states if state.name == MAP_STATE), None)
-    map_events = next((group for group in branches.main if _name(group) == MAP_STATE), [])
-    map_output = parsed(map_.output) if map_ else None
-    iterations = {
-        parsed(_entered(group[0][0]).get("input")): group for group in branches.iterations if _is_for_text(group)
-    }
+    rounds = _rounds(destinations, states)
+    tasks: dict[object, list[Sequence[Event]]] = {}
+    for iteration in branches.iterations:
+        if _is_for_text(iteration):
+            tasks.setdefault(parsed(_entered(iteration[0][0]).get("input")), []).append(iteration[0])
     # A retry's record holds results of an earlier execution until it has its own.
     recorded = [result for result in record.get("copyResults", []) if _is_since(started, result.get("timestamp"))]
-    results: dict[object, Mapping[str, Any]] = {
+    results = {
         result.get("destinationBucket"): result
-        for result in (*recorded, *(map_output if isinstance(map_output, list) else ()))
-        if isinstance(result, dict)
+        for result in (*recorded, *(result for one in rounds for result in one.results))
+        if "success" in result
     }
-    is_over = described["status"] != "RUNNING" or (map_ is not None and map_.exited is not None)
+    is_over = described["status"] != "RUNNING"
+    calls = [group for group in branches.main if _name(group) in (MAP_STATE, WORKER_MAP_STATE)]
 
     def copy(bucket: str) -> Copy:
-        iteration = iterations.get(bucket, [])
-        task = next((group for group in iteration if _type(group[0]) == "Task"), [])
-        exit_ = next((event for event in task if "stateExitedEventDetails" in event), None)
+        its_tasks = tasks.get(bucket, [])
+        exit_ = (
+            next((event for event in its_tasks[-1] if "stateExitedEventDetails" in event), None) if its_tasks else None
+        )
         result = results.get(bucket) or (_object(_exited(exit_).get("output")) if exit_ else {})
         success = result.get("success")
-        # Whether it is known that nothing was done for this destination, so far.
-        is_untouched = success is None and (
-            map_ is None or (branches.are_linked and not iteration) or isinstance(map_output, list)
-        )
+        its_rounds = [one for one in rounds if bucket in one.buckets]
+        runs: int | None
+        if branches.are_linked:
+            runs = sum(_name(task) == RUN_STATE for task in its_tasks)
+            is_untouched, is_left = not its_tasks, exit_ is not None
+        else:
+            runs = sum(one.is_of_worker for one in its_rounds)
+            is_untouched, is_left = not its_rounds, bool(its_rounds) and its_rounds[-1].is_over
+            if its_rounds and not its_rounds[-1].is_over and not its_rounds[-1].is_of_worker:
+                # Which of the destinations the Map is at work on is not recorded.
+                runs = None
         if success is not None:
             outcome = Outcome.COPIED if success else Outcome.FAILED
         elif is_untouched:
             outcome = Outcome.NOT_TRIED if is_over else Outcome.WAITING
+        elif is_over:
+            # The last run came to its end without the copy's, or nobody knows what became of it.
+            outcome = Outcome.FAILED if is_left else Outcome.UNKNOWN
         else:
-            outcome = Outcome.UNKNOWN if is_over else Outcome.UNDER_WAY
+            outcome = Outcome.UNDER_WAY
         attempts: tuple[Attempt, ...] | None = None
-        if task:
-            attempts = _attempts(task)
-        elif is_untouched:
+        if its_tasks:
+            attempts = tuple(attempt for task in its_tasks for attempt in _attempts(task))
+        elif is_untouched and success is None:
             attempts = ()
-        elif not branches.are_linked and len(destinations) == 1:
-            # All calls of the Map's inside are its own.
-            attempts = _attempts(map_events)
+        elif not branches.are_linked and len(destinations) == 1 and not (runs and success is False):
+            # All calls inside the Maps are its own; of one that failed through copy-worker the last may be AbortCopy's.
+            attempts = tuple(attempt for group in calls for attempt in _attempts(group))
         first, last = (attempts[0], attempts[-1]) if attempts else (None, None)
         arrival = record.get("arrivals", {}).get(bucket)
         return Copy(
             bucket=bucket,
             outcome=outcome,
-            started=task[0]["timestamp"] if task else first.scheduled if first else None,
-            ended=exit_["timestamp"] if exit_ else _time(result.get("timestamp")),
+            started=its_tasks[0][0]["timestamp"] if its_tasks else first.scheduled if first else None,
+            ended=None if success is None else exit_["timestamp"] if exit_ else _time(result.get("timestamp")),
             attempts=attempts,
+            runs=runs,
             error=result.get("error") or (last.error if last else None),
             cause=result.get("cause") or (last.cause if last else None),
             etag=result.get("etag"),
             version_id=result.get("versionId"),
+            check=result.get("check"),
             arrival=arrival if arrival and _is_since(started, arrival.get("arrivedAt")) else None,
         )
 
     return tuple(copy(bucket) for bucket in destinations)
+
+
+@dataclass(frozen=True)
+class _Round:
+    """One time that a Map of copies was entered: its destinations, and once it ``is_over`` what it says of each, which
+    has no ``success`` where the next round goes on with it."""
+
+    is_of_worker: bool
+    is_over: bool
+    buckets: frozenset[object]
+    results: tuple[Mapping[str, Any], ...]
+
+
+def _rounds(destinations: Sequence[str], states: Iterable[State]) -> list[_Round]:
+    """The rounds, from the Maps' outputs. The destinations of one that is not over yet are those without a result."""
+    found: list[_Round] = []
+    remaining = set(destinations)
+    for state in states:
+        if state.name not in (MAP_STATE, WORKER_MAP_STATE):
+            continue
+        output = parsed(state.output)
+        is_over = isinstance(output, list)
+        results = tuple(result for result in output if isinstance(result, dict)) if isinstance(output, list) else ()
+        buckets = frozenset(result.get("destinationBucket") for result in results) if is_over else frozenset(remaining)
+        found.append(_Round(state.name == WORKER_MAP_STATE, is_over, buckets, results))
+        remaining -= {str(result.get("destinationBucket")) for result in results if "success" in result}
+    return found
 
 
 def _path(states: Sequence[State], copies: Sequence[Copy], branches: _Branches) -> Path:
@@ -480,14 +533,16 @@ def _path(states: Sequence[State], copies: Sequence[Copy], branches: _Branches) 
             failed |= did_fail
             edges.update((one, other, one in did_fail) for one, other in pairwise(names))
     else:
-        # A result tells which way a copy went.
-        ended = Counter(copy.outcome for copy in copies)
-        if tried := ended[Outcome.COPIED] + ended[Outcome.FAILED]:
-            entered[COPY_STATE] = tried
-        if ended[Outcome.FAILED]:
-            entered[COPY_FAILED_STATE] = ended[Outcome.FAILED]
+        # A result tells which way a copy went; of one that copy-worker made, no more than that it was called.
+        direct = [copy for copy in copies if copy.outcome in (Outcome.COPIED, Outcome.FAILED) and not copy.runs]
+        if direct:
+            entered[COPY_STATE] = len(direct)
+        if caught := sum(copy.outcome is Outcome.FAILED and copy.error != "ChecksumMismatch" for copy in direct):
+            entered[COPY_FAILED_STATE] = caught
             failed.add(COPY_STATE)
             edges.add((COPY_STATE, COPY_FAILED_STATE, True))
+        if runs := sum(copy.runs or 0 for copy in copies):
+            entered[RUN_STATE] = runs
     return Path(entered=dict(entered), failed=frozenset(failed), edges=frozenset(edges))
 
 
@@ -623,6 +678,12 @@ def tries(state: State) -> str:
     return str(len(state.attempts)) if state.attempts else ""
 
 
+def attempts_of(copy: Copy) -> str:
+    """How often a copy was tried, and in how many runs where it took several."""
+    said = NOT_RECORDED if copy.attempts is None else str(len(copy.attempts))
+    return f"{said}, {copy.runs} runs" if copy.runs and copy.runs > 1 else said
+
+
 def told(error: str | None, cause: str | None) -> str:
     return ": ".join(part for part in (error, cause) if part)
 
@@ -680,6 +741,7 @@ def _copies_table(history: History) -> Table:
     table.add_column("Began after", justify="right")
     table.add_column("Ended after", justify="right")
     table.add_column("Attempts")
+    table.add_column("Check")
     table.add_column("Outcome", overflow="fold", ratio=1)
     for copy in history.copies:
         is_open = copy.attempts == () or copy.outcome is Outcome.UNDER_WAY
@@ -687,24 +749,28 @@ def _copies_table(history: History) -> Table:
             Text(_shown(copy.bucket)),
             "" if copy.attempts == () else seconds(history.started, copy.started),
             "" if is_open and not copy.ended else seconds(history.started, copy.ended),
-            NOT_RECORDED if copy.attempts is None else str(len(copy.attempts)),
+            attempts_of(copy),
+            Text(_shown(copy.check or "")),
             _result(copy.outcome, copy.error, copy.cause)
             if copy.outcome is not Outcome.COPIED
             else _result(copy.outcome),
         )
         if copy.retries and copy.attempts:
             for number, attempt in enumerate(copy.attempts, 1):
-                _add_attempt(table, history, number, attempt, history.started)
+                _add_attempt(table, history, number, attempt, history.started, "")
     return table
 
 
-def _add_attempt(table: Table, history: History, number: int, attempt: Attempt, since: datetime | None) -> None:
-    """A line for an attempt; its second time is counted from ``since``."""
+def _add_attempt(
+    table: Table, history: History, number: int, attempt: Attempt, since: datetime | None, *empty: str
+) -> None:
+    """A line for an attempt; its second time is counted from ``since``. ``empty`` are cells that it leaves so."""
     table.add_row(
         Text(f"  attempt {number}", style="dim"),
         Text(seconds(history.started, attempt.scheduled), style="dim"),
         Text(seconds(since, attempt.ended or history.ended), style="dim"),
         "",
+        *empty,
         _result(attempt.status or "RUNNING", attempt.error, attempt.cause),
     )
 

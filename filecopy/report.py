@@ -12,13 +12,16 @@ from typing import Any
 from . import graph
 from .graph import Definition, escaped
 from .history import (
+    MAP_STATE,
     NOT_RECORDED,
+    WORKER_MAP_STATE,
     Attempt,
     Copy,
     History,
     Outcome,
     State,
     StateStatus,
+    attempts_of,
     moment,
     parsed,
     plain,
@@ -239,7 +242,7 @@ def _facts(history: History, bucket: str) -> str:
 def _destinations(history: History) -> str:
     if not history.copies:
         return "<h2>Destinations</h2>\n<p>The input names no destination.</p>"
-    names = ("Bucket", "Outcome", "Attempts", "Error", "Version", "Arrival")
+    names = ("Bucket", "Outcome", "Attempts", "Check", "Error", "Version", "Arrival")
     head = "".join(f'<th role="columnheader" scope="col">{name}</th>' for name in names)
     rows = "\n".join(_destination(history, copy) for copy in history.copies)
     return (
@@ -254,9 +257,10 @@ def _destination(history: History, copy: Copy) -> str:
     is_open = copy.outcome in (Outcome.UNDER_WAY, Outcome.WAITING)
     cells = {
         "Outcome": f'<span class="{kind}">{_SIGNS[kind]} {copy.outcome}</span>',
-        "Attempts": str(len(copy.attempts))
+        "Attempts": attempts_of(copy)
         if copy.attempts is not None
-        else f'<span class="quiet">{NOT_RECORDED}</span>',
+        else f'<span class="quiet">{attempts_of(copy)}</span>',
+        "Check": escaped(copy.check or ""),
         "Error": (_error(copy.error, copy.cause) if copy.outcome is not Outcome.COPIED else "")
         + _retries(history, copy),
         "Version": _code(copy.version_id) if copy.version_id else "",
@@ -277,7 +281,7 @@ def _error(error: str | None, cause: str | None) -> str:
 
 
 def _retries(history: History, copy: Copy) -> str:
-    if not copy.retries:
+    if not copy.attempts or len(copy.attempts) == 1:
         return ""
     items = "".join(f"<li>{_attempt(history, attempt)}</li>" for attempt in copy.attempts or ())
     return f"<details><summary>Each attempt</summary><ol>{items}</ol></details>"
@@ -330,10 +334,12 @@ def _timeline(history: History) -> str:
     last = max([history.ended, *(state.exited for state in history.states if state.exited)])
     scale = _Scale(history.started, last)
     rows = [f'<li aria-hidden="true"><span></span><span></span>{_axis(scale)}</li>']
+    # A copy of several runs is one row, below the first of them.
+    below = {MAP_STATE: [copy for copy in history.copies if not copy.runs]}
+    below[WORKER_MAP_STATE] = [copy for copy in history.copies if copy.runs]
     for state in history.states:
         rows.append(_state_row(history, scale, state))
-        if state.type == "Map":
-            rows += [_copy_row(history, scale, copy) for copy in history.copies if copy.started or copy.ended]
+        rows += [_copy_row(history, scale, copy) for copy in below.pop(state.name, ()) if copy.started or copy.ended]
     is_partly_recorded = any(copy.attempts is None for copy in history.copies)
     note = (
         "<p>Attempts are not recorded by destination here: of a copy, only its end is known.</p>"
@@ -391,6 +397,7 @@ def _copy_row(history: History, scale: _Scale, copy: Copy) -> str:
     until = copy.ended or history.ended
     bars = _bars(scale, copy.started, until, copy.attempts or (), kind, history)
     retried = f", {len(copy.attempts)} attempts" if copy.retries and copy.attempts else ""
+    retried += f", {copy.runs} runs" if copy.runs and copy.runs > 1 else ""
     when = f"+{seconds(history.started, copy.started)}, {seconds(copy.started, until)}{retried}"
     return _row(name, when, bars, " inner")
 

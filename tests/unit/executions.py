@@ -34,10 +34,13 @@ def _read(value: Any) -> Any:
     return value
 
 
-_FILE: dict[str, Any] = json.loads((Path(__file__).parent / "aws_history.json").read_text(encoding="utf-8"))
-AWS_DESCRIBED: dict[str, Any] = _read(_FILE["described"])
-AWS_EVENTS: list[Event] = _read(_FILE["events"])
-AWS_RECORD: dict[str, Any] = _FILE["record"]
+def _load(name: str) -> tuple[dict[str, Any], list[Event], dict[str, Any]]:
+    held = json.loads((Path(__file__).parent / name).read_text(encoding="utf-8"))
+    return _read(held["described"]), _read(held["events"]), held["record"]
+
+
+AWS_DESCRIBED, AWS_EVENTS, AWS_RECORD = _load("aws_history.json")
+WORKER_DESCRIBED, WORKER_EVENTS, WORKER_RECORD = _load("aws_worker_history.json")
 
 
 def aws(record: Mapping[str, Any] | None = AWS_RECORD) -> History:
@@ -48,9 +51,24 @@ def aws(record: Mapping[str, Any] | None = AWS_RECORD) -> History:
 
 def aws_running(after: int) -> History:
     """The same one, when so many events had been recorded."""
-    described = {name: value for name, value in AWS_DESCRIBED.items() if name not in ("stopDate", "error", "cause")}
-    events = AWS_EVENTS[:after]
-    return history_of({**described, "status": "RUNNING"}, events, None, read_at=events[-1]["timestamp"])
+    return _running(AWS_DESCRIBED, AWS_EVENTS[:after])
+
+
+def aws_worker(record: Mapping[str, Any] | None = WORKER_RECORD) -> History:
+    """A run of a large file to four destinations, two at a time, through copy-worker. The first copy takes three runs,
+    the second one, after Lambda had no room for it; the third is refused four times, and cannot even be aborted, and
+    of the fourth copy-worker says that the bucket is gone."""
+    return history_of(WORKER_DESCRIBED, WORKER_EVENTS, record)
+
+
+def aws_worker_running(after: int) -> History:
+    """The same one, when so many events had been recorded."""
+    return _running(WORKER_DESCRIBED, WORKER_EVENTS[:after])
+
+
+def _running(described: Mapping[str, Any], events: list[Event]) -> History:
+    so_far = {name: value for name, value in described.items() if name not in ("stopDate", "error", "cause")}
+    return history_of({**so_far, "status": "RUNNING"}, events, None, read_at=events[-1]["timestamp"])
 
 
 class MiniStack:
@@ -102,7 +120,7 @@ class MiniStack:
         """The first copy made, the others not."""
         at = f"{self.time(300):%Y-%m-%dT%H:%M:%S}.723Z"
         failed = {"success": False, "error": error, "cause": cause, "timestamp": at}
-        copied = {"success": True, "etag": "e", "versionId": "v", "timestamp": at}
+        copied = {"success": True, "etag": "e", "versionId": "v", "check": "ETag", "timestamp": at}
         return [
             {"destinationBucket": bucket, **(failed if index else copied)} for index, bucket in enumerate(self.buckets)
         ]
@@ -117,6 +135,22 @@ class MiniStack:
             kind = "Succeeded" if result["success"] else "Failed"
             self.add(f"Task{kind}", **{f"task{kind}EventDetails": {"resource": resource, "error": "E", "cause": "C"}})
         self.leave("Map", "CopyToMultipleBuckets", results)
+
+    def run(self, *results: Mapping[str, Any], errors: int = 0) -> None:
+        """A round of copies through copy-worker, which answers these; so many of its calls fail before."""
+        self.task("UpdateDynamoDBFinal", "dynamodb:updateItem")
+        self.enter("Map", "CopyThroughWorker")
+        resource = "arn:aws:states:::lambda:invoke"
+        calls: list[Mapping[str, Any] | None] = [*[None] * errors, *results]
+        for _ in calls:
+            self.add("TaskScheduled", taskScheduledEventDetails={"resourceType": "lambda", "resource": resource})
+        for result in calls:
+            if result is None:
+                self.add("TaskFailed", taskFailedEventDetails={"resource": resource, "error": "CopyError"})
+            else:
+                output = json.dumps({"StatusCode": 200, "Payload": result})
+                self.add("TaskSucceeded", taskSucceededEventDetails={"resource": resource, "output": output})
+        self.leave("Map", "CopyThroughWorker", results)
 
     def fail(self, error: str = "CopiesFailed", cause: str = "1 of 2 copies failed: invalid-bucket") -> None:
         """Everything after the copies."""
@@ -147,3 +181,18 @@ def ministack(key: str = "k.zip", error: str = "S3.NoSuchBucketException", cause
     run.copy(run.results(error, cause))
     run.fail()
     return run.history()
+
+
+def ministack_worker() -> MiniStack:
+    """A run of two destinations through copy-worker: one copy takes three rounds, the other two, and calls have failed
+    meanwhile. It is at its last but one state."""
+    run = MiniStack()
+    run.begin()
+    run.copy([])
+    unfinished = [{"destinationBucket": bucket} for bucket in run.buckets]
+    made = [{**run.results()[0], "destinationBucket": bucket, "check": "CRC64NVME"} for bucket in run.buckets]
+    run.run(*unfinished)
+    run.run(unfinished[0], made[1], errors=2)
+    run.run(made[0])
+    run.task("UpdateDynamoDBFinal", "dynamodb:updateItem")
+    return run

@@ -13,9 +13,24 @@ from botocore.validate import ParamValidator
 from rich.console import Console
 
 from filecopy.errors import StackError
-from filecopy.history import Calls, Copy, History, Outcome, StateStatus, history_of, load, load_definition, show
+from filecopy.history import Calls, Copy, Event, History, Outcome, StateStatus, history_of, load, load_definition, show
 
-from .executions import ARN, AWS_DESCRIBED, AWS_EVENTS, AWS_RECORD, DEFINITION, MiniStack, aws, aws_running, ministack
+from .executions import (
+    ARN,
+    AWS_DESCRIBED,
+    AWS_EVENTS,
+    AWS_RECORD,
+    DEFINITION,
+    WORKER_DESCRIBED,
+    WORKER_EVENTS,
+    MiniStack,
+    aws,
+    aws_running,
+    aws_worker,
+    aws_worker_running,
+    ministack,
+    ministack_worker,
+)
 from .scripted_aws import ScriptedClients
 
 ODD = "a\x1b[2J\x07\u202egpj.\n[red]b[/red]:boom:"
@@ -34,18 +49,21 @@ def printed(history: History, full: bool = False, width: int = 200) -> str:
     return file.getvalue()
 
 
-def test_the_fixture_is_as_aws_documents_it() -> None:
-    """The history that the tests read has AWS's shapes and event types, and no member that AWS does not have."""
+@pytest.mark.parametrize(
+    ("described", "events"), [(AWS_DESCRIBED, AWS_EVENTS), (WORKER_DESCRIBED, WORKER_EVENTS)], ids=["copies", "worker"]
+)
+def test_the_fixtures_are_as_aws_documents_it(described: dict[str, Any], events: list[Event]) -> None:
+    """A history that the tests read has AWS's shapes and event types, and no member that AWS does not have."""
     model = botocore.session.get_session().get_service_model("stepfunctions")
     shape = model.shape_for("GetExecutionHistoryOutput")
-    report = ParamValidator().validate({"events": AWS_EVENTS}, shape)
+    report = ParamValidator().validate({"events": events}, shape)
     assert not report.has_errors(), report.generate_report()
-    report = ParamValidator().validate(AWS_DESCRIBED, model.shape_for("DescribeExecutionOutput"))
+    report = ParamValidator().validate(described, model.shape_for("DescribeExecutionOutput"))
     assert not report.has_errors(), report.generate_report()
     types = model.shape_for("HistoryEventType")
-    assert {event["type"] for event in AWS_EVENTS} <= set(getattr(types, "enum", ()))
-    assert [event["id"] for event in AWS_EVENTS] == list(range(1, len(AWS_EVENTS) + 1))
-    assert all(event["previousEventId"] < event["id"] for event in AWS_EVENTS)
+    assert {event["type"] for event in events} <= set(getattr(types, "enum", ()))
+    assert [event["id"] for event in events] == list(range(1, len(events) + 1))
+    assert all(event["previousEventId"] < event["id"] for event in events)
 
 
 # --- AWS --------------------------------------------------------------------------------------------------------
@@ -71,7 +89,6 @@ def test_states_in_the_order_they_were_entered() -> None:
         ("WaitForTurn", "Wait", "SUCCEEDED"),
         ("AcquireLease", "Task", "SUCCEEDED"),
         ("ReadSource", "Task", "SUCCEEDED"),
-        ("CheckIfNewest", "Choice", "SUCCEEDED"),
         ("LogWorkflowStart", "Task", "SUCCEEDED"),
         ("CopyToMultipleBuckets", "Map", "SUCCEEDED"),
         ("ProcessResults", "Pass", "SUCCEEDED"),
@@ -138,19 +155,21 @@ def test_the_way_it_took() -> None:
     assert path.entered["AcquireLease"] == 2
     assert (path.entered["CopyToBucket"], path.entered["CopyFailed"]) == (4, 2)
     assert path.failed == {"CopyToBucket", "SomeCopiesFailed"}, "the turn that was waited for came"
-    assert ("ReadSource", "CheckIfNewest", False) in path.edges
-    assert ("ReadSource", "CheckIfNewest", True) not in path.edges
+    assert ("ReadSource", "LogWorkflowStart", False) in path.edges
+    assert ("ReadSource", "LogWorkflowStart", True) not in path.edges
     assert ("AcquireLease", "WaitForTurn", True) in path.edges
     assert ("CopyToBucket", "CopyFailed", True) in path.edges
 
 
 def test_a_running_execution() -> None:
     """What is not over is said to run, from any event on, and nothing is said of what has not been tried."""
-    for after in range(1, len(AWS_EVENTS)):
-        history = aws_running(after)
+    for history in (
+        *map(aws_running, range(1, len(AWS_EVENTS))),
+        *map(aws_worker_running, range(1, len(WORKER_EVENTS), 4)),
+    ):
         assert all(state.status is not StateStatus.FAILED or state.type == "Fail" for state in history.states)
         printed(history)
-    history = aws_running(60)
+    history = aws_running(58)
     assert (history.stopped, history.states[-1].name) == (None, "CopyToMultipleBuckets")
     assert (history.states[-1].status, history.states[-1].exited) == (StateStatus.RUNNING, None)
     assert [copy.outcome for copy in history.copies] == [
@@ -166,8 +185,8 @@ def test_a_running_execution() -> None:
 def test_an_execution_that_was_stopped() -> None:
     """What it was at ended with it, and of a copy that had no answer nobody knows."""
     described = {**AWS_DESCRIBED, "status": "ABORTED", "error": "Enough", "cause": "No more"}
-    stop = {"id": 61, "previousEventId": 0, "type": "ExecutionAborted", "timestamp": AWS_EVENTS[60]["timestamp"]}
-    history = history_of(described, [*AWS_EVENTS[:60], stop])
+    stop = {"id": 59, "previousEventId": 0, "type": "ExecutionAborted", "timestamp": AWS_EVENTS[58]["timestamp"]}
+    history = history_of(described, [*AWS_EVENTS[:58], stop])
     assert history.states[-1].status is StateStatus.ABORTED
     assert [copy.outcome for copy in history.copies] == [
         Outcome.COPIED,
@@ -175,6 +194,66 @@ def test_an_execution_that_was_stopped() -> None:
         Outcome.UNKNOWN,
         Outcome.NOT_TRIED,
     ]
+
+
+def test_copies_through_copy_worker() -> None:
+    """Each run is an attempt and no retry; what is tried again in a run is one. What AbortCopy does is no attempt."""
+    assert {
+        bucket: (copy.outcome, copy.runs, [attempt.status for attempt in copy.attempts or ()], copy.retries, copy.error)
+        for bucket, copy in copies(aws_worker()).items()
+    } == {
+        "acme-us-builds": (Outcome.COPIED, 3, ["SUCCEEDED"] * 3, 0, None),
+        "acme-eu-builds": (Outcome.COPIED, 1, ["FAILED", "SUCCEEDED"], 1, None),
+        "partner-builds": (Outcome.FAILED, 1, ["FAILED"] * 4, 3, "CopyError"),
+        "acme-gone-builds": (Outcome.FAILED, 1, ["SUCCEEDED"], 0, "S3.NoSuchBucketException"),
+    }
+    assert [copy.check for copy in aws_worker().copies] == ["CRC64NVME", "CRC64NVME", None, None]
+    assert [copy.check for copy in aws().copies] == ["ETag", "ETag", None, None]
+    assert [copy.runs for copy in aws().copies] == [0] * 4
+    first = copies(aws_worker())["acme-us-builds"]
+    assert first.started
+    assert first.ended
+    assert first.attempts
+    assert [first.started < first.attempts[0].scheduled, first.attempts[-1].ended < first.ended] == [True, True]
+    said = printed(aws_worker())
+    assert "3, 3 runs" in said
+    assert said.count("CRC64NVME") == 2
+
+
+def test_the_way_through_copy_worker() -> None:
+    """The way back from each round, and what led to the end inside it."""
+    path = aws_worker().path
+    assert {name: path.entered[name] for name in ("CopyThroughWorker", "ProcessResults", "RunCopyWorker")} == {
+        "CopyThroughWorker": 3,
+        "ProcessResults": 4,
+        "RunCopyWorker": 6,
+    }
+    assert path.failed == {"RunCopyWorker", "AbortCopy", "SomeCopiesFailed"}
+    assert "CopyToBucket" not in path.entered
+    assert {
+        ("CheckIfAllSuccessful", "CopyThroughWorker", False),
+        ("CopyThroughWorker", "ProcessResults", False),
+        ("RunCopyWorker", "AbortCopy", True),
+        ("AbortCopy", "CopyNotAborted", True),
+    } < path.edges
+
+
+def test_a_copy_between_two_of_its_runs() -> None:
+    """It is under way, whatever its last run has ended with; if the execution ends there, the copy is not made."""
+    ends = [number for number, event in enumerate(WORKER_EVENTS, 1) if event["type"] == "MapStateExited"]
+    history = aws_worker_running(ends[0])
+    assert [(copy.outcome, copy.runs) for copy in history.copies] == [(Outcome.WAITING, 0)] * 4
+    history = aws_worker_running(ends[1] + 1)
+    assert [(copy.outcome, copy.runs) for copy in history.copies] == [
+        (Outcome.UNDER_WAY, 1),
+        (Outcome.COPIED, 1),
+        (Outcome.FAILED, 1),
+        (Outcome.FAILED, 1),
+    ]
+    assert history.copies[0].ended is None
+    aborted = {**WORKER_DESCRIBED, "status": "ABORTED"}
+    assert history_of(aborted, WORKER_EVENTS[: ends[1] + 1]).copies[0].outcome is Outcome.FAILED
+    assert history_of(aborted, WORKER_EVENTS[: ends[2] - 6]).copies[0].outcome is Outcome.UNKNOWN
 
 
 def test_an_input_that_is_refused() -> None:
@@ -230,6 +309,61 @@ def test_a_single_destination_on_ministack() -> None:
     (copy,) = run.history("SUCCEEDED").copies
     assert [attempt.status for attempt in copy.attempts or ()] == ["FAILED", "FAILED", "SUCCEEDED"]
     assert copy.outcome is Outcome.COPIED
+
+
+def test_rounds_on_ministack() -> None:
+    """The outputs of the Maps tell how many runs a copy took, and its result; whose the calls were, nobody knows."""
+    history = ministack_worker().history("RUNNING")
+    assert [(copy.outcome, copy.runs, copy.attempts, copy.check) for copy in history.copies] == [
+        (Outcome.COPIED, 3, None, "CRC64NVME"),
+        (Outcome.COPIED, 2, None, "CRC64NVME"),
+    ]
+    assert [state.calls for state in history.states if state.name == "CopyThroughWorker"] == [
+        Calls(scheduled=2, succeeded=2, failed=0),
+        Calls(scheduled=4, succeeded=2, failed=2),
+        Calls(scheduled=1, succeeded=1, failed=0),
+    ]
+    assert (history.path.entered["RunCopyWorker"], history.path.entered.get("CopyToBucket")) == (5, None)
+    assert "not recorded, 3 runs" in printed(history)
+    run = MiniStack()
+    run.begin()
+    run.copy([])
+    run.run({"destinationBucket": "invalid-bucket"}, run.results()[0])
+    assert [copy.outcome for copy in run.history("RUNNING").copies] == [Outcome.COPIED, Outcome.UNDER_WAY]
+    assert [copy.outcome for copy in run.history("ABORTED").copies] == [Outcome.COPIED, Outcome.FAILED]
+    run.enter("Map", "CopyThroughWorker")
+    assert [(copy.outcome, copy.runs) for copy in run.history("ABORTED").copies] == [
+        (Outcome.COPIED, 1),
+        (Outcome.UNKNOWN, 2),
+    ]
+
+
+def test_a_single_destination_through_copy_worker_on_ministack() -> None:
+    """All calls are its own, unless it failed: then the last may have thrown away what was begun."""
+    run = MiniStack("k.zip", "region-a-builds")
+    run.begin()
+    run.copy([])
+    run.run({"destinationBucket": "region-a-builds"}, errors=1)
+    failed = {**run.results()[0], "success": False, "error": "CopyError", "cause": ""}
+    run.run(run.results()[0])
+    (copy,) = run.history("SUCCEEDED").copies
+    assert [attempt.status for attempt in copy.attempts or ()] == ["FAILED", "SUCCEEDED", "SUCCEEDED"]
+    assert (copy.runs, copy.retries) == (2, 1)
+    run.run(failed, errors=4)
+    (copy,) = run.history().copies
+    assert (copy.outcome, copy.attempts, copy.runs) == (Outcome.FAILED, None, 3)
+
+
+def test_a_copy_of_other_bytes_on_ministack() -> None:
+    """The copy was made, so its Task has not failed; that it is not the source's bytes is what it answered."""
+    run = MiniStack("k.zip", "region-a-builds")
+    run.begin()
+    run.enter("Map", "CopyToMultipleBuckets")
+    run.call("aws-sdk:s3:copyObject")
+    result = {**run.results()[0], "success": False, "error": "ChecksumMismatch", "cause": "A is not B"}
+    run.leave("Map", "CopyToMultipleBuckets", [result])
+    path = run.history().path
+    assert (path.entered.get("CopyToBucket"), path.entered.get("CopyFailed"), path.failed) == (1, None, frozenset())
 
 
 def test_a_source_that_cannot_be_read() -> None:
@@ -289,7 +423,7 @@ def test_load_asks_again_when_it_ended_meanwhile() -> None:
             return {"definition": json.dumps(DEFINITION)}
 
     history = load(Client(), AWS_DESCRIBED["executionArn"], AWS_RECORD)
-    assert (history.status, len(history.states), answers) == ("FAILED", 13, [])
+    assert (history.status, len(history.states), answers) == ("FAILED", 12, [])
     assert load_definition(Client(), ARN) == DEFINITION
 
 
@@ -310,12 +444,12 @@ def test_as_json() -> None:
     assert told["copies"][1]["outcome"] == "copied"
     assert (told["copies"][1]["retries"], told["copies"][1]["versionId"]) == (2, "Vb7tK9")
     assert told["copies"][0]["arrival"]["arrivedAt"] == "2026-03-14T09:26:57.454Z"
-    assert told["states"][6]["attempts"][0]["error"] == "DynamoDB.ProvisionedThroughputExceededException"
+    assert told["states"][5]["attempts"][0]["error"] == "DynamoDB.ProvisionedThroughputExceededException"
     assert told["recordIsOfThisExecution"] is True
     assert told["record"]["copyResults"][0]["destinationBucket"] == "acme-region-a-builds"
     bare = json.loads(json.dumps(ministack().as_json()))
     assert (bare["copies"][0]["attempts"], bare["copies"][0]["retries"], bare["record"]) == (None, None, None)
-    assert bare["states"][5]["calls"] == {"scheduled": 2, "succeeded": 1, "failed": 1}
+    assert bare["states"][4]["calls"] == {"scheduled": 2, "succeeded": 1, "failed": 1}
 
 
 def test_what_is_printed() -> None:

@@ -12,7 +12,17 @@ import pytest
 from filecopy.history import History
 from filecopy.report import _DARK, _LIGHT, headline, report_page
 
-from .executions import ARN, DEFINITION, MiniStack, aws, aws_running, ministack
+from .executions import (
+    ARN,
+    DEFINITION,
+    MiniStack,
+    aws,
+    aws_running,
+    aws_worker,
+    aws_worker_running,
+    ministack,
+    ministack_worker,
+)
 
 VOID = {"meta", "br", "hr", "img", "input", "link"}
 ODD = "<script>alert(1)</script><img src=x onerror=alert(1)>&\"'\x1b[2J\u202egpj.\n</pre></style>"
@@ -89,9 +99,12 @@ def many() -> History:
 EXECUTIONS: dict[str, Callable[[], History]] = {
     "aws": aws,
     "aws, no record": lambda: aws(None),
-    "running": lambda: aws_running(60),
+    "running": lambda: aws_running(58),
     "just started": lambda: aws_running(1),
+    "worker": aws_worker,
+    "worker, running": lambda: aws_worker_running(90),
     "ministack": ministack,
+    "ministack, worker": lambda: ministack_worker().history("RUNNING"),
     "many": many,
     "odd": lambda: ministack(ODD, ODD, ODD),
     "copied": copied,
@@ -125,7 +138,7 @@ def test_a_page_can_be_heard(make: Callable[[], History]) -> None:
     assert ("lang", "en") in page.attributes
     assert len(page.of("title")[0]) > 10
     scopes = [value for name, value in page.attributes if name == "scope"]
-    assert (scopes.count("col"), scopes.count("row")) == (6, len(make().copies))
+    assert (scopes.count("col"), scopes.count("row")) == (7, len(make().copies))
     assert ("aria-labelledby", "destinations") in page.attributes
 
 
@@ -133,7 +146,7 @@ def test_a_page_can_be_heard(make: Callable[[], History]) -> None:
     ("make", "said"),
     [
         (aws, "✘ Partly failed: 2 of 4 copies failed"),
-        (lambda: aws_running(60), "… Running: 2 of 4 copies made so far"),
+        (lambda: aws_running(58), "… Running: 2 of 4 copies made so far"),
         (copied, "✔ Copied to 1 destination"),
         (superseded, "○ Superseded: a newer version of the file is copied instead"),
         (lambda: failed("SourceUnreadable"), "✘ Failed: the source could not be read"),
@@ -182,6 +195,26 @@ def test_the_timeline_has_every_state_and_copy() -> None:
     for start, length in re.findall(r"--from: ([\d.]+)%; --long: ([\d.]+)%", timeline):
         assert 0 <= float(start) <= 100
         assert float(start) + float(length) <= 100.02
+
+
+def test_copies_of_several_runs() -> None:
+    """Each is one row of the timeline, below the first round, with a bar for each run; its cell tells how many."""
+    text = report_page(aws_worker(), DEFINITION)
+    timeline = text[text.index("<h2>Timeline") : text.index("<h2>State machine")]
+    names = re.findall(r'</span> (?:<span class="code">)?([\w-]+)', timeline)
+    assert names[: names.index("CopyThroughWorker") + 6] == [
+        *(state.name for state in aws_worker().states[:9]),
+        *(copy.bucket for copy in aws_worker().copies),
+        "ProcessResults",
+    ]
+    assert (names.count("CopyThroughWorker"), names.count("acme-us-builds")) == (3, 1)
+    line = next(line for line in timeline.splitlines() if "acme-us-builds" in line)
+    assert ", 3 runs<" in line
+    assert line.count('<i class="good"') == 3
+    row = text[text.index(">acme-us-builds</span></th>") :].split("</tr>")[0]
+    assert 'data-name="Attempts">3, 3 runs</td>' in row
+    assert 'data-name="Check">CRC64NVME</td>' in row
+    assert row.count("<li>") == 3
 
 
 def test_data_of_every_state() -> None:
