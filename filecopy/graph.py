@@ -554,7 +554,10 @@ def _box(box: Box, path: Path | None) -> str:
     is_group = box.height > BOX_HEIGHT
     count = path.entered.get(node.name, 0) if path else 0
     is_failed = path is not None and node.name in path.failed
-    said = [node.type, *(["end"] if node.is_end else []), *([f"{count} times"] if count > 1 else [])]
+    said = [node.type, *(["end"] if node.is_end else [])]
+    if count > 1:
+        # Beside a Map's name there is no room for both.
+        said = [*([] if is_group else said), f"{count} times"]
     told = "" if path is None else ", failed" if is_failed else ", entered" if count else ", not entered"
     classes = ["state", *(["group"] if is_group else [])]
     if path is not None:

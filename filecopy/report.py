@@ -75,7 +75,7 @@ th, td { text-align: left; vertical-align: top; padding: 0.4rem 0.75rem 0.4rem 0
   border-bottom: 1px solid var(--line); }
 thead th { color: var(--quiet); font-weight: 600; white-space: nowrap; }
 tbody th { font-weight: 600; min-width: 9rem; }
-td.outcome { white-space: nowrap; } td.version { min-width: 7rem; }
+td.outcome, td.check { white-space: nowrap; } td.version { min-width: 7rem; }
 td details { margin: 0; }
 details { margin: 0.3rem 0; }
 summary { cursor: pointer; color: var(--accent); }

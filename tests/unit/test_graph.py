@@ -17,6 +17,7 @@ from filecopy.graph import (
     Box,
     Label,
     Layout,
+    Path,
     Route,
     graph,
     layout,
@@ -31,7 +32,8 @@ ODD = '</title><script>alert("1")</script>\x1b[2J%%{x}'
 MAPS = ("CopyToMultipleBuckets", "CopyThroughWorker")
 INSIDE = {name: state for map_ in MAPS for name, state in DEFINITION["States"][map_]["ItemProcessor"]["States"].items()}
 ALL_STATES = {**DEFINITION["States"], **INSIDE}
-# One of each kind of way, a circle, ways past other states, two to one place, and names that mean something elsewhere.
+# One of each kind of way, a circle, ways past other states, two to one place, a Map aside with a state after it, and
+# names that mean something elsewhere.
 OTHER = {
     "StartAt": "First",
     "States": {
@@ -47,9 +49,22 @@ OTHER = {
         "Again": {"Type": "Wait", "Next": ODD},
         "Last": {
             "Type": "Choice",
-            "Choices": [{"Condition": f"{{% {ODD} %}}", "Next": "First"}, {"Variable": "$.x", "Next": "Good"}],
+            "Choices": [
+                {"Condition": f"{{% {ODD} %}}", "Next": "First"},
+                {"Variable": "$.y", "Next": "Each"},
+                {"Variable": "$.x", "Next": "Good"},
+            ],
             "Default": "Bad",
         },
+        "Each": {
+            "Type": "Map",
+            "ItemProcessor": {
+                "StartAt": "One",
+                "States": {"One": {"Type": "Pass", "Next": "Two"}, "Two": {"Type": "Pass", "End": True}},
+            },
+            "Next": "After",
+        },
+        "After": {"Type": "Pass", "End": True},
         "Good": {"Type": "Succeed"},
         "Bad": {"Type": "Fail"},
     },
@@ -241,6 +256,17 @@ def test_the_path_taken() -> None:
     assert len(taken) == len(aws().path.edges) + 1
     assert "ReadSource to LogWorkflowStart" in taken
     assert not any(title.startswith("ReadSource to LogWorkflowStart: Catch") for title in taken)
+
+
+def test_a_map_entered_again_and_again() -> None:
+    """Its name and how often it was entered have room side by side in its box."""
+    drawing = svg(DEFINITION, Path(entered={"CopyThroughWorker": 100, "CopyToMultipleBuckets": 1}))
+    for name in MAPS:
+        box = next(box for box in layout(DEFINITION).boxes if box.node.name == name)
+        [group] = [group for group in parsed(drawing).iter(f"{SVG}g") if group.findtext(f"{SVG}text") == name]
+        said = [text.text or "" for text in group.iter(f"{SVG}text")]
+        assert 28 + len(said[0]) * (LABEL_CHARACTER + 1) + len(said[1]) * LABEL_CHARACTER < box.width, said
+    assert ">100 times<" in drawing
 
 
 def test_mermaid() -> None:
