@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from boto3.dynamodb.types import TypeDeserializer
@@ -12,6 +13,19 @@ from components.names import STATUS_INDEX
 from components.outputs import DYNAMODB_TABLE_NAME, SOURCE_BUCKET
 
 STATUSES = ("IN_PROGRESS", "COMPLETED", "PARTIAL_FAILURE", "FAILED")
+
+
+@dataclass(frozen=True)
+class Part:
+    """How much of a large file is copied to a destination, in bytes."""
+
+    copied: int
+    total: int
+
+    @property
+    def percent(self) -> int:
+        """Whole ones, so that it is 100 when all is copied and not before."""
+        return self.copied * 100 // self.total
 
 
 def list_records(
@@ -59,3 +73,13 @@ def read_record(dynamodb: Any, outputs: Mapping[str, Any], key: str) -> dict[str
     ).get("Item")
     record: dict[str, Any] | None = TypeDeserializer().deserialize({"M": item}) if item else None
     return record
+
+
+def under_way(record: Mapping[str, Any]) -> dict[str, Part]:
+    """The copies that copy-worker is at, by destination. What it has begun of an older version is not among them."""
+    version = record.get("sourceVersionId") or record.get("sourceETag")
+    return {
+        bucket: Part(int(noted["copiedBytes"]), int(noted["totalBytes"]))
+        for bucket, noted in record.get("uploads", {}).items()
+        if record.get("status") == "IN_PROGRESS" and noted["of"] == version
+    }

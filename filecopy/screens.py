@@ -35,6 +35,8 @@ from handlers.text import printable
 from . import sending
 from .backfill import MAX_FAILURES, Backfill, Outcome, Result
 from .errors import StackError
+from .history import MAP_STATE, WORKER_MAP_STATE
+from .records import Part, under_way
 from .sending import Sent, Upload
 from .target import Target
 from .watching import Progress
@@ -48,8 +50,10 @@ STYLES = {
 }
 """Whatever else there is has failed."""
 
-MAP = "CopyToMultipleBuckets"
 NOTHING_RUNS = "No execution is running."
+
+# States of one execution that are shown: what came before the last round of copies has scrolled out of a terminal.
+LATEST_STATES = 12
 
 # Files that are uploaded at once, each in up to four parts at a time.
 UPLOADS_AT_ONCE = 4
@@ -261,12 +265,16 @@ def show_record(console: Console, record: dict[str, Any]) -> None:
     console.print()
     table = Table("Destination", "Copy", "Arrived", "Verified", "Error", box=None, pad_edge=False)
     results = {result["destinationBucket"]: result for result in record.get("copyResults", [])}
+    parts = under_way(record)
     for bucket in record["destinationBuckets"]:
         result, arrival = results.get(bucket, {}), record.get("arrivals", {}).get(bucket)
         if bucket in record.get("successfulBuckets", []):
-            copy = "[green]✔ copied[/]"
+            check = result.get("check")
+            copy = "[green]✔ copied[/]" + (f" ({shown('not compared' if check == 'none' else check)})" if check else "")
         elif bucket in record.get("failedBuckets", []):
             copy = "[red]✘ failed[/]"
+        elif bucket in parts:
+            copy = f"[cyan]… {parts[bucket].percent} %[/]"
         else:
             copy = "[cyan]…[/]" if record["status"] == "IN_PROGRESS" else "[red]✘ not made[/]"
         verified = ("[green]✔[/] " if arrival["verified"] else "[red]✘[/] ") + arrival["check"] if arrival else "-"
@@ -360,7 +368,7 @@ class _Lines:
             self._console.print(self._nothing)
             self._nothing = None
         for progress in executions:
-            now = (progress.status, len(progress.visits), progress.copied, progress.attempts)
+            now = (progress.status, len(progress.visits), progress.copied, progress.attempts, progress.part)
             if self._last.get(progress.execution_arn) != now:
                 self._last[progress.execution_arn] = now
                 self._console.print(self._line(progress), soft_wrap=True, markup=False, highlight=False)
@@ -375,18 +383,24 @@ def _line(progress: Progress) -> str:
 
 def _counts(progress: Progress) -> str:
     retries = f", {progress.retries} retries" if progress.retries else ""
-    return f"{progress.copied} of {progress.destinations} copied{retries}"
+    part = f", {_how_far(progress.part)} under way" if progress.part else ""
+    return f"{progress.copied} of {progress.destinations} copied{retries}{part}"
+
+
+def _how_far(part: Part) -> str:
+    return f"{size(part.copied)} of {size(part.total)} ({part.percent} %)"
 
 
 def _running(executions: Sequence[Progress]) -> RenderableType:
     if not executions:
         return NOTHING_RUNS
-    table = Table("File", "State", "Copied", "Retries", "Elapsed", box=None, pad_edge=False)
+    table = Table("File", "State", "Copied", "Under way", "Retries", "Elapsed", box=None, pad_edge=False)
     for progress in executions:
         table.add_row(
             shown(progress.key),
             progress.state,
             f"{progress.copied} of {progress.destinations}",
+            _how_far(progress.part) if progress.part else "",
             str(progress.retries),
             duration(progress.elapsed),
         )
@@ -396,7 +410,10 @@ def _running(executions: Sequence[Progress]) -> RenderableType:
 def _timeline(executions: Sequence[Progress]) -> RenderableType:
     [progress] = executions
     table = Table("", "State", "After", "Took", "", box=None, pad_edge=False)
-    for visit in progress.visits:
+    copying = [visit for visit in progress.visits if visit.state in (MAP_STATE, WORKER_MAP_STATE)]
+    if earlier := len(progress.visits[:-LATEST_STATES]):
+        table.add_row("", f"… {earlier} states before")
+    for visit in progress.visits[-LATEST_STATES:]:
         is_last = visit is progress.visits[-1]
         took = (visit.left or datetime.now(UTC)) - visit.entered
         mark = "[green]●[/]"
@@ -409,8 +426,11 @@ def _timeline(executions: Sequence[Progress]) -> RenderableType:
             visit.state,
             duration((visit.entered - progress.started).total_seconds()),
             duration(took.total_seconds()),
-            _counts(progress) if visit.state == MAP else "",
+            _counts(progress) if visit in copying[-1:] else "",
         )
+        if visit in copying[-1:]:
+            for bucket, part in progress.under_way.items():
+                table.add_row("", f"  {shown(bucket)}", "", "", _how_far(part))
     table.title = f"{shown(progress.key)}: {styled(progress.status)}, {duration(progress.elapsed)}"
     table.title_justify = "left"
     return table

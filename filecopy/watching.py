@@ -10,7 +10,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from .errors import StackError
-from .records import read_record
+from .history import WORKER_MAP_STATE, parsed
+from .records import Part, read_record, under_way
 from .target import Target
 
 # Executions that are looked into at once: each look is a request.
@@ -40,10 +41,14 @@ class Progress:
     destinations: int
     """How many copies the execution makes."""
     visits: list[Visit] = field(default_factory=list)
-    """The states entered, in order. Those inside the Map are the copies, and counted below."""
+    """The states entered, in order. Those inside the Maps are the copies, and counted below."""
     copied: int = 0
     attempts: int = 0
     failed_attempts: int = 0
+    unfinished: int = 0
+    """Calls of copy-worker after which nothing was copied or failed: runs that another follows, and AbortCopy's."""
+    under_way: dict[str, Part] = field(default_factory=dict)
+    """How far the large copies are, by destination."""
     stopped: datetime | None = None
     _seen: int = field(default=0, repr=False)
     """The last event that was read."""
@@ -59,9 +64,16 @@ class Progress:
 
     @property
     def retries(self) -> int:
-        """Attempts beyond the first of each copy. Not every engine says which copy an attempt is of, so as long as not
-        every copy has been tried this is the least that it can be."""
-        return max(0, self.attempts - self.destinations)
+        """Attempts beyond the first of each copy, or of each of its runs. Not every engine says which copy an attempt
+        is of, so as long as not every copy has been tried this is the least that it can be; and a call of AbortCopy
+        that fails counts as one."""
+        return max(0, self.attempts - self.destinations - self.unfinished)
+
+    @property
+    def part(self) -> Part | None:
+        """How far the large copies are, together; ``None`` where none is under way."""
+        parts = self.under_way.values()
+        return Part(sum(one.copied for one in parts), sum(one.total for one in parts)) if parts else None
 
     @property
     def elapsed(self) -> float:
@@ -83,6 +95,10 @@ class Progress:
             "attempts": self.attempts,
             "failedAttempts": self.failed_attempts,
             "retries": self.retries,
+            "underWay": {
+                bucket: {"copiedBytes": part.copied, "totalBytes": part.total, "percent": part.percent}
+                for bucket, part in self.under_way.items()
+            },
             "states": [{"state": one.state, "entered": one.entered, "left": one.left} for one in self.visits],
         }
 
@@ -107,7 +123,8 @@ class Watcher:
         return [progress for progress in found if not progress.is_over]
 
     def look(self, execution_arn: str) -> Progress:
-        """How far the execution is. Only what has happened since the last look is read."""
+        """How far the execution is. Only what has happened since the last look is read, and the record while
+        copy-worker is at work."""
         progress = self._known.get(execution_arn) or self._describe(execution_arn)
         self._known[execution_arn] = progress
         # Oldest last: what was seen before ends the reading.
@@ -123,6 +140,12 @@ class Watcher:
             token = {"nextToken": page["nextToken"]}
         for event in reversed(fresh):
             _read(event, progress)
+        if progress.is_over:
+            progress.under_way = {}
+        elif progress.state == WORKER_MAP_STATE:
+            record = read_record(self._target.clients("dynamodb"), self._target.outputs, progress.key)
+            is_ours = record is not None and record.get("executionId") == execution_arn
+            progress.under_way = under_way(record) if record and is_ours else {}
         return progress
 
     def _describe(self, execution_arn: str) -> Progress:
@@ -175,7 +198,8 @@ def follow(watcher: Watcher, execution_arn: str, interval: float) -> Iterator[Pr
         time.sleep(interval)
 
 
-_COPY = "copyObject"
+_COPY_OBJECT, _INVOKE = "copyObject", "invoke"
+_COPIES = (_COPY_OBJECT, _INVOKE)
 _ENDS = {
     "ExecutionSucceeded": "SUCCEEDED",
     "ExecutionFailed": "FAILED",
@@ -193,21 +217,29 @@ def _read(event: dict[str, Any], progress: Progress) -> None:
         _leave(progress, event)
     elif "stateEnteredEventDetails" in event:
         name = event["stateEnteredEventDetails"]["name"]
-        # On AWS the states inside the Map are entered, too: once for each copy.
-        if name not in _INSIDE_THE_MAP:
+        # On AWS the states inside a Map are entered, too: once for each copy.
+        if name not in _INSIDE_A_MAP:
             _leave(progress, event)
             progress.visits.append(Visit(name, event["timestamp"]))
     elif kind == "TaskScheduled":
         # AWS names the action alone, an emulator the whole integration.
-        progress.attempts += event["taskScheduledEventDetails"]["resource"].endswith(_COPY)
+        progress.attempts += event["taskScheduledEventDetails"]["resource"].endswith(_COPIES)
     elif kind == "TaskSucceeded":
-        progress.copied += event["taskSucceededEventDetails"]["resource"].endswith(_COPY)
+        details = event["taskSucceededEventDetails"]
+        if details["resource"].endswith(_COPY_OBJECT):
+            progress.copied += 1
+        elif details["resource"].endswith(_INVOKE):
+            # copy-worker answers with the copy's result once there is one.
+            success = parsed(details["output"])["Payload"].get("success")
+            progress.copied += success is True
+            progress.failed_attempts += success is False
+            progress.unfinished += success is None
     elif kind in ("TaskFailed", "TaskTimedOut", "TaskSubmitFailed"):
         details = next(value for name, value in event.items() if name.endswith("EventDetails"))
-        progress.failed_attempts += details["resource"].endswith(_COPY)
+        progress.failed_attempts += details["resource"].endswith(_COPIES)
 
 
-_INSIDE_THE_MAP = {"CopyToBucket", "CopyFailed"}
+_INSIDE_A_MAP = {"CopyToBucket", "CopyFailed", "RunCopyWorker", "AbortCopy", "CopyNotAborted"}
 
 
 def _leave(progress: Progress, event: dict[str, Any]) -> None:

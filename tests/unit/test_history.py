@@ -213,8 +213,7 @@ def test_copies_through_copy_worker() -> None:
     first = copies(aws_worker())["acme-us-builds"]
     assert first.started
     assert first.ended
-    assert first.attempts
-    assert [first.started < first.attempts[0].scheduled, first.attempts[-1].ended < first.ended] == [True, True]
+    assert (first.ended - first.started).total_seconds() > 2600, "from the first run to the end of the last"
     said = printed(aws_worker())
     assert "3, 3 runs" in said
     assert said.count("CRC64NVME") == 2

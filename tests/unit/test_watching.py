@@ -1,0 +1,170 @@
+"""What is told of executions while they run: copies through copy-worker, and how far the large ones are."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+from boto3.dynamodb.types import TypeSerializer
+from rich.console import Console
+
+from components import outputs
+from filecopy import screens
+from filecopy.history import Event
+from filecopy.records import Part, under_way
+from filecopy.target import Target
+from filecopy.watching import Progress, Watcher
+
+from .executions import ARN, STARTED, WORKER_DESCRIBED, WORKER_EVENTS, MiniStack, ministack_worker
+from .scripted_aws import ScriptedClients
+
+MEBIBYTE = 1024**2
+RECORD: dict[str, Any] = {
+    "fileKey": "k.zip",
+    "sourceBucket": "global-builds",
+    "executionId": ARN,
+    "status": "IN_PROGRESS",
+    "startTime": "2026-11-23T09:33:01.423Z",
+    "sourceVersionId": "v2",
+    "sourceETag": "e",
+    "destinationBuckets": ["region-a-builds", "region-b-builds", "region-c-builds", "region-d-builds"],
+    "successfulBuckets": ["region-c-builds", "region-d-builds"],
+    "copyResults": [
+        {"destinationBucket": "region-c-builds", "success": True, "etag": "e", "check": "CRC64NVME"},
+        {"destinationBucket": "region-d-builds", "success": True, "etag": "e", "check": "none"},
+    ],
+    "uploads": {
+        "region-a-builds": {"uploadId": "u", "of": "v2", "copiedBytes": 37 * MEBIBYTE, "totalBytes": 100 * MEBIBYTE},
+        "region-b-builds": {"uploadId": "u", "of": "v1", "copiedBytes": 99 * MEBIBYTE, "totalBytes": 100 * MEBIBYTE},
+    },
+}
+OUTPUTS = {
+    outputs.DYNAMODB_TABLE_NAME: "FileCopyTracking",
+    outputs.SOURCE_BUCKET: "global-builds",
+    outputs.STEP_FUNCTION_ARN: "arn:aws:states:us-east-1:000000000000:stateMachine:file-copy-workflow",
+}
+AT_WORK = ("ProcessResults", "CheckIfAllSuccessful")
+
+
+def looked(
+    events: Sequence[Event], described: dict[str, Any] | None = None, record: dict[str, Any] | None = None
+) -> tuple[Progress, ScriptedClients]:
+    """What a first look at an execution with these events tells, and the calls that it made."""
+    job = {"sourceKey": "k.zip", "destinationBuckets": ["region-a-builds", "invalid-bucket"]}
+    item = {name: TypeSerializer().serialize(value) for name, value in (record or {}).items()}
+    clients = ScriptedClients(
+        DescribeExecution=described or {"startDate": STARTED, "input": json.dumps(job)},
+        GetExecutionHistory={"events": list(reversed(events))},
+        GetItem={"Item": item} if item else {},
+    )
+    return Watcher(Target(OUTPUTS, clients)).look(ARN), clients
+
+
+def at_work(state: str = "CopyThroughWorker") -> list[dict[str, Any]]:
+    run = MiniStack()
+    run.begin()
+    run.copy([])
+    run.enter("Map" if state == "CopyThroughWorker" else "Pass", state)
+    return run.events
+
+
+def drawn(progress: Progress, *, is_terminal: bool, of_one: bool = True, as_json: bool = False) -> str:
+    file = io.StringIO()
+    console = Console(file=file, width=120, force_terminal=is_terminal, color_system=None)
+    with screens.for_watching(console, as_json=as_json, of_one=of_one) as screen:
+        screen.show([progress])
+    return file.getvalue()
+
+
+def test_copies_through_copy_worker_are_counted_once() -> None:
+    """On MiniStack: the last run of each copies; a run before it is no retry, and a call that failed is one."""
+    progress, _ = looked(ministack_worker().events)
+    assert (progress.copied, progress.attempts, progress.failed_attempts, progress.retries) == (2, 7, 2, 2)
+
+
+def test_copies_through_copy_worker_on_aws() -> None:
+    """States inside the Map are not those of the execution; one that answers with a failure has failed."""
+    progress, _ = looked(WORKER_EVENTS, WORKER_DESCRIBED)
+    assert (progress.status, progress.copied, progress.attempts) == ("FAILED", 2, 11)
+    assert progress.failed_attempts == 7, "one that Lambda refused, four of a copy, its AbortCopy, and one answer"
+    assert progress.retries == 5, "four, and AbortCopy's"
+    assert {visit.state for visit in progress.visits}.isdisjoint({"RunCopyWorker", "AbortCopy", "CopyNotAborted"})
+    assert [visit.state for visit in progress.visits].count("CopyThroughWorker") == 3
+
+
+def test_how_far_large_copies_are() -> None:
+    """It is in the record, as long as that is this execution's; what was begun of an older version does not count."""
+    progress, _ = looked(at_work(), record=RECORD)
+    assert progress.under_way == {"region-a-builds": Part(37 * MEBIBYTE, 100 * MEBIBYTE)}
+    assert progress.part == Part(37 * MEBIBYTE, 100 * MEBIBYTE)
+    assert json.loads(drawn(progress, is_terminal=False, as_json=True))["underWay"] == {
+        "region-a-builds": {"copiedBytes": 37 * MEBIBYTE, "totalBytes": 100 * MEBIBYTE, "percent": 37}
+    }
+    assert looked(at_work(), record={**RECORD, "executionId": f"{ARN}-2"})[0].under_way == {}
+    assert looked(at_work())[0].part is None
+    assert under_way({**RECORD, "status": "PARTIAL_FAILURE"}) == {}
+    assert list(under_way({**RECORD, "sourceVersionId": None, "sourceETag": "v1"})) == ["region-b-builds"]
+
+
+@pytest.mark.parametrize("state", AT_WORK)
+def test_the_record_is_read_only_while_copy_worker_is_at_work(state: str) -> None:
+    """A small file's execution costs no read of its record."""
+    progress, clients = looked(at_work(state), record=RECORD)
+    assert (clients.of("GetItem"), progress.under_way) == ([], {})
+    assert len(looked(at_work(), record=RECORD)[1].of("GetItem")) == 1
+
+
+def test_what_is_over_is_not_under_way() -> None:
+    """Whatever the last look before the end has seen."""
+    events = at_work()
+    clients = ScriptedClients(DescribeExecution={"startDate": STARTED, "input": "{}"})
+    watcher = Watcher(Target(OUTPUTS, clients))
+    clients._answers["GetItem"] = {"Item": {name: TypeSerializer().serialize(value) for name, value in RECORD.items()}}
+    clients._answers["GetExecutionHistory"] = {"events": events[::-1]}
+    assert watcher.look(ARN).part
+    end = {"id": len(events) + 1, "type": "ExecutionAborted", "timestamp": STARTED}
+    clients._answers["GetExecutionHistory"] = {"events": [end, *events[::-1]]}
+    assert (watcher.look(ARN).status, watcher.look(ARN).part) == ("ABORTED", None)
+
+
+def test_what_is_shown_of_large_copies() -> None:
+    """Bytes and per cent: all together in a line, by destination where one execution is drawn."""
+    progress, _ = looked(at_work(), record=RECORD)
+    said = "38.8 MB of 104.9 MB (37 %)"
+    assert f"CopyThroughWorker, 0 of 2 copied, {said} under way, " in drawn(progress, is_terminal=False)
+    assert said in drawn(progress, is_terminal=True, of_one=False)
+    lines = drawn(progress, is_terminal=True).splitlines()
+    at = next(number for number, line in enumerate(lines) if "CopyThroughWorker" in line)
+    assert "0 of 2 copied" in lines[at]
+    assert "region-a-builds" in lines[at + 1]
+    assert lines[at + 1].rstrip().endswith(said)
+    assert "copied" not in next(line for line in lines if "CopyToMultipleBuckets" in line)
+
+
+def test_many_rounds_leave_the_last_in_sight() -> None:
+    """What came before is counted, not drawn: a terminal has no room for it."""
+    run = MiniStack()
+    run.begin()
+    for _ in range(30):
+        run.run({"destinationBucket": "region-a-builds"})
+    progress, _ = looked(run.events)
+    # Drawn once more at the end, over the first time.
+    lines = drawn(progress, is_terminal=True).rpartition("k.zip: ")[2].splitlines()
+    assert "".join(lines[2].split()) == f"…{len(progress.visits) - screens.LATEST_STATES}statesbefore"
+    assert sum("●" in line or "…" in line for line in lines[3:]) == screens.LATEST_STATES
+    assert "CopyThroughWorker" in lines[2 + screens.LATEST_STATES]
+
+
+def test_status_of_large_copies() -> None:
+    """The per cent of a copy under way, by what one that is made was compared, and whether it could not be."""
+    console = Console(file=io.StringIO(), width=120)
+    screens.show_record(console, RECORD)
+    assert isinstance(console.file, io.StringIO)
+    rows = {line.split()[0]: " ".join(line.split()[1:]) for line in console.file.getvalue().splitlines() if line}
+    assert rows["region-a-builds"].startswith("… 37 % ")
+    assert rows["region-b-builds"].startswith("… - ")
+    assert rows["region-c-builds"].startswith("✔ copied (CRC64NVME) ")
+    assert rows["region-d-builds"].startswith("✔ copied (not compared) ")
