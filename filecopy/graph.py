@@ -223,7 +223,7 @@ class _Place:
 def layout(definition: Definition) -> Layout:
     """Where each state and each way of ``definition`` goes."""
     drawn = graph(definition)
-    groups = {group for group in drawn.starts if group is not None}
+    groups = [group for group in drawn.starts if group is not None]
     inner_edges = {group: [edge for edge in drawn.edges if _group_of(drawn, edge.source) == group] for group in groups}
     top = [node for node in drawn.nodes if node.group is None]
     top_edges = [edge for edge in drawn.edges if _group_of(drawn, edge.source) is None]

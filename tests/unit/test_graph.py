@@ -177,6 +177,13 @@ def test_no_box_lies_on_another(definition: dict[str, Any]) -> None:
         assert bottom <= placed.height
 
 
+def test_the_same_definition_gives_the_same_drawing() -> None:
+    """The Maps' insides are in the definition's order, so that the picture of an unchanged definition is unchanged."""
+    edges = graph(DEFINITION).edges
+    inner = [edge for edge in edges if edge.source in INSIDE]
+    assert [route.edge for route in layout(DEFINITION).routes] == [edge for edge in edges if edge not in inner] + inner
+
+
 def test_no_text_lies_on_anything() -> None:
     """A label is clear of every state's box, of every way and of every other label, and names fit into their boxes."""
     placed = layout(DEFINITION)
