@@ -10,6 +10,11 @@ from typing import Any
 
 import pytest
 
+from filecopy import target
+from filecopy.history import Outcome, load
+from filecopy.records import Part
+from filecopy.watching import Watcher, follow
+
 from .conftest import NO_WAITS
 from .system import System, stack_up
 
@@ -55,6 +60,10 @@ def unfinished(system: System) -> list[dict[str, Any]]:
         for bucket in system.destinations
         for upload in system.s3.list_multipart_uploads(Bucket=bucket).get("Uploads", [])
     ]
+
+
+def with_upload(record: dict[str, Any] | None) -> dict[str, Any] | None:
+    return record if record and record.get("uploads") else None
 
 
 def test_a_large_file_arrives_everywhere(parts: System) -> None:
@@ -119,6 +128,25 @@ def test_a_copy_goes_on_from_run_to_run(slow: System) -> None:
     assert slow.states(record["executionId"]).count("CopyThroughWorker") == PARTS
     assert slow.attempts(record["executionId"], "invoke") == PARTS * len(slow.destinations)
     assert (record["uploads"], unfinished(slow)) == ({}, [])
+
+
+def test_runs_are_told_and_are_no_retries(slow: System) -> None:
+    """What watch and history tell of copies that took several runs, of which none failed."""
+    slow.put("told.zip", LARGE)
+    record = slow.wait_for("the first part", lambda: with_upload(slow.record("told.zip")))
+    watcher = Watcher(target.of(slow.stack.outputs))
+    parts: list[Part] = []
+    for progress in follow(watcher, record["executionId"], 0.05):
+        parts += progress.under_way.values()
+    assert (progress.status, progress.copied, progress.retries) == ("SUCCEEDED", 2, 0)
+    assert {part.total for part in parts} == {len(LARGE)}
+    record = slow.finished_record("told.zip")
+    copies = load(slow.stepfunctions, record["executionId"], record).copies
+    assert len(copies) == len(slow.destinations)
+    checks = {result["destinationBucket"]: result["check"] for result in record["copyResults"]}
+    assert [(copy.outcome, copy.runs, copy.check) for copy in copies] == [
+        (Outcome.COPIED, PARTS, checks[copy.bucket]) for copy in copies
+    ]
 
 
 def test_a_copy_that_is_given_up_leaves_no_parts(slow: System) -> None:

@@ -115,9 +115,9 @@ def test_status_shows_a_record(run: Any, open_system: System) -> None:
         "Version        VERSION\n"
         "Execution      arn:aws:states:us-east-1:000000000000:execution:file-copy-workflow:NAME\n"
         "\n"
-        "Destination      Copy      Arrived              Verified  Error\n"
-        "region-a-builds  ✔ copied  TIME  ✔ etag\n"
-        "region-b-builds  ✔ copied  TIME  ✔ etag\n"
+        "Destination      Copy             Arrived              Verified  Error\n"
+        "region-a-builds  ✔ copied (ETag)  TIME  ✔ etag\n"
+        "region-b-builds  ✔ copied (ETag)  TIME  ✔ etag\n"
     )
     as_json = json.loads(run("status", "shown.zip", "--json").stdout)
     assert as_json["executionId"] == record["executionId"]
