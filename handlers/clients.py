@@ -1,4 +1,4 @@
-"""AWS clients, each made once per container, at its first use.
+"""AWS clients, each made once per container, at its first use. They are of the function's own region, unless told.
 
 The endpoint comes from ``AWS_ENDPOINT_URL``, which emulators set and AWS does not.
 """
@@ -22,8 +22,8 @@ _CONFIG = Config(connect_timeout=3, read_timeout=10, retries={"mode": "standard"
 
 
 @cache
-def s3() -> S3Client:
-    return boto3.client("s3", config=_CONFIG)
+def s3(region: str | None = None) -> S3Client:
+    return boto3.client("s3", region_name=region, config=_CONFIG)
 
 
 @cache
@@ -32,10 +32,10 @@ def stepfunctions() -> SFNClient:
 
 
 @cache
-def dynamodb() -> DynamoDBClient:
-    return boto3.client("dynamodb", config=_CONFIG)
+def dynamodb(region: str | None = None) -> DynamoDBClient:
+    return boto3.client("dynamodb", region_name=region, config=_CONFIG)
 
 
 @cache
-def sns() -> SNSClient:
-    return boto3.client("sns", config=_CONFIG)
+def sns(region: str | None = None) -> SNSClient:
+    return boto3.client("sns", region_name=region, config=_CONFIG)

@@ -14,6 +14,7 @@ from .content import Verdict
 from .s3_events import ObjectCreated
 
 if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
     from mypy_boto3_s3.type_defs import HeadObjectOutputTypeDef
 
 
@@ -22,6 +23,11 @@ class Environment:
     source_bucket: str
     table_name: str
     topic_arn: str
+
+    @property
+    def region(self) -> str:
+        """Where source bucket, table and topic are. The destinations are where the function is, maybe in another."""
+        return self.topic_arn.split(":")[3]
 
 
 @cache
@@ -79,7 +85,7 @@ def _confirm(arrival: ObjectCreated) -> None:
 
 
 def _read_record(file_key: str) -> dict[str, Any] | None:
-    found = clients.dynamodb().get_item(
+    found = clients.dynamodb(environment().region).get_item(
         TableName=environment().table_name,
         Key=tracking.key_of(file_key, environment().source_bucket),
         ConsistentRead=True,
@@ -111,7 +117,7 @@ def _verify(arrival: ObjectCreated, record: dict[str, Any]) -> Verdict:
         return Verdict(check="etag")
     source_version = record.get("sourceVersionId", {}).get("S")
     version = {"VersionId": source_version} if source_version else {}
-    source = _head(environment().source_bucket, arrival.key, version)
+    source = _head(clients.s3(environment().region), environment().source_bucket, arrival.key, version)
     if source is None:
         return Verdict(check="size", problem="The source object is gone, so the copy cannot be compared with it.")
     if arrival.size != source["ContentLength"]:
@@ -120,15 +126,16 @@ def _verify(arrival: ObjectCreated, record: dict[str, Any]) -> Verdict:
         )
     if arrival.etag == source["ETag"].strip('"'):
         return Verdict(check="etag")
-    arrived = _head(arrival.bucket, arrival.key, {"VersionId": arrival.version_id} if arrival.version_id else {})
+    arrived_version = {"VersionId": arrival.version_id} if arrival.version_id else {}
+    arrived = _head(clients.s3(), arrival.bucket, arrival.key, arrived_version)
     if arrived is None:
         return Verdict(check="size", problem="The copy is gone again.")
     return content.compare(source, arrived)
 
 
-def _head(bucket: str, key: str, version: dict[str, Any]) -> HeadObjectOutputTypeDef | None:
+def _head(s3: S3Client, bucket: str, key: str, version: dict[str, Any]) -> HeadObjectOutputTypeDef | None:
     try:
-        return clients.s3().head_object(Bucket=bucket, Key=key, ChecksumMode="ENABLED", **version)
+        return s3.head_object(Bucket=bucket, Key=key, ChecksumMode="ENABLED", **version)
     except ClientError as error:
         # HeadObject's errors have no body, so no code either but the status.
         if error.response["ResponseMetadata"]["HTTPStatusCode"] in (404, 405):
@@ -157,12 +164,13 @@ def _write(arrival: ObjectCreated, verdict: Verdict, execution_id: str) -> bool:
         update="SET arrivals.#bucket = :arrival",
         names={"#bucket": arrival.bucket},
         values={":arrival": {"M": confirmation}, ":executionId": {"S": execution_id}},
+        region=environment().region,
     ).is_done
 
 
 def _notify(arrival: ObjectCreated, problem: str, execution_id: str) -> None:
     shown = text.printable(arrival.key)
-    clients.sns().publish(
+    clients.sns(environment().region).publish(
         TopicArn=environment().topic_arn,
         Subject=text.subject(f"File copy arrived damaged: {shown}"),
         Message=(

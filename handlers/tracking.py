@@ -34,12 +34,17 @@ def update_if(
     update: str,
     values: dict[str, Any],
     names: dict[str, str] | None = None,
+    region: str | None = None,
 ) -> Update:
-    """Updates the record where ``condition`` holds."""
+    """Updates the record where ``condition`` holds.
+
+    Args:
+        region: where the table is, if not in the function's own region.
+    """
     # DynamoDB takes no empty map of names.
     aliases: Any = {"ExpressionAttributeNames": names} if names else {}
     try:
-        clients.dynamodb().update_item(
+        clients.dynamodb(region).update_item(
             TableName=table_name,
             Key=key,
             UpdateExpression=update,

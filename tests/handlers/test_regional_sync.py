@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import boto3
 import pytest
 from botocore.config import Config
 from botocore.exceptions import EndpointConnectionError
@@ -33,6 +34,8 @@ from .conftest import (
 TABLE = "FileCopyTracking"
 KEY = "releases/build-123.zip"
 DESTINATION = "region-a-builds"
+REGION = "us-east-1"
+"""The stack's own, which the topic's ARN tells."""
 EXECUTION = "arn:aws:states:us-east-1:123456789012:execution:file-copy-workflow:1"
 CONTENT = b"PK\x03\x04 a build"
 OTHER = bytes(reversed(CONTENT))
@@ -224,7 +227,7 @@ def test_a_checksum_of_parts_decides_nothing(notifications: Notifications) -> No
     put_in_parts(SOURCE, checksum_type="COMPOSITE")
     put(DESTINATION, ChecksumAlgorithm="CRC32")
     track()
-    clients.s3().meta.events.register("after-call.s3.HeadObject", as_s3_writes_it)
+    clients.s3(REGION).meta.events.register("after-call.s3.HeadObject", as_s3_writes_it)
     assert confirm(arrival()) == failed()
     assert (arrivals()[DESTINATION]["check"], arrivals()[DESTINATION]["verified"]) == ({"S": "size"}, {"BOOL": True})
     assert notifications.received() == []
@@ -301,7 +304,7 @@ def test_damage_is_told_again_when_nobody_could_be_told(notifications: Notificat
         if failures:
             raise failures.pop()
 
-    before_call(clients.sns(), "Publish", fail_once)
+    before_call(clients.sns(REGION), "Publish", fail_once)
     assert [confirm(arrival()), confirm(arrival())] == [failed(0), failed()]
     assert len(notifications.received()) == 1
 
@@ -320,7 +323,7 @@ def test_a_newer_executions_record_is_left_alone(content: bytes, notifications: 
     put(SOURCE)
     put(DESTINATION, content)
     track()
-    before_call(clients.dynamodb(), "UpdateItem", lambda _params: track(execution=f"{EXECUTION}-newer"))
+    before_call(clients.dynamodb(REGION), "UpdateItem", lambda _params: track(execution=f"{EXECUTION}-newer"))
     assert confirm(arrival()) == failed()
     assert_untouched(notifications)
 
@@ -370,7 +373,7 @@ def test_an_arrival_of_another_execution_asks_nothing_of_the_source(
     message_version = put(DESTINATION, b"an older build")
     track(copy_version=message_version if of_this_execution else "another")
     message = arrival()
-    before_call(clients.s3(), "HeadObject", fail_with(client_error("403", 403)))
+    before_call(clients.s3(REGION), "HeadObject", fail_with(client_error("403", 403)))
     assert confirm(message) == (failed(0) if of_this_execution else failed())
     if not of_this_execution:
         assert [line["message"] for line in log_lines(capsys)] == ["Arrival of another execution"]
@@ -405,6 +408,37 @@ def test_a_late_arrival_does_not_replace_a_newer_one() -> None:
     track(copy_version=version)
     assert confirm(arrival(), late) == failed()
     assert arrivals()[DESTINATION]["versionId"] == {"S": version}
+
+
+@pytest.mark.parametrize("content", [CONTENT, OTHER])
+def test_a_function_in_another_region_reaches_the_stacks_own(
+    content: bytes, notifications: Notifications, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The copy is in the function's region. Source, table and topic are not, and no region answers for another."""
+    far = boto3.Session(aws_access_key_id="test", aws_secret_access_key="test", region_name="eu-west-1")
+    monkeypatch.setattr(boto3, "DEFAULT_SESSION", far)
+    far.client("s3").create_bucket(Bucket="far", CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
+    put_in_parts(SOURCE, checksum_type="FULL_OBJECT")
+    account.s3().put_object(Bucket="far", Key=KEY, Body=content, ChecksumAlgorithm="CRC32")
+    track(destination="far")
+    message = arrival("far")
+    asked: set[tuple[str, str | None, str]] = set()
+
+    def look(params: Json, model: Any, context: Json, **_more: object) -> None:
+        asked.add((model.name, params.get("Bucket"), context["client_region"]))
+
+    far.events.register("provide-client-params", look)
+    assert confirm(message) == failed()
+    is_damaged = content == OTHER
+    assert asked == {
+        ("GetItem", None, REGION),
+        ("HeadObject", SOURCE, REGION),
+        ("HeadObject", "far", "eu-west-1"),
+        ("UpdateItem", None, REGION),
+        *([("Publish", None, REGION)] if is_damaged else []),
+    }
+    assert arrivals()["far"]["verified"] == {"BOOL": not is_damaged}
+    assert len(notifications.received()) == is_damaged
 
 
 @pytest.mark.parametrize("gone", [SOURCE, DESTINATION])
@@ -442,7 +476,7 @@ def test_what_cannot_be_checked_comes_again(
     put(SOURCE)
     put(DESTINATION)
     track()
-    before_call(client(), operation, fail_with(error))
+    before_call(client(REGION), operation, fail_with(error))
     assert confirm(json.dumps(example("s3_test_event.json")), arrival()) == failed(1)
     assert [(line["key"], line["bucket"]) for line in log_lines(capsys)] == [(KEY, DESTINATION)]
     assert_untouched(notifications)
