@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import threading
 from typing import Any
 
@@ -48,20 +49,35 @@ class Clients:
             }
         self._config = botocore.config.Config(connect_timeout=5, read_timeout=60, max_pool_connections=32, **specific)
         self._clients: dict[str, Any] = {}
+        # Shared with those of other regions, as the session is.
         self._lock = threading.Lock()
+        self._elsewhere: dict[str, Clients] = {}
 
     @property
     def is_emulator(self) -> bool:
         return self._endpoint is not None
 
+    def in_region(self, region: str | None) -> Clients:
+        """The clients of the same person, or of the same emulator, in another region; ``None`` is this one."""
+        if region is None or region == self.region:
+            return self
+        with self._lock:
+            if region not in self._elsewhere:
+                self._elsewhere[region] = there = copy.copy(self)
+                there.region, there._clients, there._elsewhere = region, {}, {}
+            return self._elsewhere[region]
+
     def new(self, service: str) -> Any:
         """A client that nobody else has, such as one whose events are listened to."""
         with self._lock:
-            return self._session.client(service, endpoint_url=self._endpoint, config=self._config)
+            return self._make(service)
 
     def __call__(self, service: str) -> Any:
         # Clients may be shared by threads, but not made by several at once.
         with self._lock:
             if service not in self._clients:
-                self._clients[service] = self._session.client(service, endpoint_url=self._endpoint, config=self._config)
+                self._clients[service] = self._make(service)
             return self._clients[service]
+
+    def _make(self, service: str) -> Any:
+        return self._session.client(service, region_name=self.region, endpoint_url=self._endpoint, config=self._config)

@@ -95,7 +95,8 @@ class EmulatorProvider(Mocks):
             )
         inputs = Inputs(args.inputs)
         try:
-            resource_id, outputs = create(inputs, self._clients)
+            # Every resource type but IAM's takes a region, and is made there.
+            resource_id, outputs = create(inputs, self._clients.in_region(inputs.take("region")))
         except (botocore.exceptions.ClientError, botocore.exceptions.BotoCoreError) as error:
             raise StackError(f"The emulator did not make {args.typ} {args.name!r}: {error}") from error
         if left := inputs.unhandled():

@@ -51,6 +51,8 @@ class ScriptedClients(Clients):
         super().__init__("http://127.0.0.1:1", region)
         self._session = _session(region)
         self.calls: list[tuple[str, dict[str, Any]]] = []
+        self.regions: list[tuple[str, str]] = []
+        """The region of each call."""
         self._answers = ANSWERS | answers
 
     def __call__(self, service: str) -> Any:
@@ -64,8 +66,9 @@ class ScriptedClients(Clients):
         """The parameters of every call of ``operation``."""
         return [parameters for name, parameters in self.calls if name == operation]
 
-    def _record(self, params: dict[str, Any], model: Any, **_: Any) -> None:
+    def _record(self, params: dict[str, Any], model: Any, context: dict[str, Any], **_: Any) -> None:
         self.calls.append((model.name, params))
+        self.regions.append((model.name, context["client_region"]))
 
     def _answer(self, model: Any, **_: Any) -> tuple[Any, dict[str, Any]]:
         answer = self._answers.get(model.name, {})

@@ -18,7 +18,7 @@ from filecopy.errors import StackError
 from filecopy.program import run_program
 from filecopy.provisioning import COMPONENT_PREFIX, EmulatorProvider
 
-from .mocks import arn
+from .mocks import REGION, arn
 from .scripted_aws import ScriptedClients
 
 TABLE = {
@@ -226,13 +226,35 @@ def test_a_state_machine_logs_and_traces_as_it_is_given() -> None:
 
 
 @pytest.mark.parametrize(
-    ("region", "location"), [("us-east-1", None), ("eu-west-1", {"LocationConstraint": "eu-west-1"})]
+    ("own", "region", "location"),
+    [
+        ("us-east-1", None, None),
+        ("eu-west-1", None, "eu-west-1"),
+        ("us-east-1", "eu-west-1", "eu-west-1"),
+        ("eu-west-1", "us-east-1", None),
+    ],
 )
-def test_a_bucket_is_made_in_the_stacks_region(region: str, location: dict[str, str] | None) -> None:
+def test_a_bucket_is_made_in_its_region(own: str, region: str | None, location: str | None) -> None:
     """S3 wants a location everywhere but in us-east-1, where it refuses one."""
-    clients = ScriptedClients(region=region)
-    make("aws:s3/bucket:Bucket", {"bucket": "bucket"}, clients)
-    assert clients.of("CreateBucket")[0].get("CreateBucketConfiguration") == location
+    clients = ScriptedClients(region=own)
+    make("aws:s3/bucket:Bucket", {"bucket": "bucket", "region": region}, clients)
+    configuration = {"LocationConstraint": location} if location else None
+    assert clients.of("CreateBucket")[0].get("CreateBucketConfiguration") == configuration
+
+
+def test_whatever_says_a_region_is_made_there() -> None:
+    """The region is every type's, and what says none is in the stack's own."""
+    clients = ScriptedClients()
+    made = make("aws:sns/topic:Topic", {"name": "topic", "region": "eu-west-1"}, clients)
+    assert made["region"] == "eu-west-1"
+    make("aws:lambda/function:Function", {**FUNCTION, "region": "eu-west-1"}, clients)
+    make("aws:sns/topic:Topic", {"name": "topic"}, clients)
+    assert clients.regions == [
+        ("CreateTopic", "eu-west-1"),
+        ("CreateFunction", "eu-west-1"),
+        ("GetFunctionConfiguration", "eu-west-1"),
+        ("CreateTopic", REGION),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -271,12 +293,12 @@ def test_a_bucket_is_made_in_the_stacks_region(region: str, location: dict[str, 
             {"bucket": "b", "rules": [EXPIRE, {**EXPIRE, "filter": {"prefix": "", "tag": {"key": "a"}}}]},
             "rules[1].filter.tag",
         ),
-        ("aws:s3/bucketPolicy:BucketPolicy", {"bucket": "b", "policy": "{}", "region": "a"}, "region"),
-        ("aws:sns/topicPolicy:TopicPolicy", {"arn": arn("sns", "topic"), "policy": "{}", "region": "a"}, "region"),
+        ("aws:s3/bucketPolicy:BucketPolicy", {"bucket": "b", "policy": "{}", "owner": "a"}, "owner"),
+        ("aws:sns/topicPolicy:TopicPolicy", {"arn": arn("sns", "topic"), "policy": "{}", "owner": "a"}, "owner"),
         (
             "aws:sqs/redriveAllowPolicy:RedriveAllowPolicy",
-            {"queueUrl": "q", "redriveAllowPolicy": "{}", "region": "a"},
-            "region",
+            {"queueUrl": "q", "redriveAllowPolicy": "{}", "owner": "a"},
+            "owner",
         ),
         ("aws:apigateway/account:Account", {"cloudwatchRoleArn": "r", "resetOnDelete": True}, "resetOnDelete"),
         (
@@ -307,8 +329,8 @@ def test_a_bucket_is_made_in_the_stacks_region(region: str, location: dict[str, 
         ("aws:cloudwatch/metricAlarm:MetricAlarm", {**ALARM, "datapointsToAlarm": 2.0}, "datapointsToAlarm"),
         (
             "aws:cloudwatch/dashboard:Dashboard",
-            {"dashboardName": "d", "dashboardBody": "{}", "region": "a"},
-            "region",
+            {"dashboardName": "d", "dashboardBody": "{}", "owner": "a"},
+            "owner",
         ),
         (
             "aws:sfn/stateMachine:StateMachine",
