@@ -9,6 +9,7 @@ from components.api import RestApi, Route
 from components.buckets import BuildBuckets
 from components.failures import FailureTopic
 from components.monitoring import Monitoring
+from components.names import in_region
 from components.queues import BucketEventQueue, ExecutionEventQueue
 from components.settings import Settings
 from components.tags import tag_everything
@@ -38,14 +39,21 @@ uploads = BucketEventQueue(
 )
 replication_worker = functions.replication_worker(settings, uploads, buckets, workflow)
 
-# A copy that arrives is checked.
-arrivals = BucketEventQueue(
-    "arrivals",
-    settings,
-    buckets=buckets.owned_destinations,
-    function_timeout=functions.REGIONAL_SYNC_TIMEOUT,
-)
-regional_sync = functions.regional_sync(settings, arrivals, buckets, tracking, failures)
+# A copy that arrives is checked, in the region that it arrives in: S3 tells only queues of the bucket's own.
+arrivals = {
+    in_region("arrivals", region): BucketEventQueue(
+        "arrivals",
+        settings,
+        buckets=buckets.owned_in(region),
+        function_timeout=functions.REGIONAL_SYNC_TIMEOUT,
+        region=region,
+    )
+    for region in buckets.owning_regions
+}
+regional_syncs = {
+    in_region("regional-sync", queue.region): functions.regional_sync(settings, queue, buckets, tracking, failures)
+    for queue in arrivals.values()
+}
 
 # An execution that ends is measured, and one that fails, times out or is stopped is noticed.
 endings = ExecutionEventQueue(
@@ -81,16 +89,17 @@ api = RestApi(
 )
 
 # Nobody else tells people of failures.
-failures.accept_only([workflow.role_arn, regional_sync.role_arn, execution_watcher.role_arn])
+regional_sync_roles = [function.role_arn for function in regional_syncs.values()]
+failures.accept_only([workflow.role_arn, *regional_sync_roles, execution_watcher.role_arn])
 
 # Operators are told when something is wrong, and see how it goes.
-all_queues = {"uploads": uploads, "arrivals": arrivals, "endings": endings}
+all_queues = {"uploads": uploads, **arrivals, "endings": endings}
 all_functions = {
     "copy-worker": copy_worker,
     "replication-worker": replication_worker,
     "step-function-invoker": step_function_invoker,
     "build-worker": build_worker,
-    "regional-sync": regional_sync,
+    **regional_syncs,
     "execution-watcher": execution_watcher,
 }
 monitoring = Monitoring("monitoring", settings, workflow=workflow, queues=all_queues, functions=all_functions, api=api)
@@ -107,6 +116,10 @@ pulumi.export(outputs.DASHBOARD_NAME, monitoring.dashboard_name)
 pulumi.export(outputs.DYNAMODB_TABLE_NAME, tracking.table_name)
 pulumi.export(outputs.SOURCE_BUCKET, buckets.source.name)
 pulumi.export(outputs.DESTINATION_BUCKETS, buckets.destination_names)
+pulumi.export(
+    outputs.DESTINATION_REGIONS,
+    {bucket.label: bucket.region or tracking.region for bucket in buckets.destinations},
+)
 pulumi.export(outputs.UPLOAD_QUEUE_URL, uploads.url)
 pulumi.export(
     outputs.DEAD_LETTER_QUEUE_URLS,

@@ -1,7 +1,7 @@
 """The alarms, as pure functions from names to descriptions of alarms. No resource is made here.
 
 Each description says what the alarm means and what to type first. The rest is in docs/operations.md, under the alarm's
-name without the stack's prefix.
+name without the stack's prefix and without the region that the name of an alarm in another region ends with.
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ from dataclasses import dataclass
 import pulumi
 
 from . import metrics
-from .metrics import Metric, Names
+from .metrics import Located, Metric, Names
+from .names import in_region
 
 # Every alarm's name begins with this, behind the stack's prefix.
 NAMES_BEGIN_WITH = "file-copy-"
@@ -40,10 +41,11 @@ API_ERRORS = 5
 class Alarm:
     """An alarm: the metric has been at ``threshold`` or above for all of ``periods`` periods of :data:`PERIOD`.
 
-    ``name`` is without the stack's prefix.
+    It is in the metric's region, as CloudWatch watches no other's metrics.
     """
 
-    name: str
+    kind: str
+    """What it is called in each region, without the stack's prefix."""
     metric: Metric
     threshold: int
     periods: int = 1
@@ -54,9 +56,14 @@ class Alarm:
     """The command that cures it, once its reason is gone, where there is one."""
 
     @property
+    def name(self) -> str:
+        """Its name without the stack's prefix."""
+        return in_region(self.kind, self.metric.region)
+
+    @property
     def description(self) -> str:
         then = [f"Once that is mended: {self.then}"] if self.then else []
-        return "\n".join([self.meaning, f"First: {self.first}", *then, f"More: docs/operations.md#{self.name}"])
+        return "\n".join([self.meaning, f"First: {self.first}", *then, f"More: docs/operations.md#{self.kind}"])
 
 
 def all_alarms(names: Names, state_machine_arn: pulumi.Input[str]) -> list[Alarm]:
@@ -78,7 +85,7 @@ def _executions(state_machine_arn: pulumi.Input[str]) -> Iterator[Alarm]:
         ("aborted", "Somebody stopped an execution before its file was copied to every destination."),
     ):
         yield Alarm(
-            name=f"file-copy-executions-{ending}",
+            kind=f"file-copy-executions-{ending}",
             metric=metrics.executions(f"Executions{ending.title().replace('-', '')}", state_machine_arn),
             threshold=1,
             meaning=meaning,
@@ -88,14 +95,14 @@ def _executions(state_machine_arn: pulumi.Input[str]) -> Iterator[Alarm]:
 
 def _files(names: Names) -> Iterator[Alarm]:
     yield Alarm(
-        name="file-copy-uploads-waiting",
+        kind="file-copy-uploads-waiting",
         metric=metrics.oldest_message(names.upload_queue),
         threshold=OLDEST_UPLOAD_SECONDS,
         meaning=f"An upload has waited {OLDEST_UPLOAD_SECONDS // 60} minutes for its execution to be started.",
-        first=_tail(names.functions["replication-worker"]),
+        first=_tail(names.function("replication-worker")),
     )
     yield Alarm(
-        name="file-copy-slow",
+        kind="file-copy-slow",
         metric=metrics.upload_to_completed(names.state_machine, "p95"),
         threshold=COMPLETED_SECONDS,
         meaning=f"One in twenty of the files that arrived everywhere took {COMPLETED_SECONDS // 60} minutes or more.",
@@ -105,18 +112,20 @@ def _files(names: Names) -> Iterator[Alarm]:
 
 def _dead_letters(names: Names) -> Iterator[Alarm]:
     """One is enough: nothing but a person takes it out again, and after fourteen days it is gone."""
-    for queue, function, lost in (
-        ("uploads", "replication-worker", "Its file is not being copied"),
-        ("arrivals", "regional-sync", "Its copy is not verified"),
-        ("endings", "execution-watcher", "The record of its execution may still be in progress, and nobody told"),
-    ):
+    read_by = {
+        "uploads": ("replication-worker", "Its file is not being copied"),
+        "arrivals": ("regional-sync", "Its copy is not verified"),
+        "endings": ("execution-watcher", "The record of its execution may still be in progress, and nobody told"),
+    }
+    for queue in names.dead_letter_queues:
+        function, lost = read_by[queue.kind]
         yield Alarm(
-            name=f"file-copy-dead-letters-{queue}",
-            metric=metrics.waiting_messages(names.dead_letter_queues[queue]),
+            kind=f"file-copy-dead-letters-{queue.kind}",
+            metric=metrics.waiting_messages(queue),
             threshold=1,
-            meaning=f"An event of {queue} failed five times and was put aside. {lost}.",
-            first=_tail(names.functions[function]),
-            then=f"filecopy replay {queue}",
+            meaning=f"An event of {queue.label} failed five times and was put aside. {lost}.",
+            first=_tail(names.function(function, queue.region)),
+            then=f"filecopy replay {queue.label}",
         )
 
 
@@ -124,29 +133,29 @@ def _functions(names: Names) -> Iterator[Alarm]:
     """An error is a call that ended badly as a whole: a time-out, no memory, an import that fails. A message that fails
     alone is none, but ends as a dead letter.
     """
-    for name, physical_name in names.functions.items():
+    for function in names.functions:
         yield Alarm(
-            name=f"file-copy-errors-{name}",
-            metric=metrics.function("Errors", physical_name),
+            kind=f"file-copy-errors-{function.kind}",
+            metric=metrics.function("Errors", function),
             threshold=1,
-            meaning=f"A call of the function {physical_name} ended in an error or ran out of time.",
-            first=_tail(physical_name),
+            meaning=f"A call of the function {function.name} ended in an error or ran out of time.",
+            first=_tail(function),
         )
-    for name, physical_name in names.functions.items():
+    for function in names.functions:
         yield Alarm(
-            name=f"file-copy-throttles-{name}",
-            metric=metrics.function("Throttles", physical_name),
+            kind=f"file-copy-throttles-{function.kind}",
+            metric=metrics.function("Throttles", function),
             threshold=1,
             periods=THROTTLED_PERIODS,
-            meaning=f"Calls of the function {physical_name} have been refused for want of concurrency, for"
+            meaning=f"Calls of the function {function.name} have been refused for want of concurrency, for"
             f" {THROTTLED_PERIODS * PERIOD // 60} minutes.",
-            first="aws lambda get-account-settings",
+            first=f"aws lambda get-account-settings{_where(function)}",
         )
 
 
 def _api(names: Names) -> Alarm:
     return Alarm(
-        name="file-copy-api-errors",
+        kind="file-copy-api-errors",
         metric=metrics.api("5XXError", names.api),
         threshold=API_ERRORS,
         meaning=f"The API answered {API_ERRORS} calls or more with an error of its own within {PERIOD // 60} minutes.",
@@ -154,5 +163,9 @@ def _api(names: Names) -> Alarm:
     )
 
 
-def _tail(function: str) -> str:
-    return f"aws logs tail /aws/lambda/{function} --since 1h"
+def _tail(function: Located) -> str:
+    return f"aws logs tail /aws/lambda/{function.name} --since 1h{_where(function)}"
+
+
+def _where(function: Located) -> str:
+    return f" --region {function.region}" if function.region else ""

@@ -9,7 +9,7 @@ import pulumi_aws as aws
 
 from . import policies
 from .documents import document
-from .settings import Settings
+from .settings import Destination, Settings
 
 # Nobody goes on with an upload after a week, and its parts are paid for.
 UNFINISHED_UPLOAD_DAYS = 7
@@ -23,10 +23,14 @@ class BucketRef:
     """What Pulumi's logical names are made from: the physical name."""
     name: pulumi.Output[str]
     arn: pulumi.Output[str]
+    region: str | None = None
+    """Where it is; ``None`` for the stack's own region."""
+    account: str | None = None
+    """Whose it is; ``None`` for the stack's own account."""
 
 
 class BuildBuckets(pulumi.ComponentResource):
-    """The source bucket and every destination bucket.
+    """The source bucket and every destination bucket, each with all that belongs to it in the bucket's own region.
 
     ``existing_destinations`` were there already: what belongs to them, such as notifications, is their owner's.
     """
@@ -39,17 +43,17 @@ class BuildBuckets(pulumi.ComponentResource):
     def __init__(self, name: str, settings: Settings, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("file-copy-workflow:index:BuildBuckets", name, None, opts)
         self._settings = settings
-        self.source = self._create(settings.source_bucket)
+        self.source = self._create(settings.source_bucket, None, settings.kms_key_arn)
         self.destinations = []
         self.owned_destinations = []
         self.existing_destinations = []
         for destination in settings.destinations:
             if destination.existing:
-                bucket = self._refer(destination.bucket)
+                bucket = self._refer(destination)
                 self.destinations.append(bucket)
                 self.existing_destinations.append(bucket)
             else:
-                bucket = self._create(destination.bucket)
+                bucket = self._create(destination.bucket, destination.region, destination.kms_key_arn)
                 self.destinations.append(bucket)
                 self.owned_destinations.append(bucket)
         self.register_outputs(
@@ -68,12 +72,22 @@ class BuildBuckets(pulumi.ComponentResource):
     def existing_destination_arns(self) -> pulumi.Output[list[str]]:
         return pulumi.Output.all(*[bucket.arn for bucket in self.existing_destinations])
 
-    def _create(self, name: str) -> BucketRef:
+    @property
+    def owning_regions(self) -> list[str | None]:
+        """``None``, which is the stack's own region, and each other one that has destinations of the stack's own."""
+        return list(dict.fromkeys([None, *(bucket.region for bucket in self.owned_destinations)]))
+
+    def owned_in(self, region: str | None) -> list[BucketRef]:
+        """The destinations of the stack's own that are in this region; ``None`` is the stack's own region."""
+        return [bucket for bucket in self.owned_destinations if bucket.region == region]
+
+    def _create(self, name: str, region: str | None, kms_key_arn: str | None) -> BucketRef:
         settings = self._settings
         child = pulumi.ResourceOptions(parent=self)
         bucket = aws.s3.Bucket(
             name,
             bucket=name,
+            region=region,
             force_destroy=settings.force_destroy,
             # Otherwise a deletion would first take what protects the bucket, and then fail on its files.
             opts=pulumi.ResourceOptions(parent=self, protect=not settings.force_destroy),
@@ -82,12 +96,14 @@ class BuildBuckets(pulumi.ComponentResource):
         versioning = aws.s3.BucketVersioning(
             f"{name}-versioning",
             bucket=bucket.bucket,
+            region=region,
             versioning_configuration={"status": "Enabled"},
             opts=child,
         )
         aws.s3.BucketPublicAccessBlock(
             f"{name}-public-access-block",
             bucket=bucket.bucket,
+            region=region,
             block_public_acls=True,
             block_public_policy=True,
             ignore_public_acls=True,
@@ -98,22 +114,24 @@ class BuildBuckets(pulumi.ComponentResource):
         aws.s3.BucketOwnershipControls(
             f"{name}-ownership",
             bucket=bucket.bucket,
+            region=region,
             rule={"object_ownership": "BucketOwnerEnforced"},
             opts=child,
         )
         aws.s3.BucketServerSideEncryptionConfiguration(
             f"{name}-encryption",
             bucket=bucket.bucket,
+            region=region,
             rules=[
                 {
                     "apply_server_side_encryption_by_default": {
                         "sse_algorithm": "aws:kms",
-                        "kms_master_key_id": settings.kms_key_arn,
+                        "kms_master_key_id": kms_key_arn,
                     },
                     # One key for many objects: without it, every copy is a call to KMS.
                     "bucket_key_enabled": True,
                 }
-                if settings.kms_key_arn
+                if kms_key_arn
                 else {"apply_server_side_encryption_by_default": {"sse_algorithm": "AES256"}}
             ],
             opts=child,
@@ -121,6 +139,7 @@ class BuildBuckets(pulumi.ComponentResource):
         aws.s3.BucketLifecycleConfiguration(
             f"{name}-lifecycle",
             bucket=bucket.bucket,
+            region=region,
             rules=[
                 {
                     "id": "abort-unfinished-uploads",
@@ -137,10 +156,11 @@ class BuildBuckets(pulumi.ComponentResource):
             aws.s3.BucketPolicy(
                 f"{name}-policy",
                 bucket=bucket.bucket,
+                region=region,
                 policy=document(policies.bucket_refuses_plain_http, bucket_arn=bucket.arn),
                 opts=child,
             )
-        return BucketRef(label=name, name=bucket.bucket, arn=bucket.arn)
+        return BucketRef(label=name, name=bucket.bucket, arn=bucket.arn, region=region)
 
     def _expire_old_versions(self) -> list[aws.s3.BucketLifecycleConfigurationRuleArgsDict]:
         if self._settings.noncurrent_version_days == 0:
@@ -156,6 +176,13 @@ class BuildBuckets(pulumi.ComponentResource):
             }
         ]
 
-    def _refer(self, name: str) -> BucketRef:
+    def _refer(self, destination: Destination) -> BucketRef:
+        name = destination.bucket
         arn = self.source.arn.apply(lambda source_arn: policies.bucket_arn(name, like=source_arn))
-        return BucketRef(label=name, name=pulumi.Output.from_input(name), arn=arn)
+        return BucketRef(
+            label=name,
+            name=pulumi.Output.from_input(name),
+            arn=arn,
+            region=destination.region,
+            account=destination.account,
+        )

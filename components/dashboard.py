@@ -25,9 +25,9 @@ def body(names: Names, state_machine_arn: str) -> dict[str, Any]:
         return metrics.executions(name, state_machine_arn)
 
     def functions(name: str, statistic: str = "Sum") -> dict[str, Metric]:
-        return {label: metrics.function(name, function, statistic) for label, function in names.functions.items()}
+        return {function.label: metrics.function(name, function, statistic) for function in names.functions}
 
-    dead_letters = {name: metrics.waiting_messages(queue) for name, queue in names.dead_letter_queues.items()}
+    dead_letters = {queue.label: metrics.waiting_messages(queue) for queue in names.dead_letter_queues}
     rows: list[list[Widget]] = [
         [
             _graph("Uploads waiting", {"messages": metrics.waiting_messages(names.upload_queue)}),
@@ -108,7 +108,8 @@ def _graph(title: str, lines: Mapping[str, Metric], alarm_at: int | None = None)
                 metric.namespace,
                 metric.name,
                 *[part for dimension in metric.dimensions.items() for part in dimension],
-                {"label": label, "stat": metric.statistic},
+                # A line may be of another region than the rest of its graph.
+                {"label": label, "stat": metric.statistic} | ({"region": metric.region} if metric.region else {}),
             ]
             for label, metric in lines.items()
         ],

@@ -118,17 +118,18 @@ def regional_sync(
     tracking: TrackingTable,
     failures: FailureTopic,
 ) -> HandlerFunction:
-    """Checks what arrived in a destination against what was sent, and writes that into the record."""
+    """Checks what arrived in the destinations of one region, that of the queue, against what was sent, and writes that
+    into the record."""
     return HandlerFunction(
         "regional-sync",
         settings,
         statements=pulumi.Output.all(
             source_bucket_arn=buckets.source.arn,
-            destination_bucket_arns=buckets.owned_destination_arns,
+            destination_bucket_arns=pulumi.Output.all(*[bucket.arn for bucket in buckets.owned_in(arrivals.region)]),
             table_arn=tracking.arn,
             topic_arn=failures.arn,
             keys=settings.keys,
-            kms_key_arn=settings.kms_key_arn,
+            kms_key_arns=settings.kms_key_arns_in(arrivals.region),
         ).apply(lambda inputs: policies.verify_arrivals(**inputs)),
         environment={
             "SOURCE_BUCKET": buckets.source.name,

@@ -11,6 +11,7 @@ import pulumi_aws as aws
 
 from . import policies
 from .documents import document
+from .names import in_region
 from .queues import EventQueue
 from .settings import Settings
 
@@ -44,11 +45,15 @@ def _modules_of(name: str) -> list[str]:
 
 
 class HandlerFunction(pulumi.ComponentResource):
-    """A function whose code is ``handlers/NAME.py``, ``name`` being NAME with hyphens.
+    """A function whose code is ``handlers/KIND.py``, ``kind`` being KIND with hyphens.
 
     Its role may write its own log group and traces, read its own queue, and do what ``statements`` say.
     """
 
+    kind: str
+    """What it is called in each region."""
+    region: str | None
+    """Where it is; ``None`` for the stack's own region."""
     physical_name: str
     arn: pulumi.Output[str]
     name: pulumi.Output[str]
@@ -57,7 +62,7 @@ class HandlerFunction(pulumi.ComponentResource):
 
     def __init__(
         self,
-        name: str,
+        kind: str,
         settings: Settings,
         *,
         statements: pulumi.Input[list[policies.Statement]],
@@ -72,15 +77,21 @@ class HandlerFunction(pulumi.ComponentResource):
         Args:
             timeout: seconds, at most 900.
             memory_size: MiB.
-            queue: whose messages the function handles, in batches with partial failures.
+            queue: whose messages the function handles, in batches with partial failures. The function is in its region.
             queue_concurrency: how many batches at once, 2 to 1,000; no limit where not given.
         """
+        self.kind, self.region = kind, (region := queue.region if queue else None)
+        name = in_region(kind, region)
         super().__init__("file-copy-workflow:index:HandlerFunction", name, None, opts)
         child = pulumi.ResourceOptions(parent=self)
         physical_name = self.physical_name = settings.name(name)
 
         log_group = aws.cloudwatch.LogGroup(
-            name, name=f"/aws/lambda/{physical_name}", retention_in_days=settings.log_retention_days, opts=child
+            name,
+            name=f"/aws/lambda/{physical_name}",
+            region=region,
+            retention_in_days=settings.log_retention_days,
+            opts=child,
         )
         role = aws.iam.Role(
             name,
@@ -103,9 +114,10 @@ class HandlerFunction(pulumi.ComponentResource):
         function = aws.lambda_.Function(
             name,
             name=physical_name,
+            region=region,
             runtime=RUNTIME,
-            handler=f"handlers.{name.replace('-', '_')}.handler",
-            code=package(name),
+            handler=f"handlers.{kind.replace('-', '_')}.handler",
+            code=package(kind),
             role=role.arn,
             timeout=timeout,
             memory_size=memory_size,
@@ -117,6 +129,7 @@ class HandlerFunction(pulumi.ComponentResource):
         if queue:
             aws.lambda_.EventSourceMapping(
                 name,
+                region=region,
                 event_source_arn=queue.arn,
                 function_name=function.arn,
                 batch_size=10,

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import pulumi
 
 from .api import STAGE
+from .names import in_region
 
 # The program's own metrics, which handlers/execution_watcher.py writes into its log. A test holds both to these names.
 NAMESPACE = "FileCopyWorkflow"
@@ -17,16 +18,41 @@ Dimensions = Mapping[str, pulumi.Input[str]]
 
 
 @dataclass(frozen=True, kw_only=True)
+class Located:
+    """A queue or a function, of which each region may have one of its kind."""
+
+    kind: str
+    """What it is called in each region, without the prefix."""
+    name: str
+    """Its physical name."""
+    region: str | None = None
+    """Where it is; ``None`` for the stack's own region."""
+
+    @property
+    def label(self) -> str:
+        """Its name without the prefix."""
+        return in_region(self.kind, self.region)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Names:
     """The physical names of what is measured."""
 
     state_machine: str
-    upload_queue: str
-    dead_letter_queues: Mapping[str, str]
-    """By the queue whose dead letters they are: ``uploads``, ``arrivals``, ``endings``."""
-    functions: Mapping[str, str]
-    """By the function's name without the prefix."""
+    upload_queue: Located
+    dead_letter_queues: Sequence[Located]
+    """Of the kinds of the queues whose dead letters they are: ``uploads``, ``arrivals``, ``endings``."""
+    functions: Sequence[Located]
     api: str
+
+    def function(self, kind: str, region: str | None = None) -> Located:
+        """The function of that kind in that region.
+
+        Raises:
+            ValueError: there is none.
+        """
+        [found] = [function for function in self.functions if (function.kind, function.region) == (kind, region)]
+        return found
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +63,8 @@ class Metric:
     name: str
     dimensions: Dimensions
     statistic: str
+    region: str | None = None
+    """Where it is measured; ``None`` for the stack's own region."""
 
 
 def executions(name: str, state_machine_arn: pulumi.Input[str]) -> Metric:
@@ -44,23 +72,35 @@ def executions(name: str, state_machine_arn: pulumi.Input[str]) -> Metric:
     return Metric(namespace="AWS/States", name=name, dimensions={"StateMachineArn": state_machine_arn}, statistic="Sum")
 
 
-def oldest_message(queue: str) -> Metric:
+def oldest_message(queue: Located) -> Metric:
     """Seconds that the oldest message has waited. SQS leaves out one that has been received three times or more."""
     return _queue("ApproximateAgeOfOldestMessage", queue)
 
 
-def waiting_messages(queue: str) -> Metric:
+def waiting_messages(queue: Located) -> Metric:
     """How many messages nobody is working on."""
     return _queue("ApproximateNumberOfMessagesVisible", queue)
 
 
-def _queue(name: str, queue: str) -> Metric:
-    return Metric(namespace="AWS/SQS", name=name, dimensions={"QueueName": queue}, statistic="Maximum")
+def _queue(name: str, queue: Located) -> Metric:
+    return Metric(
+        namespace="AWS/SQS",
+        name=name,
+        dimensions={"QueueName": queue.name},
+        statistic="Maximum",
+        region=queue.region,
+    )
 
 
-def function(name: str, function: str, statistic: str = "Sum") -> Metric:
+def function(name: str, function: Located, statistic: str = "Sum") -> Metric:
     """``name`` is Errors, Throttles or Duration (milliseconds)."""
-    return Metric(namespace="AWS/Lambda", name=name, dimensions={"FunctionName": function}, statistic=statistic)
+    return Metric(
+        namespace="AWS/Lambda",
+        name=name,
+        dimensions={"FunctionName": function.name},
+        statistic=statistic,
+        region=function.region,
+    )
 
 
 def api(name: str, api: str) -> Metric:

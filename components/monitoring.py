@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import partial
 
 import pulumi
@@ -12,7 +12,8 @@ from . import alarms, dashboard, policies
 from .api import RestApi
 from .documents import document
 from .handler_function import HandlerFunction
-from .metrics import Names
+from .metrics import Located, Names
+from .names import in_region
 from .queues import EventQueue
 from .settings import Settings
 from .workflow import CopyWorkflow
@@ -20,7 +21,7 @@ from .workflow import CopyWorkflow
 
 class Monitoring(pulumi.ComponentResource):
     """file-copy-operations, with a subscription for each address in ``operationsEmails``; the alarms that it tells of;
-    and the dashboard.
+    and the dashboard. An alarm tells a topic of its own region only, so each region that has any has its own topic.
     """
 
     topic_arn: pulumi.Output[str]
@@ -39,20 +40,28 @@ class Monitoring(pulumi.ComponentResource):
     ) -> None:
         """
         Args:
-            queues: ``uploads``, ``arrivals`` and ``endings``.
+            queues: ``uploads``, ``endings``, and the ``arrivals`` of each region.
             functions: all, by their names without the prefix.
         """
         super().__init__("file-copy-workflow:index:Monitoring", name, None, opts)
         self._name, self._settings = name, settings
         names = Names(
             state_machine=workflow.physical_name,
-            upload_queue=queues["uploads"].physical_name,
-            dead_letter_queues={label: queue.dead_letter_name for label, queue in queues.items()},
-            functions={label: function.physical_name for label, function in functions.items()},
+            upload_queue=Located(kind="uploads", name=queues["uploads"].physical_name),
+            dead_letter_queues=[
+                Located(kind=queue.kind, name=queue.dead_letter_name, region=queue.region) for queue in queues.values()
+            ],
+            functions=[
+                Located(kind=function.kind, name=function.physical_name, region=function.region)
+                for function in functions.values()
+            ],
             api=api.physical_name,
         )
-        self.topic_arn = self._topic()
-        self._alarms(alarms.all_alarms(names, workflow.arn))
+        wanted = alarms.all_alarms(names, workflow.arn)
+        topics = {region: self._topic(region) for region in dict.fromkeys(alarm.metric.region for alarm in wanted)}
+        self.topic_arn = topics[None]
+        for alarm in wanted:
+            self._alarm(alarm, topics[alarm.metric.region])
         shown = aws.cloudwatch.Dashboard(
             name,
             dashboard_name=settings.name("file-copy-workflow"),
@@ -62,17 +71,20 @@ class Monitoring(pulumi.ComponentResource):
         self.dashboard_name = shown.dashboard_name
         self.register_outputs({"topic_arn": self.topic_arn, "dashboard_name": self.dashboard_name})
 
-    def _topic(self) -> pulumi.Output[str]:
-        settings, name = self._settings, self._name
+    def _topic(self, region: str | None) -> pulumi.Output[str]:
+        settings, name = self._settings, in_region(self._name, region)
         child = pulumi.ResourceOptions(parent=self)
         # No KMS key: CloudWatch may not use AWS's own, alias/aws/sns, whose policy nobody can change, and its alarms
         # would be lost. A key of the account's would need a policy that lets cloudwatch.amazonaws.com use it, which the
         # stack cannot see to (AWS knowledge center, "CloudWatch alarm for an encrypted SNS topic"). An alarm says
         # names and numbers, and nothing of any file.
-        topic = aws.sns.Topic(name, name=settings.name("file-copy-operations"), opts=child)
+        topic = aws.sns.Topic(
+            name, name=settings.name(in_region("file-copy-operations", region)), region=region, opts=child
+        )
         aws.sns.TopicPolicy(
             name,
             arn=topic.arn,
+            region=region,
             policy=document(
                 policies.topic_accepts_alarms,
                 topic_arn=topic.arn,
@@ -83,31 +95,31 @@ class Monitoring(pulumi.ComponentResource):
         )
         for address in settings.operations_emails:
             aws.sns.TopicSubscription(
-                f"{name}-{address}", topic=topic.arn, protocol="email", endpoint=address, opts=child
+                f"{name}-{address}", region=region, topic=topic.arn, protocol="email", endpoint=address, opts=child
             )
         return topic.arn
 
-    def _alarms(self, wanted: Sequence[alarms.Alarm]) -> None:
-        for alarm in wanted:
-            metric = alarm.metric
-            is_percentile = metric.statistic.startswith("p")
-            aws.cloudwatch.MetricAlarm(
-                alarm.name,
-                name=self._settings.name(alarm.name),
-                alarm_description=alarm.description,
-                namespace=metric.namespace,
-                metric_name=metric.name,
-                dimensions=metric.dimensions,
-                statistic=None if is_percentile else metric.statistic,
-                extended_statistic=metric.statistic if is_percentile else None,
-                period=alarms.PERIOD,
-                evaluation_periods=alarm.periods,
-                threshold=alarm.threshold,
-                comparison_operator="GreaterThanOrEqualToThreshold",
-                # Where nothing happens nothing is reported, and nothing is wrong.
-                treat_missing_data="notBreaching",
-                alarm_actions=[self.topic_arn],
-                # That it is over is told, too.
-                ok_actions=[self.topic_arn],
-                opts=pulumi.ResourceOptions(parent=self),
-            )
+    def _alarm(self, alarm: alarms.Alarm, topic_arn: pulumi.Output[str]) -> None:
+        metric = alarm.metric
+        is_percentile = metric.statistic.startswith("p")
+        aws.cloudwatch.MetricAlarm(
+            alarm.name,
+            name=self._settings.name(alarm.name),
+            region=metric.region,
+            alarm_description=alarm.description,
+            namespace=metric.namespace,
+            metric_name=metric.name,
+            dimensions=metric.dimensions,
+            statistic=None if is_percentile else metric.statistic,
+            extended_statistic=metric.statistic if is_percentile else None,
+            period=alarms.PERIOD,
+            evaluation_periods=alarm.periods,
+            threshold=alarm.threshold,
+            comparison_operator="GreaterThanOrEqualToThreshold",
+            # Where nothing happens nothing is reported, and nothing is wrong.
+            treat_missing_data="notBreaching",
+            alarm_actions=[topic_arn],
+            # That it is over is told, too.
+            ok_actions=[topic_arn],
+            opts=pulumi.ResourceOptions(parent=self),
+        )

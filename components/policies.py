@@ -350,12 +350,13 @@ def verify_arrivals(
     table_arn: str,
     topic_arn: str,
     keys: str,
-    kms_key_arn: str | None,
+    kms_key_arns: Sequence[str],
 ) -> list[Statement]:
-    """regional-sync: looks at both objects' versions, writes what it found.
+    """regional-sync of one region: looks at both objects' versions, writes what it found.
 
     Args:
         destination_bucket_arns: those whose events it gets, which are the stack's own.
+        kms_key_arns: the keys of all these buckets, the source bucket's included, each once.
     """
     buckets, ours = [source_bucket_arn, *destination_bucket_arns], _in_the_account_of(table_arn)
     return [
@@ -365,7 +366,7 @@ def verify_arrivals(
         allow(["dynamodb:GetItem", "dynamodb:UpdateItem"], [table_arn]),
         allow(["sns:Publish"], [topic_arn]),
         # HeadObject gives the checksum of an encrypted object only to those who may decrypt it.
-        *_use_key(kms_key_arn, "kms:Decrypt"),
+        *_use_keys(kms_key_arns, "kms:Decrypt"),
     ]
 
 

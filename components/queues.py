@@ -11,7 +11,7 @@ import pulumi_aws as aws
 from . import policies
 from .buckets import BucketRef
 from .documents import document
-from .names import DEAD_LETTERS_SUFFIX
+from .names import DEAD_LETTERS_SUFFIX, in_region
 from .settings import Settings
 
 # Lambda developer guide, "Using Lambda with Amazon SQS": at least six times the function's time-out, so that
@@ -28,6 +28,10 @@ RETENTION_SECONDS = 4 * 24 * 3600
 class EventQueue(pulumi.ComponentResource):
     """A queue with its dead-letter queue. What sends to it is the subclass's."""
 
+    kind: str
+    """What it is called in each region."""
+    region: str | None
+    """Where it is; ``None`` for the stack's own region."""
     physical_name: str
     dead_letter_name: str
     url: pulumi.Output[str]
@@ -36,24 +40,30 @@ class EventQueue(pulumi.ComponentResource):
 
     def __init__(
         self,
+        component: str,
         kind: str,
-        name: str,
         settings: Settings,
         *,
         function_timeout: int,
+        region: str | None = None,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         """
         Args:
+            kind: what the queue is called in each region.
             function_timeout: seconds that the function which reads the queue may take.
+            region: where it is, if not in the stack's own region.
         """
-        super().__init__(f"file-copy-workflow:index:{kind}", name, None, opts)
+        self.kind, self.region = kind, region
+        name = in_region(kind, region)
+        super().__init__(f"file-copy-workflow:index:{component}", name, None, opts)
         child = pulumi.ResourceOptions(parent=self)
         self.physical_name = settings.name(f"file-copy-{name}")
         self.dead_letter_name = f"{self.physical_name}{DEAD_LETTERS_SUFFIX}"
         dead_letters = aws.sqs.Queue(
             f"{name}-dead-letters",
             name=self.dead_letter_name,
+            region=region,
             message_retention_seconds=DEAD_LETTER_RETENTION_SECONDS,
             sqs_managed_sse_enabled=True,
             opts=child,
@@ -62,12 +72,14 @@ class EventQueue(pulumi.ComponentResource):
             aws.sqs.QueuePolicy(
                 f"{name}-dead-letters-policy",
                 queue_url=dead_letters.url,
+                region=region,
                 policy=document(policies.queue_refuses_plain_http, queue_arn=dead_letters.arn),
                 opts=child,
             )
         queue = aws.sqs.Queue(
             name,
             name=self.physical_name,
+            region=region,
             message_retention_seconds=RETENTION_SECONDS,
             sqs_managed_sse_enabled=True,
             visibility_timeout_seconds=VISIBILITY_TIMEOUT_PER_FUNCTION_TIMEOUT * function_timeout,
@@ -79,6 +91,7 @@ class EventQueue(pulumi.ComponentResource):
         aws.sqs.RedriveAllowPolicy(
             name,
             queue_url=dead_letters.url,
+            region=region,
             redrive_allow_policy=queue.arn.apply(
                 lambda arn: json.dumps({"redrivePermission": "byQueue", "sourceQueueArns": [arn]})
             ),
@@ -91,29 +104,36 @@ class EventQueue(pulumi.ComponentResource):
 
 
 class BucketEventQueue(EventQueue):
-    """A queue of "object created" events of some buckets."""
+    """A queue of "object created" events of some buckets, all of which are in the queue's region."""
 
     def __init__(
         self,
-        name: str,
+        kind: str,
         settings: Settings,
         *,
         buckets: Sequence[BucketRef],
         function_timeout: int,
         key_prefix: str = "",
         key_suffix: str = "",
+        region: str | None = None,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         """
         Args:
+            kind: what the queue is called in each region.
             key_prefix, key_suffix: only keys that begin and end with these give an event.
+            region: where queue and buckets are, if not in the stack's own region.
         """
-        super().__init__("BucketEventQueue", name, settings, function_timeout=function_timeout, opts=opts)
+        super().__init__(
+            "BucketEventQueue", kind, settings, function_timeout=function_timeout, region=region, opts=opts
+        )
+        name = in_region(kind, region)
         if not buckets and not settings.requires_tls:
             return
         policy = aws.sqs.QueuePolicy(
             f"{name}-policy",
             queue_url=self.url,
+            region=region,
             policy=document(
                 policies.queue_accepts_bucket_events,
                 queue_arn=self.arn,
@@ -126,6 +146,7 @@ class BucketEventQueue(EventQueue):
             aws.s3.BucketNotification(
                 f"{name}-{bucket.label}",
                 bucket=bucket.name,
+                region=region,
                 queues=[
                     {
                         "queue_arn": self.arn,

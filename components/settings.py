@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 import pulumi
 
 from . import policies
+from .names import in_region
 
 # Amazon S3 user guide, "General purpose bucket naming rules".
 _BUCKET_NAME = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
@@ -133,6 +134,11 @@ class Settings:
         """Every key of the stack's own buckets, each once."""
         own = (one.kms_key_arn for one in self.destinations)
         return list(dict.fromkeys(key for key in (self.kms_key_arn, *own) if key))
+
+    def kms_key_arns_in(self, region: str | None) -> list[str]:
+        """The source bucket's key and those of the stack's own destinations in this region, each once."""
+        there = (one.kms_key_arn for one in self.destinations if one.region == region)
+        return list(dict.fromkeys(key for key in (self.kms_key_arn, *there) if key))
 
     @property
     def regions(self) -> dict[str, str]:
@@ -468,19 +474,24 @@ def _longest_role_policies(settings: Settings) -> list[policies.Policy]:
 
     source = f"arn:aws-us-gov:s3:::{settings.source_bucket}"
     table, topic = arn("dynamodb", "table/" + settings.name("FileCopyTracking")), arn("sns", settings.name("x" * 20))
-    log_group, queue = arn("logs", "log-group:" + settings.name("x" * 40)), arn("sqs", settings.name("x" * 20))
     own, existing = (
         [policies.bucket_arn(one.bucket, like=source) for one in settings.destinations if one.existing is there]
         for there in (False, True)
     )
-    keys, stacks_key, all_keys = settings.keys, settings.kms_key_arn, settings.kms_key_arns
-    verify = policies.verify_arrivals(source, own, table, topic, keys, stacks_key)
+    keys, all_keys = settings.keys, settings.kms_key_arns
     copy = policies.copy_through_worker(source, own, existing, table, keys, all_keys)
-    return [
+    found = [
         policies.copy_workflow(source, own, existing, table, topic, arn("lambda", "function:x"), keys, all_keys),
-        policies.handler_function(verify, log_group, queue),
-        policies.handler_function(copy, log_group, None),
+        policies.handler_function(copy, arn("logs", "log-group:" + settings.name("x" * 40)), None),
     ]
+    for place in dict.fromkeys(one.region for one in settings.destinations):
+        here = [one.bucket for one in settings.destinations if one.region == place and not one.existing]
+        arns = [policies.bucket_arn(bucket, like=source) for bucket in here]
+        verify = policies.verify_arrivals(source, arns, table, topic, keys, settings.kms_key_arns_in(place))
+        log_group = arn("logs", "log-group:/aws/lambda/" + settings.name(in_region("regional-sync", place)))
+        queue = arn("sqs", settings.name(in_region("file-copy-arrivals", place)))
+        found.append(policies.handler_function(verify, log_group, queue))
+    return found
 
 
 def _emulator_endpoint() -> str | None:

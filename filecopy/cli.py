@@ -406,7 +406,9 @@ def retry(
 
 @app.command()
 def replay(
-    queue: Annotated[str, typer.Argument(help="uploads, arrivals or endings.")] = "uploads",
+    queue: Annotated[
+        str, typer.Argument(help="uploads, arrivals or endings; arrivals-REGION of another region.")
+    ] = "uploads",
     port: Port = stack.DEFAULT_PORT,
     stack_name: StackName = None,
 ) -> None:

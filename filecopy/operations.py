@@ -30,13 +30,12 @@ class Retried:
 
 class Operations:
     def __init__(self, target: Target) -> None:
-        clients = target.clients
         self._target = target
         self._outputs = target.outputs
-        self._sqs, self._dynamodb, self._workflow = clients("sqs"), clients("dynamodb"), clients("stepfunctions")
+        self._dynamodb, self._workflow = target.clients("dynamodb"), target.clients("stepfunctions")
 
     def replay(self, queue: str) -> int:
-        """Puts every dead letter of ``queue`` back where it came from.
+        """Puts every dead letter of ``queue``, such as ``arrivals-eu-west-1``, back where it came from.
 
         A message leaves the dead-letter queue only after it is in the other: one that is interrupted in between is
         in both, and handling it twice does no harm.
@@ -52,13 +51,14 @@ class Operations:
             raise StackError(f"There is no queue {queue!r}. The queues are {', '.join(urls)}.")
         dead_letters = urls[queue]
         source = dead_letters.removesuffix(DEAD_LETTERS_SUFFIX)
+        sqs = self._target.clients.in_region(self._target.region_of(queue))("sqs")
         count = 0
-        while messages := self._sqs.receive_message(
-            QueueUrl=dead_letters, MaxNumberOfMessages=10, WaitTimeSeconds=1
-        ).get("Messages"):
+        while messages := sqs.receive_message(QueueUrl=dead_letters, MaxNumberOfMessages=10, WaitTimeSeconds=1).get(
+            "Messages"
+        ):
             for message in messages:
-                self._sqs.send_message(QueueUrl=source, MessageBody=message["Body"])
-                self._sqs.delete_message(QueueUrl=dead_letters, ReceiptHandle=message["ReceiptHandle"])
+                sqs.send_message(QueueUrl=source, MessageBody=message["Body"])
+                sqs.delete_message(QueueUrl=dead_letters, ReceiptHandle=message["ReceiptHandle"])
                 count += 1
         return count
 

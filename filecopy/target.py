@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from components import outputs as names
+from components.names import in_region
 
 from . import stack
 from .clients import Clients
@@ -35,6 +36,11 @@ class Target:
     def destinations(self) -> list[str]:
         found: list[str] = self.outputs[names.DESTINATION_BUCKETS]
         return found
+
+    def region_of(self, queue: str) -> str | None:
+        """The region of the queue that the outputs call so; ``None`` for the stack's own region."""
+        regions: dict[str, str] = self.outputs.get(names.DESTINATION_REGIONS, {})
+        return next((region for region in regions.values() if queue == in_region("arrivals", region)), None)
 
     @property
     def table(self) -> str:

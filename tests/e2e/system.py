@@ -78,11 +78,13 @@ def stack_up(*arguments: str, enforced: bool = False) -> Iterator[System]:
 
 
 class Inbox:
-    """A subscriber of the failure topic from now on. Called, it waits for the notification that has ``text`` in it,
-    such as an execution's ARN, whose history is shown if there is none."""
+    """A subscriber of a topic, in whatever region, from now on. Called, it waits for the notification that has ``text``
+    in it, such as an execution's ARN, whose history is shown if there is none."""
 
-    def __init__(self, system: System) -> None:
-        sqs, self._system = system.sqs, system
+    def __init__(self, system: System, topic: str) -> None:
+        clients = system.clients.in_region(policies.region_of(topic))
+        sqs = self._sqs = clients("sqs")
+        self._system = system
         self._queue = sqs.create_queue(QueueName=f"inbox-{uuid.uuid4().hex}")["QueueUrl"]
         arn = sqs.get_queue_attributes(QueueUrl=self._queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
         accepted = {
@@ -90,15 +92,15 @@ class Inbox:
             "Principal": {"Service": "sns.amazonaws.com"},
             "Action": "sqs:SendMessage",
             "Resource": arn,
-            "Condition": {"ArnEquals": {"aws:SourceArn": system.topic}},
+            "Condition": {"ArnEquals": {"aws:SourceArn": topic}},
         }
         sqs.set_queue_attributes(QueueUrl=self._queue, Attributes={"Policy": json.dumps(policies.policy(accepted))})
-        system.sns.subscribe(TopicArn=system.topic, Protocol="sqs", Endpoint=arn)
+        clients("sns").subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn)
         self.received: list[dict[str, Any]] = []
 
     def __call__(self, text: str) -> dict[str, Any]:
         def look() -> dict[str, Any] | None:
-            messages = self._system.sqs.receive_message(QueueUrl=self._queue, MaxNumberOfMessages=10)
+            messages = self._sqs.receive_message(QueueUrl=self._queue, MaxNumberOfMessages=10)
             self.received.extend(json.loads(message["Body"]) for message in messages.get("Messages", []))
             return next((found for found in self.received if text in found["Message"]), None)
 
@@ -121,10 +123,11 @@ class System:
         self.functions: dict[str, str] = target.outputs[outputs.LAMBDA_FUNCTIONS]
         self.source: str = target.outputs[outputs.SOURCE_BUCKET]
         self.destinations: list[str] = target.outputs[outputs.DESTINATION_BUCKETS]
+        self.regions = sorted({target.region, *target.outputs[outputs.DESTINATION_REGIONS].values()})
 
     def return_messages_soon(self) -> None:
-        for dead_letters in self.stack.outputs[outputs.DEAD_LETTER_QUEUE_URLS].values():
-            self.sqs.set_queue_attributes(
+        for name, dead_letters in self.stack.outputs[outputs.DEAD_LETTER_QUEUE_URLS].items():
+            self.clients.in_region(target.of(self.stack.outputs).region_of(name))("sqs").set_queue_attributes(
                 QueueUrl=dead_letters.removesuffix(DEAD_LETTERS_SUFFIX),
                 Attributes={"VisibilityTimeout": str(VISIBILITY_TIMEOUT)},
             )
@@ -221,20 +224,21 @@ class System:
 
     def errors(self) -> list[str]:
         """What the functions have logged of errors, and what the engine says of those that died."""
-        logs = self.clients("logs")
         lines = []
-        for group in logs.describe_log_groups()["logGroups"]:
-            for event in logs.filter_log_events(logGroupName=group["logGroupName"])["events"]:
-                if '"ERROR"' in event["message"] or "Task timed out" in event["message"]:
-                    lines.append(f"{group['logGroupName']}: {event['message']}")  # noqa: PERF401
+        for logs in (self.clients.in_region(region)("logs") for region in self.regions):
+            for group in logs.describe_log_groups()["logGroups"]:
+                for event in logs.filter_log_events(logGroupName=group["logGroupName"])["events"]:
+                    if '"ERROR"' in event["message"] or "Task timed out" in event["message"]:
+                        lines.append(f"{group['logGroupName']}: {event['message']}")  # noqa: PERF401
         return lines[-20:]
 
     def messages(self) -> list[dict[str, Any]]:
         """How many messages wait in each queue, and how many are being worked on."""
         attributes = ["QueueArn", "ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
         return [
-            self.sqs.get_queue_attributes(QueueUrl=url, AttributeNames=attributes)["Attributes"]
-            for url in self.sqs.list_queues()["QueueUrls"]
+            sqs.get_queue_attributes(QueueUrl=url, AttributeNames=attributes)["Attributes"]
+            for sqs in (self.clients.in_region(region)("sqs") for region in self.regions)
+            for url in sqs.list_queues().get("QueueUrls", [])
         ]
 
     def put(self, key: str, body: bytes = b"content") -> None:
@@ -333,7 +337,8 @@ class System:
         return self.wait_for(f"the finished record of {key!r}", finished, seen=seen)
 
     def inbox(self) -> Inbox:
-        return Inbox(self)
+        """A subscriber of the failure topic."""
+        return Inbox(self, self.topic)
 
     def wait_for(
         self, what: str, look: Callable[[], T | None], execution: str | None = None, seen: Sequence[object] = ()

@@ -48,8 +48,8 @@ DEFAULTS = Settings(
 """What the design promises to somebody who sets nothing."""
 
 
-def arn(service: str, resource: str) -> str:
-    return f"arn:aws:{service}:{REGION}:{ACCOUNT}:{resource}"
+def arn(service: str, resource: str, region: str = REGION) -> str:
+    return f"arn:aws:{service}:{region}:{ACCOUNT}:{resource}"
 
 
 def project(**settings: str) -> dict[str, str]:
@@ -133,7 +133,7 @@ class Recording(Mocks):
         if args.typ.startswith(COMPONENT_PREFIX):
             return None, {}
         name = args.inputs.get("name") or args.inputs.get("bucket") or args.name
-        return f"{name}-id", args.inputs | _attributes(args.typ, name)
+        return f"{name}-id", args.inputs | _attributes(args.typ, name, args.inputs.get("region", REGION))
 
 
 def record(program: Callable[[], object]) -> Recording:
@@ -165,30 +165,31 @@ class _Monitor(MockMonitor):
         return response
 
 
-def _attributes(resource_type: str, name: str) -> dict[str, str]:
+def _attributes(resource_type: str, name: str, region: str) -> dict[str, str]:
     """What AWS would answer, beyond a resource's inputs."""
     match resource_type:
         case "aws:s3/bucket:Bucket":
             return {"arn": f"arn:aws:s3:::{name}"}
         case "aws:dynamodb/table:Table":
-            return {"arn": arn("dynamodb", f"table/{name}")}
+            return {"arn": arn("dynamodb", f"table/{name}", region)}
         case "aws:sns/topic:Topic":
-            return {"arn": arn("sns", name)}
+            return {"arn": arn("sns", name, region)}
         case "aws:sqs/queue:Queue":
-            return {"arn": arn("sqs", name), "url": f"https://sqs.{REGION}.amazonaws.com/{ACCOUNT}/{name}"}
+            url = f"https://sqs.{region}.amazonaws.com/{ACCOUNT}/{name}"
+            return {"arn": arn("sqs", name, region), "url": url}
         case "aws:cloudwatch/eventRule:EventRule":
-            return {"arn": arn("events", f"rule/{name}")}
+            return {"arn": arn("events", f"rule/{name}", region)}
         case "aws:iam/role:Role":
             return {"arn": f"arn:aws:iam::{ACCOUNT}:role/{name}"}
         case "aws:cloudwatch/logGroup:LogGroup":
-            return {"arn": arn("logs", f"log-group:{name}")}
+            return {"arn": arn("logs", f"log-group:{name}", region)}
         case "aws:lambda/function:Function":
-            return {"arn": arn("lambda", f"function:{name}"), "invokeArn": f"invoke:{name}"}
+            return {"arn": arn("lambda", f"function:{name}", region), "invokeArn": f"invoke:{name}"}
         case "aws:sfn/stateMachine:StateMachine":
-            return {"arn": arn("states", f"stateMachine:{name}")}
+            return {"arn": arn("states", f"stateMachine:{name}", region)}
         case "aws:apigateway/restApi:RestApi":
-            return {"rootResourceId": "root", "executionArn": arn("execute-api", "api")}
+            return {"rootResourceId": "root", "executionArn": arn("execute-api", "api", region)}
         case "aws:apigateway/stage:Stage":
-            return {"invokeUrl": f"https://api.execute-api.{REGION}.amazonaws.com/live"}
+            return {"invokeUrl": f"https://api.execute-api.{region}.amazonaws.com/live"}
         case _:
             return {}

@@ -14,7 +14,7 @@ from components import policies
 from components.buckets import BucketRef, BuildBuckets
 from components.settings import Destination
 
-from .mocks import DEFAULTS, EMULATOR, Recording, arn, record
+from .mocks import DEFAULTS, EMULATOR, REGION, Recording, arn, record
 
 OWN = ["global-builds", "region-a-builds", "region-b-builds"]
 KEY = arn("kms", "key/0a1b")
@@ -99,9 +99,36 @@ def test_buckets_keep_versions_are_private_and_know_no_acls(resource_type: str, 
     ],
 )
 def test_buckets_encrypt_what_is_put_into_them(key: str | None, rule: dict[str, Any]) -> None:
-    """S3's keys encrypt what comes unencrypted, or the stack's, with a bucket key, so that a copy is no call to KMS."""
+    """S3's keys encrypt what comes unencrypted, or one of KMS with a bucket key, so that a copy is no call to KMS."""
     encryption = "s3/bucketServerSideEncryptionConfiguration:BucketServerSideEncryptionConfiguration"
-    assert of_each(buckets(kms_key_arn=key), encryption) == {bucket: {"rules": [rule]} for bucket in OWN}
+    destinations = tuple(Destination(bucket=bucket, kms_key_arn=key) for bucket in OWN[1:])
+    made = buckets(kms_key_arn=key, destinations=destinations)
+    assert of_each(made, encryption) == {bucket: {"rules": [rule]} for bucket in OWN}
+
+
+def test_a_bucket_in_another_region_is_there_with_all_that_belongs_to_it() -> None:
+    """The bucket and its settings are in its own region, with a key of that region, and the others where they were."""
+    key = KEY.replace(REGION, "eu-west-1")
+    far = Destination(bucket="far-builds", region="eu-west-1", kms_key_arn=key)
+    theirs = Destination(bucket="theirs", existing=True, region="eu-west-1", account="111111111111")
+    settings = replace(DEFAULTS, kms_key_arn=KEY, destinations=(*DEFAULTS.destinations, far, theirs))
+    made: list[BuildBuckets] = []
+    recording = record(lambda: made.append(BuildBuckets("builds", settings)))
+    for resource_type in ("s3/bucket:Bucket", *BELONGINGS):
+        regions = {inputs["bucket"]: inputs.get("region") for inputs in recording.inputs(resource_type).values()}
+        assert regions == {**dict.fromkeys(OWN, None), "far-builds": "eu-west-1"}, resource_type
+    encryption = "s3/bucketServerSideEncryptionConfiguration:BucketServerSideEncryptionConfiguration"
+    [rule] = recording.inputs(encryption)["far-builds-encryption"]["rules"]
+    assert rule["applyServerSideEncryptionByDefault"]["kmsMasterKeyId"] == key
+
+    [found] = made
+    assert found.owning_regions == [None, "eu-west-1"]
+    assert [bucket.label for bucket in found.owned_in(None)] == OWN[1:]
+    assert [bucket.label for bucket in found.owned_in("eu-west-1")] == ["far-builds"]
+    assert [(bucket.label, bucket.region, bucket.account) for bucket in found.destinations[2:]] == [
+        ("far-builds", "eu-west-1", None),
+        ("theirs", "eu-west-1", "111111111111"),
+    ]
 
 
 @pytest.mark.parametrize("days", [0, 1, 90])

@@ -13,6 +13,7 @@ import typer.main
 
 from components import alarms, dashboard, metrics, policies
 from components.alarms import Alarm
+from components.metrics import Located
 from filecopy.cli import app
 from filecopy.configuration import PROJECT_ROOT
 
@@ -32,9 +33,11 @@ IN_ORDER = (
 """The functions as __main__.py has them."""
 NAMES = metrics.Names(
     state_machine="acme-file-copy-workflow",
-    upload_queue="acme-file-copy-uploads",
-    dead_letter_queues={name: f"acme-file-copy-{name}-dead-letters" for name in ("uploads", "arrivals", "endings")},
-    functions={name: f"acme-{name}" for name in IN_ORDER},
+    upload_queue=Located(kind="uploads", name="acme-file-copy-uploads"),
+    dead_letter_queues=[
+        Located(kind=kind, name=f"acme-file-copy-{kind}-dead-letters") for kind in ("uploads", "arrivals", "endings")
+    ],
+    functions=[Located(kind=kind, name=f"acme-{kind}") for kind in IN_ORDER],
     api="acme-file-copy-api",
 )
 ALARMS = {alarm.name: alarm for alarm in alarms.all_alarms(NAMES, MACHINE)}
@@ -67,7 +70,7 @@ def measured(alarm: Alarm) -> tuple[str, str, dict[str, Any], str]:
 
 def test_every_way_in_which_files_stay_behind_has_an_alarm() -> None:
     """Executions, queues, functions, the API and the time that files take are watched, under this stack's own names."""
-    assert NAMES.functions.keys() == FUNCTIONS
+    assert {function.kind for function in NAMES.functions} == FUNCTIONS
     queue = "ApproximateNumberOfMessagesVisible"
     states, machine = "AWS/States", {"StateMachineArn": MACHINE}
     expected = {
@@ -87,10 +90,10 @@ def test_every_way_in_which_files_stay_behind_has_an_alarm() -> None:
     for name in ("uploads", "arrivals", "endings"):
         dimensions = {"QueueName": f"acme-file-copy-{name}-dead-letters"}
         expected[f"file-copy-dead-letters-{name}"] = ("AWS/SQS", queue, dimensions, "Maximum")
-    for name, physical_name in NAMES.functions.items():
-        dimensions = {"FunctionName": physical_name}
-        expected[f"file-copy-errors-{name}"] = ("AWS/Lambda", "Errors", dimensions, "Sum")
-        expected[f"file-copy-throttles-{name}"] = ("AWS/Lambda", "Throttles", dimensions, "Sum")
+    for function in NAMES.functions:
+        dimensions = {"FunctionName": function.name}
+        expected[f"file-copy-errors-{function.kind}"] = ("AWS/Lambda", "Errors", dimensions, "Sum")
+        expected[f"file-copy-throttles-{function.kind}"] = ("AWS/Lambda", "Throttles", dimensions, "Sum")
     assert {name: measured(alarm) for name, alarm in ALARMS.items()} == expected
 
 

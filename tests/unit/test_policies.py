@@ -111,7 +111,7 @@ def plain_http_refused(action: str, *resources: str) -> policies.Statement:
             ["kms:Decrypt", "kms:GenerateDataKey"],
         ),
         (
-            lambda key: policies.verify_arrivals(SOURCE, DESTINATIONS, TABLE, TOPIC, KEYS, key),
+            lambda key: policies.verify_arrivals(SOURCE, DESTINATIONS, TABLE, TOPIC, KEYS, [key] if key else []),
             [
                 (
                     ["s3:GetObject", "s3:GetObjectVersion"],
@@ -201,7 +201,7 @@ def test_api_gateway_may_write_logs_as_aws_has_it() -> None:
         (policies.copy_workflow(SOURCE, DESTINATIONS, THEIRS, TABLE, TOPIC, WORKER, KEYS, [])["Statement"], THEIRS),
         (policies.copy_through_worker(SOURCE, DESTINATIONS, THEIRS, TABLE, KEYS, []), THEIRS),
         (policies.store_builds(SOURCE, ACCOUNT, KEYS, None), []),
-        (policies.verify_arrivals(SOURCE, DESTINATIONS, TABLE, TOPIC, KEYS, None), []),
+        (policies.verify_arrivals(SOURCE, DESTINATIONS, TABLE, TOPIC, KEYS, []), []),
         (policies.use_workflow(SOURCE, MACHINE, TABLE, API, KEYS, None)["Statement"], []),
     ],
     ids=["copy_workflow", "copy_through_worker", "store_builds", "verify_arrivals", "use_workflow"],
@@ -246,12 +246,23 @@ def test_the_key_is_used_through_s3_alone(key: str, service: str) -> None:
         policies.copy_workflow(SOURCE, DESTINATIONS, THEIRS, TABLE, TOPIC, WORKER, KEYS, [key])["Statement"],
         policies.copy_through_worker(SOURCE, DESTINATIONS, THEIRS, TABLE, KEYS, [key]),
         policies.store_builds(SOURCE, ACCOUNT, KEYS, key),
-        policies.verify_arrivals(SOURCE, DESTINATIONS, TABLE, TOPIC, KEYS, key),
+        policies.verify_arrivals(SOURCE, DESTINATIONS, TABLE, TOPIC, KEYS, [key]),
         policies.use_workflow(SOURCE, MACHINE, TABLE, API, KEYS, key)["Statement"],
     ):
         [statement] = [statement for statement in made if statement["Action"][0].startswith("kms:")]
         assert statement["Resource"] == [key]
         assert statement["Condition"] == {"StringEquals": {"kms:ViaService": service}}
+
+
+def test_each_key_is_used_through_s3_of_its_own_region() -> None:
+    """A copy in another region has a key of that region, of which S3 there asks KMS there."""
+    far, other = (f"arn:aws:kms:eu-west-1:{ACCOUNT}:key/{key_id}" for key_id in ("1b", "2c"))
+    made = policies.verify_arrivals(SOURCE, DESTINATIONS, TABLE, TOPIC, KEYS, [KEY, far, other])
+    use_keys = [statement for statement in made if statement["Action"] == ["kms:Decrypt"]]
+    assert [(statement["Resource"], statement["Condition"]) for statement in use_keys] == [
+        ([KEY], {"StringEquals": {"kms:ViaService": f"s3.{REGION}.amazonaws.com"}}),
+        ([far, other], {"StringEquals": {"kms:ViaService": "s3.eu-west-1.amazonaws.com"}}),
+    ]
 
 
 # --- ARNs and patterns ------------------------------------------------------------------------------------------

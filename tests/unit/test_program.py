@@ -171,6 +171,7 @@ def test_the_stack_exports_what_outputs_names(whole_program: Recording) -> None:
         "dynamodb_table_name": "FileCopyTracking",
         "source_bucket": "global-builds",
         "destination_buckets": ["region-a-builds", "region-b-builds"],
+        "destination_regions": {"region-a-builds": REGION, "region-b-builds": REGION},
         "upload_queue_url": queue_url("file-copy-uploads"),
         "dead_letter_queue_urls": {
             "uploads": queue_url("file-copy-uploads-dead-letters"),
@@ -480,19 +481,20 @@ def test_what_is_left_open_on_an_emulator(whole_program: Recording, as_on_aws: R
 
 
 @pytest.mark.parametrize(
-    ("length", "existing", "key_prefix", "most"),
+    ("length", "members", "key_prefix", "most"),
     [
         # Copies into the stack's own buckets are checked, so their names are in two policies, in one of them twice.
-        (20, False, "", 103),
-        (63, False, "", 52),
-        (20, False, "k" * 1024, 7),
-        (3, True, "", 318),
+        (20, {}, "", 103),
+        (63, {}, "", 52),
+        (20, {}, "k" * 1024, 7),
+        (3, {"existing": True}, "", 318),
         # Here it is the environment that is full.
-        (20, True, "", 162),
+        (20, {"existing": True}, "", 162),
+        (20, {"region": "eu-west-1", "kmsKeyArn": "arn:aws:kms:eu-west-1:123456789012:key/mrk-{index:032}"}, "", 54),
     ],
 )
 def test_as_many_destinations_are_taken_as_aws_has_room_for(
-    monkeypatch: pytest.MonkeyPatch, length: int, existing: bool, key_prefix: str, most: int
+    monkeypatch: pytest.MonkeyPatch, length: int, members: dict[str, Any], key_prefix: str, most: int
 ) -> None:
     """The longest list that is taken still fits into policies and environments, which AWS would refuse half-way.
 
@@ -501,14 +503,19 @@ def test_as_many_destinations_are_taken_as_aws_has_room_for(
 
     def given(count: int) -> dict[str, str]:
         names = [f"{index:03}".rjust(length, "b") for index in range(count)]
-        destinations = json.dumps([{"bucket": name, "existing": existing} for name in names])
-        return project(keyPrefix=key_prefix, destinations=destinations)
+        destinations = [{"bucket": name, **members} for name in names]
+        for index, destination in enumerate(destinations):
+            if "kmsKeyArn" in members:
+                destination["kmsKeyArn"] = members["kmsKeyArn"].format(index=index)
+        return project(keyPrefix=key_prefix, destinations=json.dumps(destinations))
 
     # What belongs to a hundred buckets takes a minute to register, and no policy that is looked at here names it.
-    monkeypatch.setattr(BuildBuckets, "_create", lambda _, name: refer(name))
+    monkeypatch.setattr(BuildBuckets, "_create", lambda _, name, region, _key: refer(name, region))
     recording = Recording().run(given(most))
     for role_policy in recording.inputs("iam/rolePolicy:RolePolicy").values():
-        in_govcloud = role_policy["policy"].replace("arn:aws:", "arn:aws-us-gov:").replace(REGION, "us-gov-west-1")
+        # A key's ARN is given, so it is no longer anywhere else.
+        in_govcloud = re.sub("arn:aws:(?!kms:)", "arn:aws-us-gov:", role_policy["policy"])
+        in_govcloud = in_govcloud.replace(REGION, "us-gov-west-1")
         # IAM quotas: 10,240 characters, white space not counted.
         assert len("".join(in_govcloud.split())) <= 10_240
     for function in recording.inputs("lambda/function:Function").values():
@@ -576,10 +583,10 @@ def test_policies_grant_nothing_wholesale(as_on_aws: Recording, with_every_setti
                 assert re.fullmatch(WITHIN, resource) or (name, resource) == ("api-logs", "*")
 
 
-def refer(name: str) -> BucketRef:
+def refer(name: str, region: str | None) -> BucketRef:
     """A bucket that nothing is made for."""
     arn = pulumi.Output.from_input(f"arn:aws:s3:::{name}")
-    return BucketRef(label=name, name=pulumi.Output.from_input(name), arn=arn)
+    return BucketRef(label=name, name=pulumi.Output.from_input(name), arn=arn, region=region)
 
 
 def as_list(value: str | list[str]) -> list[str]:

@@ -42,6 +42,28 @@ def test_a_pulumi_stack_is_asked_for_its_outputs(monkeypatch: pytest.MonkeyPatch
     assert client.meta.endpoint_url == "https://dynamodb.eu-west-1.amazonaws.com"
 
 
+def test_another_region_is_reached_as_the_stacks_own_is() -> None:
+    """Clients of another region are made once each, at the endpoint there, and leave the stack's own alone."""
+    clients = target.of(OUTPUTS).clients
+    assert clients.in_region(None) is clients.in_region("eu-west-1") is clients
+    there = clients.in_region("us-west-2")
+    assert clients.in_region("us-west-2") is there
+    assert (there.region, there("sqs") is there("sqs")) == ("us-west-2", True)
+    assert there("sqs").meta.endpoint_url == "https://sqs.us-west-2.amazonaws.com"
+    assert clients("sqs").meta.endpoint_url == "https://sqs.eu-west-1.amazonaws.com"
+
+
+@pytest.mark.parametrize(
+    ("queue", "region"),
+    [("uploads", None), ("arrivals", None), ("endings", None), ("arrivals-us-west-2", "us-west-2")],
+)
+def test_a_queue_says_its_region(queue: str, region: str | None) -> None:
+    """Only the queue of arrivals is in other regions; a stack that says no regions has none."""
+    regions = {"a": "eu-west-1", "b": "us-west-2"}
+    assert target.of({**OUTPUTS, "destination_regions": regions}).region_of(queue) == region
+    assert target.of(OUTPUTS).region_of("uploads") is None
+
+
 def test_localstack_is_reached_by_the_endpoint_among_the_outputs(tmp_path: Path) -> None:
     """A file with a stack's outputs says where its emulator is."""
     file = tmp_path / "outputs.json"
