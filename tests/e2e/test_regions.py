@@ -21,7 +21,7 @@ NEAR_BUCKET, FAR_BUCKET = "near-builds", "far-builds"
 
 @pytest.fixture(scope="module", params=[False, True], ids=["open", "enforced"])
 def system(request: pytest.FixtureRequest) -> Iterator[System]:
-    """A stack with a destination here and one there, in which no upload starts anything: copies are put by hand."""
+    """A stack with a destination here and one there, in which no upload starts anything by itself."""
     destinations = json.dumps([{"bucket": NEAR_BUCKET}, {"bucket": FAR_BUCKET, "region": FAR}])
     with stack_up("-c", f"destinations={destinations}", enforced=request.param) as target:
         target.s3.put_bucket_notification_configuration(Bucket=target.source, NotificationConfiguration={})
@@ -80,6 +80,19 @@ def test_a_copy_that_arrives_there_is_confirmed(system: System, there: Any) -> N
     version = put_there(there, key, body)
     arrival = arrived(system, key)
     assert (arrival["verified"], arrival["check"], arrival["versionId"]) == (True, "etag", version)
+
+
+def test_a_file_is_copied_there_and_confirmed(system: System, there: Any) -> None:
+    """What the workflow copies is there, and both regions' functions write what arrived into the one record."""
+    key, body = f"{uuid.uuid4().hex}.zip", b"copied by the workflow"
+    system.s3.put_object(Bucket=system.source, Key=key, Body=body)
+    assert system.run(system.job(key))["status"] == "SUCCEEDED"
+    record = system.finished_record(key)
+    assert record["successfulBuckets"] == [NEAR_BUCKET, FAR_BUCKET]
+    assert {bucket: arrival["verified"] for bucket, arrival in record["arrivals"].items()} == {
+        NEAR_BUCKET: True, FAR_BUCKET: True,
+    }  # fmt: skip
+    assert there("s3").get_object(Bucket=FAR_BUCKET, Key=key)["Body"].read() == body
 
 
 def test_damage_there_is_told_here(system: System, there: Any) -> None:
