@@ -104,10 +104,7 @@ def queue_accepts_bucket_events(queue_arn: str, bucket_arns: Sequence[str], requ
             "StringEquals": {"aws:SourceAccount": account_of(queue_arn)},
         },
     }
-    return policy(
-        *([accept] if bucket_arns else []),
-        *([_refuse_plain_http("sqs:*", queue_arn)] if requires_tls else []),
-    )
+    return policy(*([accept] if bucket_arns else []), *_tls_alone(requires_tls, "sqs:*", queue_arn))
 
 
 def queue_accepts_rule_events(queue_arn: str, rule_arn: str, requires_tls: bool) -> Policy:
@@ -120,7 +117,7 @@ def queue_accepts_rule_events(queue_arn: str, rule_arn: str, requires_tls: bool)
             "Resource": queue_arn,
             "Condition": {"ArnEquals": {"aws:SourceArn": rule_arn}},
         },
-        *([_refuse_plain_http("sqs:*", queue_arn)] if requires_tls else []),
+        *_tls_alone(requires_tls, "sqs:*", queue_arn),
     )
 
 
@@ -146,7 +143,7 @@ def topic_accepts_only(topic_arn: str, role_arns: Sequence[str], requires_tls: b
             "Resource": topic_arn,
             "Condition": {"StringEquals": {"sns:Protocol": "http"}},
         },
-        *([_refuse_plain_http("sns:Publish", topic_arn)] if requires_tls else []),
+        *_tls_alone(requires_tls, "sns:Publish", topic_arn),
     )
 
 
@@ -178,7 +175,7 @@ def topic_accepts_alarms(topic_arn: str, alarm_names: str, requires_tls: bool) -
             "Resource": topic_arn,
             "Condition": {"ArnNotLike": {"aws:SourceArn": alarms}},
         },
-        *([_refuse_plain_http("sns:Publish", topic_arn)] if requires_tls else []),
+        *_tls_alone(requires_tls, "sns:Publish", topic_arn),
     )
 
 
@@ -198,6 +195,10 @@ def existing_destination(bucket_arn: str, role_arns: Sequence[str]) -> Policy:
             "Condition": {"ArnEquals": {"aws:PrincipalArn": list(role_arns)}},
         }
     )
+
+
+def _tls_alone(requires_tls: bool, action: str, resource: str) -> list[Statement]:
+    return [_refuse_plain_http(action, resource)] if requires_tls else []
 
 
 def _refuse_plain_http(action: str, *resources: str) -> Statement:
