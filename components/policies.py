@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from .names import STATUS_INDEX
+from .names import DEAD_LETTERS_SUFFIX, STATUS_INDEX
 
 Statement = dict[str, Any]
 Policy = dict[str, Any]
@@ -405,7 +405,6 @@ def use_workflow(
 
     That is ``filecopy send``, ``watch``, ``status``, ``list``, ``history``, ``report``, and their like by hand.
     """
-    executions = state_machine_arn.replace(":stateMachine:", ":execution:")
     return policy(
         allow(
             ["s3:PutObject", "s3:AbortMultipartUpload"],
@@ -413,6 +412,79 @@ def use_workflow(
             **_in_the_account_of(table_arn),
         ),
         allow(["execute-api:Invoke"], [f"{api_execution_arn}/*/POST/*"]),
+        *_start_and_follow(state_machine_arn, table_arn),
+        *_use_key(kms_key_arn, "kms:Decrypt", "kms:GenerateDataKey"),
+    )
+
+
+def operate_workflow(
+    state_machine_arn: str,
+    table_arn: str,
+    queue_arns: Sequence[str],
+    function_arns: Sequence[str],
+    log_group_arns: Sequence[str],
+    alarm_names: str,
+    dashboard_name: str,
+) -> Policy:
+    """The people on call: what docs/operations.md tells them to type. They see no file's content, and change no
+    resource but by switching alarms' actions and the functions' reading of queues off and on.
+
+    That is ``filecopy watch``, ``status``, ``list``, ``history``, ``report``, ``retry``, ``replay``, and the ``aws``
+    commands of that page.
+
+    Args:
+        queue_arns: the queues whose dead letters are put back. A dead-letter queue's name is its queue's, with an end.
+        function_arns: the functions that read these queues.
+        log_group_arns: without ``:*`` at the end.
+        alarm_names: a pattern, with ``*``.
+    """
+    executions = state_machine_arn.replace(":stateMachine:", ":execution:")
+    partition, region, account = (part(table_arn) for part in (partition_of, region_of, account_of))
+    alarms = f"arn:{partition}:cloudwatch:{region}:{account}:alarm"
+    return policy(
+        *_start_and_follow(state_machine_arn, table_arn),
+        allow(["states:StopExecution"], [f"{executions}:*"]),
+        allow(["dynamodb:Scan"], [table_arn]),
+        allow(["sqs:GetQueueAttributes", "sqs:SendMessage"], queue_arns),
+        allow(
+            ["sqs:GetQueueAttributes", "sqs:ReceiveMessage", "sqs:DeleteMessage"],
+            [f"{arn}{DEAD_LETTERS_SUFFIX}" for arn in queue_arns],
+        ),
+        allow(
+            ["lambda:UpdateEventSourceMapping"],
+            [f"arn:{partition}:lambda:{region}:{account}:event-source-mapping:*"],
+            Condition={"ArnEquals": {"lambda:FunctionArn": list(function_arns)}},
+        ),
+        # CloudWatch Logs user guide, "Overview of managing access permissions": the first form for a group's name, the
+        # second where it is given by its ARN.
+        allow(
+            ["logs:FilterLogEvents", "logs:StartQuery"],
+            [form for arn in log_group_arns for form in (f"{arn}:*", arn)],
+        ),
+        # Who asks for alarms by the beginning of their names asks for all of them.
+        allow(["cloudwatch:DescribeAlarms"], [f"{alarms}:*"]),
+        allow(
+            ["cloudwatch:DisableAlarmActions", "cloudwatch:EnableAlarmActions", "cloudwatch:SetAlarmState"],
+            [f"{alarms}:{alarm_names}"],
+        ),
+        allow(["cloudwatch:GetDashboard"], [f"arn:{partition}:cloudwatch::{account}:dashboard/{dashboard_name}"]),
+        # Service authorization reference: these take no resource but "*". They look, and change nothing.
+        allow(
+            [
+                "cloudtrail:LookupEvents",
+                "cloudwatch:GetMetricData",
+                "lambda:GetAccountSettings",
+                "lambda:ListEventSourceMappings",
+                "logs:GetQueryResults",
+            ],
+            ["*"],
+        ),
+    )
+
+
+def _start_and_follow(state_machine_arn: str, table_arn: str) -> list[Statement]:
+    executions = state_machine_arn.replace(":stateMachine:", ":execution:")
+    return [
         allow(["states:StartExecution", "states:ListExecutions"], [state_machine_arn]),
         allow(
             [
@@ -424,8 +496,7 @@ def use_workflow(
         ),
         allow(["dynamodb:GetItem"], [table_arn]),
         allow(["dynamodb:Query"], [f"{table_arn}/index/{STATUS_INDEX}"]),
-        *_use_key(kms_key_arn, "kms:Decrypt", "kms:GenerateDataKey"),
-    )
+    ]
 
 
 def ended_executions(state_machine_arn: str) -> dict[str, Any]:

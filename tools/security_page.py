@@ -10,7 +10,7 @@ import re
 import sys
 from typing import Any
 
-from components import policies
+from components import alarms, policies
 from filecopy.configuration import PROJECT_ROOT
 from tests.unit.mocks import Recording, arn, project
 
@@ -41,6 +41,19 @@ def sections() -> dict[str, str]:
         keys="*",
         kms_key_arn=KEY,
     )
+    operator = policies.operate_workflow(
+        state_machine_arn=state_machine,
+        table_arn=arn("dynamodb", "table/FileCopyTracking"),
+        queue_arns=[arn("sqs", f"file-copy-{queue}") for queue in run.outputs["dead_letter_queue_urls"]],
+        function_arns=[
+            arn("lambda", f"function:{name}") for name in ("replication-worker", "regional-sync", "execution-watcher")
+        ],
+        log_group_arns=[
+            arn("logs", f"log-group:{group['name']}") for group in run.inputs("cloudwatch/logGroup:LogGroup").values()
+        ],
+        alarm_names=f"{alarms.NAMES_BEGIN_WITH}*",
+        dashboard_name="file-copy-workflow",
+    )
     roles = [
         f"arn:aws:iam::{state_machine.split(':')[4]}:role/{name}" for name in ("file-copy-workflow", "copy-worker")
     ]
@@ -49,6 +62,7 @@ def sections() -> dict[str, str]:
         "roles": _roles(run),
         "resources": _resources(run),
         "user": _json(user),
+        "operator": _json(operator),
         "owner": _json(owner),
     }
 

@@ -18,7 +18,7 @@ from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
-from components import outputs, policies
+from components import alarms, outputs, policies
 from components.names import DEAD_LETTERS_SUFFIX
 from filecopy import emulator, executions, stack, target
 from filecopy.clients import Clients
@@ -177,6 +177,34 @@ class System:
             keys="*",
             kms_key_arn=None,
         )
+
+    def operator_policy(self) -> policies.Policy:
+        """What docs/security.md says that an operator of this stack may do."""
+        prefix = f"{self.stack.region}:{ACCOUNT}"
+        dead_letters = self.stack.outputs[outputs.DEAD_LETTER_QUEUE_URLS].values()
+        readers = self.lambda_.list_event_source_mappings()["EventSourceMappings"]
+        return policies.operate_workflow(
+            state_machine_arn=self.state_machine,
+            table_arn=self.dynamodb.describe_table(TableName=self.table)["Table"]["TableArn"],
+            queue_arns=[
+                f"arn:aws:sqs:{prefix}:{url.split('/')[-1].removesuffix(DEAD_LETTERS_SUFFIX)}" for url in dead_letters
+            ],
+            function_arns=[mapping["FunctionArn"] for mapping in readers],
+            log_group_arns=[
+                group["arn"].removesuffix(":*") for group in self.clients("logs").describe_log_groups()["logGroups"]
+            ],
+            alarm_names=f"{alarms.NAMES_BEGIN_WITH}*",
+            dashboard_name=self.stack.outputs[outputs.DASHBOARD_NAME],
+        )
+
+    def make_operator(self) -> Credentials:
+        """A new user who has the operators' policy. The emulator asks CloudWatch's permissions for no resource
+        (docs/engines.md)."""
+        policy = self.operator_policy()
+        for statement in policy["Statement"]:
+            if statement["Action"][0].startswith("cloudwatch:"):
+                statement["Resource"] = ["*"]
+        return self.make_user(policy)
 
     def make_user(self, *allowed: policies.Policy) -> Credentials:
         """A new user with these policies."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 import uuid
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -15,6 +16,10 @@ from botocore.exceptions import ClientError
 
 from components import policies
 from filecopy.clients import Clients
+from filecopy.operations import Operations, Retried
+from filecopy.records import list_records, read_record
+from filecopy.target import Target
+from filecopy.watching import Watcher
 from tests.handlers.conftest import failed, sqs_event
 
 from .system import ACCOUNT, System, filecopy
@@ -64,6 +69,134 @@ def test_a_user_without_a_policy_is_refused(enforced: System, use: Call) -> None
 def test_a_user_of_the_stack_may_do_no_more_than_use_it(enforced: System, use: str) -> None:
     """The documented policy lets in uploads, starts and looks. Copies, records and functions stay out of reach."""
     assert "Denied" in (code := refusal(lambda: USES[use](enforced.user, enforced))) or "Authorization" in code
+
+
+# What docs/operations.md tells an operator to do, and what of it a user may do as well.
+GROUP = "/aws/lambda/replication-worker"
+ALARM = "file-copy-slow"
+A_DAY = {"startTime": int(time.time()) - 86400, "endTime": int(time.time())}
+RUNBOOK: dict[str, Call] = {
+    "watch": lambda who, system: Watcher(operated(who, system)).running(),
+    "status": lambda who, system: read_record(who("dynamodb"), system.stack.outputs, "known.zip"),
+    "list": lambda who, system: list(list_records(who("dynamodb"), system.stack.outputs)),
+    "report": lambda who, system: report_on(Operations(operated(who, system)), "operated.zip"),
+    "retry": lambda who, system: Operations(operated(who, system)).retry("operated.zip"),
+    "replay": lambda who, system: Operations(operated(who, system)).replay("uploads"),
+    "stop": lambda who, system: who("stepfunctions").stop_execution(
+        executionArn=system.start_waiting(f"{uuid.uuid4().hex}.zip")
+    ),
+    "list executions": lambda who, system: who("stepfunctions").list_executions(
+        stateMachineArn=system.state_machine, statusFilter="FAILED"
+    ),
+    "every record": lambda who, system: who("dynamodb").scan(TableName=system.table),
+    "depth of a queue": lambda who, system: who("sqs").get_queue_attributes(
+        QueueUrl=system.stack.outputs["upload_queue_url"], AttributeNames=["All"]
+    ),
+    "depth of a dead-letter queue": lambda who, system: who("sqs").get_queue_attributes(
+        QueueUrl=system.stack.outputs["dead_letter_queue_urls"]["endings"], AttributeNames=["All"]
+    ),
+    "who reads a queue": lambda who, _: who("lambda").list_event_source_mappings(FunctionName="replication-worker"),
+    "read a queue again": lambda who, system: who("lambda").update_event_source_mapping(
+        UUID=system.lambda_.list_event_source_mappings(FunctionName="regional-sync")["EventSourceMappings"][0]["UUID"],
+        Enabled=True,
+    ),
+    "concurrency": lambda who, _: who("lambda").get_account_settings(),
+    "tail of a log": lambda who, _: who("logs").filter_log_events(logGroupName=GROUP),
+    "query of logs": lambda who, _: who("logs").start_query(logGroupName=GROUP, queryString="fields @message", **A_DAY),
+    "answer to a query": lambda who, system: who("logs").get_query_results(
+        queryId=system.clients("logs").start_query(logGroupName=GROUP, queryString="fields @message", **A_DAY)[
+            "queryId"
+        ]
+    ),
+    "alarms": lambda who, _: who("cloudwatch").describe_alarms(AlarmNamePrefix="file-copy-"),
+    "silence": lambda who, _: who("cloudwatch").disable_alarm_actions(AlarmNames=[ALARM]),
+    "no more silence": lambda who, _: who("cloudwatch").enable_alarm_actions(AlarmNames=[ALARM]),
+    "false alarm": lambda who, _: who("cloudwatch").set_alarm_state(
+        AlarmName=ALARM, StateValue="OK", StateReason="A test"
+    ),
+    "dashboard": lambda who, system: who("cloudwatch").get_dashboard(
+        DashboardName=system.stack.outputs["dashboard_name"]
+    ),
+    "metrics": lambda who, _: who("cloudwatch").get_metric_data(
+        MetricDataQueries=[{"Id": "used", "Expression": "1"}], StartTime=0, EndTime=1
+    ),
+    "who stopped it": lambda who, _: who("cloudtrail").lookup_events(
+        LookupAttributes=[{"AttributeKey": "EventName", "AttributeValue": "StopExecution"}]
+    ),
+}
+A_USERS = ("watch", "status", "list", "report", "retry", "list executions")
+NOT_ENFORCED = ("read a queue again", "concurrency")
+"""By the emulator (docs/engines.md)."""
+
+
+def operated(who: Clients, system: System) -> Target:
+    return Target(system.stack.outputs, who)
+
+
+def report_on(operations: Operations, key: str) -> object:
+    return operations.definition_of(operations.history(key))
+
+
+def test_an_operator_may_do_what_the_runbook_says_and_is_allowed_no_more(enforced: System) -> None:
+    """With the documented policy each step goes through, and each action of the policy is one of a step's."""
+    operator, used = enforced.clients_of(enforced.make_operator()), set()
+
+    def record(model: Any, **_more: object) -> None:
+        # CloudWatch's permissions are not called what its signatures are.
+        used.add(f"{model.service_model.signing_name.replace('monitoring', 'cloudwatch')}:{model.name}")
+
+    for service in ("cloudtrail", "cloudwatch", "dynamodb", "lambda", "logs", "sqs", "stepfunctions"):
+        operator(service).meta.events.register("provide-client-params", record)
+    enforced.upload("operated.zip")
+    enforced.run(enforced.job("operated.zip", "operated-later"))
+    enforced.s3.create_bucket(Bucket="operated-later")
+    enforced.sqs.send_message(
+        QueueUrl=enforced.stack.outputs["dead_letter_queue_urls"]["uploads"],
+        MessageBody=json.dumps({"Service": "Amazon S3", "Event": "s3:TestEvent"}),
+    )
+    done = {name: step(operator, enforced) for name, step in RUNBOOK.items()}
+    assert done["replay"] == 1
+    retried = done["retry"]
+    assert isinstance(retried, Retried)
+    assert (retried.status, retried.record["status"]) == ("SUCCEEDED", "COMPLETED")
+    assert used == {action for statement in enforced.operator_policy()["Statement"] for action in statement["Action"]}
+
+
+@pytest.mark.parametrize("step", [name for name in RUNBOOK if name not in (*A_USERS, *NOT_ENFORCED)])
+def test_a_user_of_the_stack_is_no_operator(enforced: System, step: str) -> None:
+    """What the runbook says beyond looking and retrying, the policy of a user does not allow."""
+    assert "Denied" in (code := refusal(lambda: RUNBOOK[step](enforced.user, enforced))) or "Authorization" in code
+
+
+@pytest.mark.parametrize("use", [name for name in USES if name not in ("start", "record", "forge an event")])
+def test_an_operator_reaches_no_file(enforced: System, use: str) -> None:
+    """Uploads, files, records and functions are out of an operator's reach."""
+    operator = enforced.clients_of(enforced.make_operator())
+    assert "Denied" in (code := refusal(lambda: USES[use](operator, enforced))) or "Authorization" in code
+
+
+def test_an_operator_works_on_this_stack_alone(enforced: System) -> None:
+    """What is beside the stack's own is not stopped, scanned, switched, read or silenced."""
+    iam, here, policy = enforced.clients("iam"), f"us-east-1:{ACCOUNT}", json.dumps(enforced.operator_policy())
+
+    alarm = f"arn:aws:cloudwatch:{here}:alarm"
+    for action, resource, is_allowed in (
+        ("cloudwatch:DescribeAlarms", f"{alarm}:*", True),
+        ("cloudwatch:DisableAlarmActions", f"{alarm}:{ALARM}", True),
+        ("cloudwatch:GetDashboard", f"arn:aws:cloudwatch::{ACCOUNT}:dashboard/file-copy-workflow", True),
+        ("states:StopExecution", f"arn:aws:states:{here}:execution:other:1", False),
+        ("dynamodb:Scan", f"arn:aws:dynamodb:{here}:table/Other", False),
+        ("sqs:SendMessage", f"arn:aws:sqs:{here}:other", False),
+        ("sqs:SendMessage", f"arn:aws:sqs:{here}:file-copy-uploads-dead-letters", False),
+        ("sqs:ReceiveMessage", f"arn:aws:sqs:{here}:file-copy-uploads", False),
+        ("logs:FilterLogEvents", f"arn:aws:logs:{here}:log-group:/aws/lambda/other:*", False),
+        ("cloudwatch:DisableAlarmActions", f"{alarm}:other", False),
+        ("cloudwatch:GetDashboard", f"arn:aws:cloudwatch::{ACCOUNT}:dashboard/other", False),
+    ):
+        [result] = iam.simulate_custom_policy(PolicyInputList=[policy], ActionNames=[action], ResourceArns=[resource])[
+            "EvaluationResults"
+        ]
+        assert result["EvalDecision"] == ("allowed" if is_allowed else "implicitDeny"), (action, resource)
 
 
 @pytest.mark.parametrize("path", ["/step-function", "/builds"])
@@ -224,7 +357,8 @@ def test_the_owner_of_a_bucket_is_told_what_to_add_to_its_policy(enforced: Syste
     bucket = enforced.destinations[1]
     port = str(enforced.stack.port)
     printed = filecopy("policy", bucket, "--port", port)
-    assert (printed.returncode, printed.stderr) == (0, "")
+    assert printed.returncode == 0
+    assert printed.stderr.startswith(f"{bucket} is the stack's own bucket")
     [statement] = json.loads(printed.stdout)["Statement"]
     assert statement["Resource"] == f"arn:aws:s3:::{bucket}/*"
     assert statement["Condition"]["ArnEquals"]["aws:PrincipalArn"] == enforced.stack.outputs["step_function_role_arn"]

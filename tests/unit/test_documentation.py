@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
@@ -47,6 +48,23 @@ def test_blocks_of_commands_are_typed_by_a_test_or_named() -> None:
     """A page with commands to type is the README, whose blocks a test types, or is in the list, with a reason."""
     with_blocks = {name(page) for page in PAGES if "```bash" in page.read_text(encoding="utf-8")}
     assert with_blocks == {"README.md", *NOT_TYPED}
+
+
+def test_an_operator_may_do_what_the_runbook_says() -> None:
+    """Each AWS command of docs/operations.md is an action of the policy that docs/security.md has for operators."""
+    told = (PROJECT_ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
+    [policy] = re.findall(
+        r"<!-- generated: operator -->\n```json\n(.*?)\n```",
+        (PROJECT_ROOT / "docs" / "security.md").read_text(encoding="utf-8"),
+        re.DOTALL,
+    )
+    may = {action for statement in json.loads(policy)["Statement"] for action in statement["Action"]}
+    typed = re.findall(r"\baws ([a-z]+) ([a-z-]+)", told)
+    assert len(typed) > 20
+    for service, command in typed:
+        # The AWS command line makes "tail" of this one.
+        action = "FilterLogEvents" if command == "tail" else command.title().replace("-", "")
+        assert f"{'states' if service == 'stepfunctions' else service}:{action}" in may, f"aws {service} {command}"
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name)

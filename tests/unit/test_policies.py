@@ -265,6 +265,53 @@ def test_each_key_is_used_through_s3_of_its_own_region() -> None:
     ]
 
 
+def test_an_operator_looks_puts_back_and_silences() -> None:
+    """No file is read, nothing is deployed, and no function is called; what is not the stack's is only looked at."""
+    allowed = policies.operate_workflow(
+        state_machine_arn=MACHINE,
+        table_arn=TABLE,
+        queue_arns=[QUEUE],
+        function_arns=[arn("lambda", "function:replication-worker")],
+        log_group_arns=[LOG_GROUP],
+        alarm_names="acme-file-copy-*",
+        dashboard_name="acme-file-copy-workflow",
+    )["Statement"]
+    [mapping] = [statement for statement in allowed if "Condition" in statement]
+    assert mapping == {
+        "Effect": "Allow",
+        "Action": ["lambda:UpdateEventSourceMapping"],
+        "Resource": [arn("lambda", "event-source-mapping:*")],
+        "Condition": {"ArnEquals": {"lambda:FunctionArn": [arn("lambda", "function:replication-worker")]}},
+    }
+    assert granted([statement for statement in allowed if statement != mapping]) == [
+        (["states:StartExecution", "states:ListExecutions"], [MACHINE]),
+        (
+            ["states:DescribeExecution", "states:DescribeStateMachineForExecution", "states:GetExecutionHistory"],
+            [EXECUTIONS],
+        ),
+        (["dynamodb:GetItem"], [TABLE]),
+        (["dynamodb:Query"], [f"{TABLE}/index/status-startTime"]),
+        (["states:StopExecution"], [EXECUTIONS]),
+        (["dynamodb:Scan"], [TABLE]),
+        (["sqs:GetQueueAttributes", "sqs:SendMessage"], [QUEUE]),
+        (["sqs:GetQueueAttributes", "sqs:ReceiveMessage", "sqs:DeleteMessage"], [f"{QUEUE}-dead-letters"]),
+        (["logs:FilterLogEvents", "logs:StartQuery"], [f"{LOG_GROUP}:*", LOG_GROUP]),
+        (["cloudwatch:DescribeAlarms"], [arn("cloudwatch", "alarm:*")]),
+        (
+            ["cloudwatch:DisableAlarmActions", "cloudwatch:EnableAlarmActions", "cloudwatch:SetAlarmState"],
+            [arn("cloudwatch", "alarm:acme-file-copy-*")],
+        ),
+        (["cloudwatch:GetDashboard"], [f"arn:aws:cloudwatch::{ACCOUNT}:dashboard/acme-file-copy-workflow"]),
+        (
+            [
+                "cloudtrail:LookupEvents", "cloudwatch:GetMetricData", "lambda:GetAccountSettings",
+                "lambda:ListEventSourceMappings", "logs:GetQueryResults",
+            ],
+            ["*"],
+        ),
+    ]  # fmt: skip
+
+
 # --- ARNs and patterns ------------------------------------------------------------------------------------------
 
 
