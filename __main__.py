@@ -120,6 +120,10 @@ pulumi.export(
     outputs.DESTINATION_REGIONS,
     {bucket.label: bucket.region or tracking.region for bucket in buckets.destinations},
 )
+pulumi.export(
+    outputs.EXISTING_DESTINATION_BUCKETS,
+    [destination.bucket for destination in settings.destinations if destination.existing],
+)
 pulumi.export(outputs.UPLOAD_QUEUE_URL, uploads.url)
 pulumi.export(
     outputs.DEAD_LETTER_QUEUE_URLS,

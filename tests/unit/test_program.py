@@ -172,6 +172,7 @@ def test_the_stack_exports_what_outputs_names(whole_program: Recording) -> None:
         "source_bucket": "global-builds",
         "destination_buckets": ["region-a-builds", "region-b-builds"],
         "destination_regions": {"region-a-builds": REGION, "region-b-builds": REGION},
+        "existing_destination_buckets": [],
         "upload_queue_url": queue_url("file-copy-uploads"),
         "dead_letter_queue_urls": {
             "uploads": queue_url("file-copy-uploads-dead-letters"),
@@ -241,6 +242,7 @@ def test_an_existing_destination_is_used_by_its_own_name_and_left_alone() -> Non
     assert "theirs" not in set().union(*physical_names(recording).values())
     assert not any("theirs" in resource.name for resource in recording.registered)
     assert recording.outputs["destination_buckets"] == ["acme-ours", "theirs"]
+    assert recording.outputs["existing_destination_buckets"] == ["theirs"]
     policy = json.loads(recording.inputs("iam/rolePolicy:RolePolicy")["workflow"]["policy"])
     [writes] = [statement for statement in policy["Statement"] if "arn:aws:s3:::theirs/*" in statement["Resource"]]
     # It may be in another account, which the stack's own buckets must not be.
