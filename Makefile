@@ -1,6 +1,6 @@
 # Every target sets itself up: Python 3.11 or newer and make are all that has to be there.
 PYTHON ?= python3
-PORT ?= 4566
+PORT ?= $(or $(FILECOPY_PORT),4566)
 BIN := .venv/bin
 READY := .venv/.ready
 

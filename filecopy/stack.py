@@ -100,9 +100,11 @@ def down(port: int) -> bool:
     return True
 
 
-def ports() -> list[int]:
-    """The ports that have a stack, or what is left of one."""
-    return sorted(int(folder.name) for folder in folder_of(0).parent.glob("[0-9]*"))
+def others(port: int) -> str:
+    """A sentence, with a space before it, about the other ports that have a stack, or what is left of one; nothing
+    where there is none."""
+    ports = sorted(int(folder.name) for folder in folder_of(port).parent.glob("[0-9]*") if folder != folder_of(port))
+    return f" There is one on port {', '.join(map(str, ports))}." if ports else ""
 
 
 def get(port: int) -> Stack:
@@ -113,7 +115,7 @@ def get(port: int) -> Stack:
     """
     running = _running(port)
     if running is None:
-        raise StackError(f"No stack is up on port {port}. Run 'filecopy up --port {port}'.")
+        raise StackError(f"No stack is up on port {port}.{others(port)} Run 'filecopy up --port {port}'.")
     return running
 
 
