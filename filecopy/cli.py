@@ -21,7 +21,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from . import demo as demonstration
-from . import screens, sending, stack, target
+from . import screens, sending, stack, target, usage
 from .backfill import DEFAULT_RATE, Backfill
 from .errors import StackError
 from .graph import mermaid, own_definition, svg
@@ -42,6 +42,7 @@ DRAW = {Picture.MERMAID: mermaid, Picture.SVG: svg}
 
 app = typer.Typer(
     name="filecopy",
+    cls=usage.Commands,
     help="Works with the file copy workflow, and brings up a local stack of it that needs no Docker and no account.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -52,7 +53,11 @@ err = Console(stderr=True, highlight=False)
 Port = Annotated[
     int,
     typer.Option(
-        envvar="FILECOPY_PORT", help="The port the stack listens on, which also tells stacks apart.", min=1, max=65535
+        envvar="FILECOPY_PORT",
+        metavar="PORT",
+        help="The port the stack listens on, which also tells stacks apart.",
+        min=1,
+        max=65535,
     ),
 ]
 Config = Annotated[
@@ -72,7 +77,7 @@ StackName = Annotated[
         " embedded stack.",
     ),
 ]
-Key = Annotated[str, typer.Argument(help="The file's key in the source bucket.")]
+Key = Annotated[str, typer.Argument(metavar="KEY", help="The file's key in the source bucket.")]
 Execution = Annotated[
     str,
     typer.Argument(metavar="KEY|EXECUTION", help="A file's key, for its latest execution, or a name or ARN."),
@@ -119,13 +124,14 @@ def down(port: Port = stack.DEFAULT_PORT) -> None:
         if stack.down(port):
             out.print(f"The stack on port {port} is down.")
         else:
-            others = f" There is one on port {', '.join(map(str, stack.ports()))}." if stack.ports() else ""
-            out.print(f"No stack is up on port {port}.{others}")
+            out.print(f"No stack is up on port {port}.{stack.others(port)}")
 
 
 @app.command()
 def outputs(
-    name: Annotated[str | None, typer.Argument(help="The output to print alone, such as step_function_arn.")] = None,
+    name: Annotated[
+        str | None, typer.Argument(metavar="NAME", help="The output to print alone, such as step_function_arn.")
+    ] = None,
     as_json: AsJson = False,
     port: Port = stack.DEFAULT_PORT,
     stack_name: StackName = None,
@@ -150,17 +156,20 @@ def outputs(
 
 @app.command()
 def send(
-    files: Annotated[list[Path], typer.Argument(help="Files, or folders whose files are sent.", metavar="FILE…")],
+    files: Annotated[list[Path], typer.Argument(help="Files, or folders whose files are sent.", metavar="FILE")],
     key: Annotated[
         str | None,
-        typer.Option(help="The key of a single file. Ending in /, it goes in front of every name."),
+        typer.Option(metavar="KEY", help="The key of a single file. Ending in /, it goes in front of every name."),
     ] = None,
     to: Annotated[
         list[str] | None,
-        typer.Option(help="Follow the copies to this destination alone. Repeatable. Every file goes to all of them."),
+        typer.Option(
+            metavar="BUCKET",
+            help="Follow the copies to this destination alone. Repeatable. Every file goes to all of them.",
+        ),
     ] = None,
     wait: Annotated[bool, typer.Option(help="Follow the copies to their end.")] = True,
-    timeout: Annotated[float, typer.Option(help="Seconds to follow the copies for.", min=1)] = 3600,
+    timeout: Annotated[float, typer.Option(metavar="SECONDS", help="How long to follow the copies.", min=1)] = 3600,
     port: Port = stack.DEFAULT_PORT,
     stack_name: StackName = None,
 ) -> None:
@@ -227,9 +236,7 @@ def backfill(
 def watch(
     what: Annotated[
         str | None,
-        typer.Argument(
-            metavar="[KEY|EXECUTION]", help="A file's key, or an execution's name or ARN; else all that run."
-        ),
+        typer.Argument(metavar="KEY|EXECUTION", help="A file's key, or an execution's name or ARN; else all that run."),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON object a line.")] = False,
     once: Annotated[bool, typer.Option("--once", help="Look once, and end.")] = False,
@@ -252,7 +259,7 @@ def watch(
                     time.sleep(interval)
                     screen.show(watcher.running())
             return
-        execution = watcher.find(what)
+        execution = watcher.find(what)["executionArn"]
         with screen:
             for progress in follow_execution(watcher, execution, interval):
                 screen.show([progress])
@@ -290,13 +297,16 @@ def status(
 def list_files(
     status: Annotated[
         list[str] | None,
-        typer.Option(help=f"Only records with this status: {', '.join(STATUSES)}. Repeatable."),
+        typer.Option(metavar="STATUS", help=f"Only records with this status: {', '.join(STATUSES)}. Repeatable."),
     ] = None,
     since: Annotated[
         str | None,
-        typer.Option(help="Only what started since then: 30m, 12h, 1d, 2w, or a time such as 2026-01-31T08:00Z."),
+        typer.Option(
+            metavar="TIME",
+            help="Only what started since then: 30m, 12h, 1d, 2w, or a time such as 2026-01-31T08:00Z.",
+        ),
     ] = None,
-    limit: Annotated[int, typer.Option(help="At most so many, the latest first.", min=1)] = 50,
+    limit: Annotated[int, typer.Option(metavar="COUNT", help="At most so many, the latest first.", min=1)] = 50,
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON object a line.")] = False,
     port: Port = stack.DEFAULT_PORT,
     stack_name: StackName = None,
@@ -345,7 +355,9 @@ def history(
 @app.command()
 def report(
     what: Execution,
-    output: Annotated[Path, typer.Option("--output", "-o", help="Where the page goes.")] = Path("report.html"),
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="Where the page goes.")] = Path(
+        "report.html"
+    ),
     port: Port = stack.DEFAULT_PORT,
     stack_name: StackName = None,
 ) -> None:
@@ -362,8 +374,12 @@ def report(
 
 @app.command()
 def graph(
-    picture: Annotated[Picture, typer.Option("--format", help="For a document, or a picture.")] = Picture.MERMAID,
-    output: Annotated[Path | None, typer.Option("--output", "-o", help="Where it goes; printed if not given.")] = None,
+    picture: Annotated[
+        Picture, typer.Option("--format", metavar="mermaid|svg", help="For a document, or a picture.")
+    ] = Picture.MERMAID,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", metavar="FILE", help="Where it goes; printed if not given.")
+    ] = None,
 ) -> None:
     """Draw the state machine, from its definition.
 
@@ -388,26 +404,36 @@ def retry(
     Example: filecopy retry build-123.zip
     """
     with one_sentence_errors():
-        retried = Operations(target.find(port, stack_name)).retry(key)
+        operations = Operations(target.find(port, stack_name))
+        with err.status("Trying the failed copies again …"):
+            retried = operations.retry(key)
         if retried is None:
             out.print(f"No copy of {screens.shown(key)} has failed.")
             return
+        if retried.is_superseded:
+            raise StackError(
+                f"Nothing was tried: a newer upload has taken the place of the one that failed. See: filecopy status"
+                f" {shlex.quote(key)}"
+            )
+        if not retried.has_results:
+            raise StackError(
+                f"The retry ended as {retried.status} and left no results in the record. See: filecopy history"
+                f" {retried.execution_arn}"
+            )
         record = retried.record
-        if "successfulCopies" not in record:
-            raise StackError(f"The retry ended as {retried.status} before it had results: {retried.execution_arn}.")
         out.print(
             f"{screens.shown(key)}: {record['status']},"
             f" {record['successfulCopies']} of {record['totalBuckets']} copied. Execution: {retried.execution_arn}",
             soft_wrap=True,
         )
-        if retried.status != "SUCCEEDED" or record["failedBuckets"]:
+        if record["failedBuckets"]:
             raise StackError(f"Still failed: {', '.join(record['failedBuckets'])}.")
 
 
 @app.command()
 def replay(
     queue: Annotated[
-        str, typer.Argument(help="uploads, arrivals or endings; arrivals-REGION of another region.")
+        str, typer.Argument(metavar="QUEUE", help="uploads, arrivals or endings; arrivals-REGION of another region.")
     ] = "uploads",
     port: Port = stack.DEFAULT_PORT,
     stack_name: StackName = None,
@@ -423,7 +449,9 @@ def replay(
 
 @app.command()
 def policy(
-    bucket: Annotated[str, typer.Argument(help="A destination that somebody else owns (existing: true).")],
+    bucket: Annotated[
+        str, typer.Argument(metavar="BUCKET", help="A destination that somebody else owns (existing: true).")
+    ],
     port: Port = stack.DEFAULT_PORT,
     stack_name: StackName = None,
 ) -> None:
@@ -432,14 +460,26 @@ def policy(
     Example: filecopy policy partner-builds > policy.json
     """
     with one_sentence_errors():
-        typer.echo(json.dumps(Operations(target.find(port, stack_name)).destination_policy(bucket), indent=2))
+        document, is_needed = Operations(target.find(port, stack_name)).destination_policy(bucket)
+        if not is_needed:
+            err.print(
+                f"{screens.shown(bucket)} is the stack's own bucket, and takes copies without this: the owner of one"
+                " that has existing: true needs it.",
+                soft_wrap=True,
+            )
+        typer.echo(json.dumps(document, indent=2))
 
 
 @app.command()
 def demo(
     port: Annotated[
         int | None,
-        typer.Option(help="The port of the demonstration's own stack; any free one if not given.", min=1, max=65535),
+        typer.Option(
+            metavar="PORT",
+            help="The port of the demonstration's own stack; any free one if not given.",
+            min=1,
+            max=65535,
+        ),
     ] = None,
 ) -> None:
     """Show the workflow at work: a file that is copied, and one that cannot be copied everywhere.
@@ -450,6 +490,10 @@ def demo(
     """
     with one_sentence_errors():
         demonstration.run(out, port)
+
+
+for registered in app.registered_commands:
+    registered.cls = usage.Command
 
 
 def destinations_of(found: target.Target, to: list[str] | None) -> list[str]:

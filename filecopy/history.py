@@ -20,7 +20,6 @@ from enum import StrEnum
 from itertools import pairwise
 from typing import Any
 
-from botocore.exceptions import ClientError
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -28,7 +27,6 @@ from rich.text import Text
 from handlers.text import printable
 
 from . import executions
-from .errors import StackError
 from .graph import Path
 
 MAP_STATE = "CopyToMultipleBuckets"
@@ -195,25 +193,18 @@ class History:
 # --- Reading it -------------------------------------------------------------------------------------------------
 
 
-def load(stepfunctions: Any, execution_arn: str, record: Mapping[str, Any] | None = None) -> History:
+def load(stepfunctions: Any, described: Mapping[str, Any], record: Mapping[str, Any] | None = None) -> History:
     """The execution, as it is now.
 
     Args:
         stepfunctions: a boto3 client.
+        described: what DescribeExecution has just answered; asked again where the execution has ended since.
         record: of the execution's file, in Python's types, where there is one.
-
-    Raises:
-        StackError: there is no such execution.
     """
-    try:
+    execution_arn = described["executionArn"]
+    events = executions.history(stepfunctions, execution_arn)
+    if described["status"] == "RUNNING" and _has_ended(events):
         described = stepfunctions.describe_execution(executionArn=execution_arn)
-        events = executions.history(stepfunctions, execution_arn)
-        if described["status"] == "RUNNING" and _has_ended(events):
-            described = stepfunctions.describe_execution(executionArn=execution_arn)
-    except ClientError as error:
-        if error.response["Error"]["Code"] in ("ExecutionDoesNotExist", "InvalidArn"):
-            raise StackError(f"There is no execution {execution_arn!r}.") from error
-        raise
     return history_of(described, events, record)
 
 

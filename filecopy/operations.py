@@ -21,11 +21,28 @@ FOLLOW_DEADLINE = 3600.0
 
 @dataclass(frozen=True)
 class Retried:
-    """A retry and how it ended: ``SUCCEEDED`` or ``FAILED``, and the record after it."""
+    """A retry that is over: its status, such as ``SUCCEEDED`` or ``ABORTED``, its error if it has one, and the record
+    after it."""
 
     execution_arn: str
     status: str
+    error: str | None
     record: dict[str, Any]
+
+    @property
+    def has_results(self) -> bool:
+        """Whether the record has the results of this retry. What else is in it is from before."""
+        return (
+            self.status in ("SUCCEEDED", "FAILED")
+            and self.error != "TrackingFailed"
+            and self.record.get("executionId") == self.execution_arn
+            and "failedBuckets" in self.record
+        )
+
+    @property
+    def is_superseded(self) -> bool:
+        """Whether it made no copy, because the source has a newer version, which is another execution's."""
+        return self.status == "SUCCEEDED" and not self.has_results
 
 
 class Operations:
@@ -62,8 +79,11 @@ class Operations:
                 count += 1
         return count
 
-    def destination_policy(self, bucket: str) -> dict[str, Any]:
+    def destination_policy(self, bucket: str) -> tuple[dict[str, Any], bool]:
         """The bucket policy with which somebody else's ``bucket`` takes copies.
+
+        Returns:
+            The policy, and whether the bucket needs it: ``False`` where it is the stack's own.
 
         Raises:
             StackError: it is no destination of the stack.
@@ -75,7 +95,9 @@ class Operations:
                 " the setting destinations, with existing: true, and deploy."
             )
         roles = [self._outputs[outputs.STEP_FUNCTION_ROLE_ARN], self._outputs[outputs.COPY_WORKER_ROLE_ARN]]
-        return policies.existing_destination(policies.bucket_arn(bucket, like=roles[0]), roles)
+        # A stack of an older program does not say which are somebody else's.
+        existing: list[str] = self._outputs.get(outputs.EXISTING_DESTINATION_BUCKETS, destinations)
+        return policies.existing_destination(policies.bucket_arn(bucket, like=roles[0]), roles), bucket in existing
 
     def history(self, named: str) -> History:
         """What an execution did: one of that ARN or name, or the one that the record of a file's key is of.
@@ -83,12 +105,12 @@ class Operations:
         Raises:
             StackError: there is none.
         """
-        execution = Watcher(self._target).find(named)
-        job = input_of(self._workflow.describe_execution(executionArn=execution))
+        described = Watcher(self._target).find(named)
+        job = input_of(described)
         key, record = job.get("sourceKey"), None
         if isinstance(key, str) and key and job.get("sourceBucket") == self._target.source_bucket:
             record = read_record(self._dynamodb, self._outputs, key)
-        return load(self._workflow, execution, record)
+        return load(self._workflow, described, record)
 
     def definition_of(self, history: History) -> dict[str, Any]:
         """The definition that the execution runs by, which may be older than the state machine's."""
@@ -104,7 +126,7 @@ class Operations:
             ``None`` where no copy has failed.
 
         Raises:
-            StackError: there is no record of ``key``, or its execution still runs.
+            StackError: there is no record of ``key``, or an execution for it still runs after FOLLOW_DEADLINE seconds.
         """
         deadline = time.monotonic() + FOLLOW_DEADLINE
         while True:
@@ -131,9 +153,9 @@ class Operations:
         execution = self._workflow.start_execution(
             stateMachineArn=self._outputs[outputs.STEP_FUNCTION_ARN], input=json.dumps(job)
         )["executionArn"]
-        while (status := self._workflow.describe_execution(executionArn=execution)["status"]) == "RUNNING":
+        while (ended := self._workflow.describe_execution(executionArn=execution))["status"] == "RUNNING":
             if time.monotonic() > deadline:
                 raise StackError(f"The retry still runs after {FOLLOW_DEADLINE:.0f} s: {execution}.")
             time.sleep(0.1)
         after = read_record(self._dynamodb, self._outputs, key)
-        return Retried(execution, status, after or {})
+        return Retried(execution, ended["status"], ended.get("error"), after or {})

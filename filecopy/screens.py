@@ -100,16 +100,18 @@ def size(count: float) -> str:
 
 
 def local(time: str) -> str:
-    """A record's time, in the reader's own zone."""
-    return datetime.fromisoformat(time).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+    """A record's time in the reader's own zone, to the second, with its offset: ``--since`` takes it so."""
+    return datetime.fromisoformat(time).astimezone().isoformat(" ", "seconds")
 
 
 # --- Sending ----------------------------------------------------------------------------------------------------
 
 
 def upload(console: Console, target: Target, uploads: Sequence[Upload]) -> list[Sent]:
-    """Uploads the files, some at a time, with a bar for all of them; a line each where there is no terminal."""
+    """Uploads the files, some at a time: on a terminal with a bar, and one line in the end for all of them; elsewhere
+    with a line each."""
     total = sum(one.size for one in uploads)
+    is_summed_up = console.is_terminal and len(uploads) > 1
     what = shown(uploads[0].key) if len(uploads) == 1 else f"{len(uploads)} files"
     bars = Bars(
         TextColumn("{task.description}"),
@@ -119,8 +121,13 @@ def upload(console: Console, target: Target, uploads: Sequence[Upload]) -> list[
         TimeRemainingColumn(),
         console=console,
         disable=not console.is_terminal,
+        transient=True,
     )
     is_interrupted = threading.Event()
+
+    def say(name: str, count: int) -> None:
+        console.print(f"Uploaded {name} ({size(count)}) to s3://{target.source_bucket}", soft_wrap=True)
+
     with bars, ThreadPoolExecutor(UPLOADS_AT_ONCE) as pool:
         bar = bars.add_task(f"Uploading {what}", total=total)
 
@@ -132,25 +139,29 @@ def upload(console: Console, target: Target, uploads: Sequence[Upload]) -> list[
 
         def send(one: Upload) -> Sent:
             sent = sending.send(target, one, advance)
-            console.print(
-                f"Uploaded {shown(one.key)} ({size(one.size)}) to s3://{target.source_bucket}", soft_wrap=True
-            )
+            if not is_summed_up:
+                say(shown(one.key), one.size)
             return sent
 
         try:
-            return list(pool.map(send, uploads))
+            sent = list(pool.map(send, uploads))
         except BaseException:
             # One that failed, or Ctrl-C: the others are not worth waiting for.
             is_interrupted.set()
             pool.shutdown(cancel_futures=True)
             raise
+    if is_summed_up:
+        say(what, total)
+    return sent
 
 
 def follow_copies(
     console: Console, target: Target, sent: Sequence[Sent], destinations: Sequence[str], timeout: float
 ) -> int:
-    """Follows the files' copies, and says how each has ended. Returns for how many not all are made."""
-    failed = 0
+    """Follows the files' copies, and says how each has ended; on a terminal, where there are many, of those that have
+    all their copies how many they are. Returns for how many files not all are made."""
+    is_summed_up = console.is_terminal and len(sent) > 1
+    failed = unsaid = 0
     with console.status(f"Copying to {len(destinations)} destinations …") as status:
         for count, outcome in enumerate(sending.follow(target, sent, destinations, timeout), start=1):
             key, record = shown(outcome.sent.key), outcome.record
@@ -163,9 +174,15 @@ def follow_copies(
                 failed += 1
                 console.print(f"[red]✘[/] {key}: {line}. Missing: {', '.join(outcome.missing)}", soft_wrap=True)
                 console.print(f"  See: filecopy status {shown(shlex.quote(outcome.sent.key))}", soft_wrap=True)
+            elif is_summed_up and not outcome.is_superseded:
+                unsaid += 1
             else:
                 console.print(f"[green]✔[/] {key}: {line}", soft_wrap=True)
             status.update(f"Copying to {len(destinations)} destinations … {count} of {len(sent)} files are through")
+    if unsaid:
+        console.print(
+            f"[green]✔[/] {unsaid} of {len(sent)} files: {len(destinations)} of {len(destinations)} destinations"
+        )
     return failed
 
 

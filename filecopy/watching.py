@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from . import executions
 from .errors import StackError
 from .history import WORKER_MAP_STATE, parsed
 from .records import Part, read_record, under_way
@@ -111,21 +112,26 @@ class Watcher:
 
     def running(self) -> list[Progress]:
         """The executions that run now, the latest first, MAX_FOLLOWED at most."""
-        pages = self._workflow.get_paginator("list_executions").paginate(
-            stateMachineArn=self._target.state_machine,
-            statusFilter="RUNNING",
-            PaginationConfig={"MaxItems": MAX_FOLLOWED, "PageSize": MAX_FOLLOWED},
-        )
-        arns = [execution["executionArn"] for page in pages for execution in page["executions"]]
+        arns = self._running_arns()
         found = [self.look(arn) for arn in arns]
         # What has ended need not be known any more.
         self._known = {arn: self._known[arn] for arn in arns}
         return [progress for progress in found if not progress.is_over]
 
+    def _running_arns(self) -> list[str]:
+        pages = self._workflow.get_paginator("list_executions").paginate(
+            stateMachineArn=self._target.state_machine,
+            statusFilter="RUNNING",
+            PaginationConfig={"MaxItems": MAX_FOLLOWED, "PageSize": MAX_FOLLOWED},
+        )
+        return [execution["executionArn"] for page in pages for execution in page["executions"]]
+
     def look(self, execution_arn: str) -> Progress:
         """How far the execution is. Only what has happened since the last look is read, and the record while
         copy-worker is at work."""
-        progress = self._known.get(execution_arn) or self._describe(execution_arn)
+        progress = self._known.get(execution_arn) or _not_read(
+            self._workflow.describe_execution(executionArn=execution_arn)
+        )
         self._known[execution_arn] = progress
         # Oldest last: what was seen before ends the reading.
         token: dict[str, str] = {}
@@ -148,40 +154,45 @@ class Watcher:
             progress.under_way = under_way(record) if record and is_ours else {}
         return progress
 
-    def _describe(self, execution_arn: str) -> Progress:
-        described = self._workflow.describe_execution(executionArn=execution_arn)
-        job = input_of(described)
-        return Progress(
-            execution_arn=execution_arn,
-            key=str(job.get("sourceKey", "")),
-            status="RUNNING",
-            started=described["startDate"],
-            destinations=len(set(map(str, job.get("destinationBuckets") or []))),
-        )
+    def find(self, named: str) -> dict[str, Any]:
+        """The execution that is meant by its ARN, by its name, or by a file's key: the one that its record is of, or,
+        where there is no record yet, one that waits for its turn.
 
-    def find(self, named: str) -> str:
-        """The execution that is meant by its ARN, by its name, or by a file's key: the one that its record is of.
+        Returns:
+            What DescribeExecution answers.
 
         Raises:
             StackError: there is none.
         """
-        if named.startswith("arn:"):
-            return self._check(named, named)
-        record = read_record(self._target.clients("dynamodb"), self._target.outputs, named)
-        if record and "executionId" in record:
-            return str(record["executionId"])
-        prefix = self._target.state_machine.replace(":stateMachine:", ":execution:")
-        return self._check(f"{prefix}:{named}", named)
+        described = self._describe(named)
+        self._known[described["executionArn"]] = _not_read(described)
+        return described
 
-    def _check(self, arn: str, named: str) -> str:
-        try:
-            self._workflow.describe_execution(executionArn=arn)
-        except (self._workflow.exceptions.ExecutionDoesNotExist, self._workflow.exceptions.InvalidArn):
-            raise StackError(
-                f"There is no file {named!r} with a record, and no execution of that name or ARN."
-                " 'filecopy list' shows the files, 'filecopy watch' what runs."
-            ) from None
-        return arn
+    def _describe(self, named: str) -> dict[str, Any]:
+        if named.startswith("arn:"):
+            arn = named
+        else:
+            record = read_record(self._target.clients("dynamodb"), self._target.outputs, named)
+            if record and "executionId" in record:
+                if described := executions.describe(self._workflow, record["executionId"]):
+                    return described
+                raise StackError(
+                    f"The execution that the record of {named!r} is of is gone, as 90 days after its end:"
+                    f" {record['executionId']}. 'filecopy status' shows the record."
+                )
+            arn = f"{self._target.state_machine.replace(':stateMachine:', ':execution:')}:{named}"
+        if described := executions.describe(self._workflow, arn) or self._running_for(named):
+            return described
+        raise StackError(
+            f"There is no file {named!r} with a record, and no execution of that name or ARN."
+            " 'filecopy list' shows the files, 'filecopy watch' what runs."
+        )
+
+    def _running_for(self, key: str) -> dict[str, Any] | None:
+        """The execution for the file that runs, of the MAX_FOLLOWED latest."""
+        running = (executions.describe(self._workflow, arn) for arn in self._running_arns())
+        of_the_source = {"sourceBucket": self._target.source_bucket, "sourceKey": key}
+        return next((one for one in running if one and of_the_source.items() <= input_of(one).items()), None)
 
 
 def follow(watcher: Watcher, execution_arn: str, interval: float) -> Iterator[Progress]:
@@ -196,6 +207,18 @@ def follow(watcher: Watcher, execution_arn: str, interval: float) -> Iterator[Pr
         if progress.is_over:
             return
         time.sleep(interval)
+
+
+def _not_read(described: dict[str, Any]) -> Progress:
+    """An execution of which no event has been read."""
+    job = input_of(described)
+    return Progress(
+        execution_arn=described["executionArn"],
+        key=str(job.get("sourceKey", "")),
+        status="RUNNING",
+        started=described["startDate"],
+        destinations=len(set(map(str, job.get("destinationBuckets") or []))),
+    )
 
 
 _COPY_OBJECT, _INVOKE = "copyObject", "invoke"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import typer
 from typer.testing import CliRunner
 
 from components import policies
@@ -211,6 +213,15 @@ def test_a_stack_is_up_after_up(monkeypatch: pytest.MonkeyPatch, stopped: list[i
     assert run("down", *port)[:2] == (0, f"No stack is up on port {PORT}.\n")
 
 
+def test_another_port_has_a_stack(project: Path) -> None:
+    """Whoever forgot the port is told which there are, by commands that need a stack as by down."""
+    write_state(project, {})
+    assert refusal("outputs", "--port", "4570") == (
+        f"No stack is up on port 4570. There is one on port {PORT}. Run 'filecopy up --port 4570'."
+    )
+    assert run("down", "--port", "4570")[1] == f"No stack is up on port 4570. There is one on port {PORT}.\n"
+
+
 @pytest.mark.parametrize("state", [{}, {"pid": FAKE_PID, "port": PORT}])
 def test_a_half_made_stack(project: Path, stopped: list[int], state: dict[str, Any]) -> None:
     """What an interrupted up left is neither taken for a stack nor deployed over, and down clears it away."""
@@ -251,6 +262,7 @@ def up_with_theirs(monkeypatch: pytest.MonkeyPatch, project: Path) -> None:
         "endpoint": f"http://127.0.0.1:{PORT}",
         "step_function_arn": MACHINE,
         "destination_buckets": ["region-a-builds", "theirs"],
+        "existing_destination_buckets": ["theirs"],
         "step_function_role_arn": ROLE,
         "copy_worker_role_arn": f"{ROLE}-2",
         "dynamodb_table_name": "FileCopyTracking",
@@ -265,6 +277,17 @@ def test_policy_prints_what_an_owner_adds() -> None:
     status, output, errors = run("policy", "theirs", "--port", str(PORT))
     assert (status, errors) == (0, "")
     assert json.loads(output) == policies.existing_destination("arn:aws-cn:s3:::theirs", [ROLE, f"{ROLE}-2"])
+
+
+@pytest.mark.usefixtures("up_with_theirs")
+def test_policy_of_the_stacks_own_bucket() -> None:
+    """It is printed, and whoever asked for it is told that nobody has to add it to anything."""
+    status, output, errors = run("policy", "region-a-builds", "--port", str(PORT))
+    assert (status, json.loads(output)["Statement"][0]["Resource"]) == (0, "arn:aws-cn:s3:::region-a-builds/*")
+    assert errors == (
+        "region-a-builds is the stack's own bucket, and takes copies without this: the owner of one that has"
+        " existing: true needs it.\n"
+    )
 
 
 @pytest.mark.usefixtures("up_with_theirs")
@@ -314,7 +337,13 @@ def test_a_refused_argument_says_nothing_to_the_terminal(arguments: tuple[str, .
     [
         (None, f"No copy of {SHOWN} has failed."),
         (
-            {"status": "COMPLETED", "successfulCopies": 2, "totalBuckets": 2, "failedBuckets": []},
+            {
+                "executionId": "execution-1",
+                "status": "COMPLETED",
+                "successfulCopies": 2,
+                "totalBuckets": 2,
+                "failedBuckets": [],
+            },
             f"{SHOWN}: COMPLETED, 2 of 2 copied. Execution: execution-1",
         ),
     ],
@@ -323,15 +352,86 @@ def test_a_key_says_nothing_to_the_terminal(
     monkeypatch: pytest.MonkeyPatch, retried: dict[str, Any] | None, said: str
 ) -> None:
     """A file whose key is an escape sequence, or markup, is shown as what it is called, on one line."""
-    result = None if retried is None else Retried("execution-1", "SUCCEEDED", retried)
+    result = None if retried is None else Retried("execution-1", "SUCCEEDED", None, retried)
     monkeypatch.setattr(Operations, "retry", lambda *_: result)
     status, output, _ = run("retry", ODD, "--port", str(PORT))
     assert (status, output.split()) == (0, said.split())
 
 
+# --- Retries ----------------------------------------------------------------------------------------------------
+
+WITH_RESULTS = {"status": "FAILED", "successfulCopies": 0, "totalBuckets": 1, "failedBuckets": ["theirs"]}
+
+
 @pytest.mark.usefixtures("up_with_theirs")
-def test_a_retry_without_results(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A retry that was stopped before it had results is said to have been, with the execution to look at."""
-    monkeypatch.setattr(Operations, "retry", lambda *_: Retried("execution-1", "ABORTED", {"status": "FAILED"}))
-    expected = "The retry ended as ABORTED before it had results: execution-1."
-    assert refusal("retry", "build-123.zip", "--port", str(PORT)) == expected
+@pytest.mark.parametrize(
+    ("ended", "record"),
+    [
+        (("ABORTED", None), {}),
+        (("ABORTED", None), {"executionId": "execution-1", "status": "FAILED"}),
+        (("TIMED_OUT", None), {"executionId": "execution-1", **WITH_RESULTS}),
+        (("FAILED", "TrackingFailed"), {"executionId": "execution-1", **WITH_RESULTS}),
+        (("FAILED", "TrackingFailed"), {"executionId": "execution-0", "status": "FAILED"}),
+        (("FAILED", "States.Runtime"), {"executionId": "execution-1", "status": "IN_PROGRESS"}),
+    ],
+)
+def test_a_retry_without_results(
+    monkeypatch: pytest.MonkeyPatch, ended: tuple[str, str | None], record: dict[str, Any]
+) -> None:
+    """A retry that was stopped, or that could not write its record, is said to have ended so, with the execution to
+    look at. What an earlier execution left in the record is not told as its results."""
+    monkeypatch.setattr(Operations, "retry", lambda *_: Retried("execution-1", *ended, record))
+    assert refusal("retry", "build-123.zip", "--port", str(PORT)) == (
+        f"The retry ended as {ended[0]} and left no results in the record. See: filecopy history execution-1"
+    )
+
+
+@pytest.mark.usefixtures("up_with_theirs")
+def test_a_retry_that_fails_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The outcome is printed, and what is still missing is the error."""
+    retried = Retried("execution-1", "FAILED", "CopiesFailed", {"executionId": "execution-1", **WITH_RESULTS})
+    monkeypatch.setattr(Operations, "retry", lambda *_: retried)
+    status, output, errors = run("retry", "k.zip", "--port", str(PORT))
+    assert (status, errors) == (1, "error: Still failed: theirs.\n")
+    assert output == "k.zip: FAILED, 0 of 1 copied. Execution: execution-1\n"
+
+
+@pytest.mark.usefixtures("up_with_theirs")
+def test_a_retry_of_an_older_upload(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The file was uploaded anew since: the retry makes no copy, and says why."""
+    retried = Retried("execution-1", "SUCCEEDED", None, {"executionId": "execution-2", **WITH_RESULTS})
+    monkeypatch.setattr(Operations, "retry", lambda *_: retried)
+    assert refusal("retry", "a b.zip", "--port", str(PORT)) == (
+        "Nothing was tried: a newer upload has taken the place of the one that failed. See: filecopy status 'a b.zip'"
+    )
+
+
+# --- Help -------------------------------------------------------------------------------------------------------
+
+COMMANDS = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("width", ["80", "120"])
+@pytest.mark.parametrize("command", ["", *sorted(COMMANDS)])
+def test_help_says_what_to_type(command: str, width: str) -> None:
+    """No Python type, no brackets of brackets, and no line that the terminal would break."""
+    told = CliRunner().invoke(app, [*command.split(), "--help"], env={"COLUMNS": width, "TERMINAL_WIDTH": width})
+    assert told.exit_code == 0
+    assert not re.search(r"<[\w\[]|[{}]|\[\[|<=", told.output)
+    assert max(map(len, told.output.splitlines())) <= int(width)
+
+
+@pytest.mark.parametrize(
+    ("command", "usage"),
+    [
+        ("send", "[OPTIONS] FILE..."),
+        ("watch", "[OPTIONS] [KEY|EXECUTION]"),
+        ("status", "[OPTIONS] KEY"),
+        ("outputs", "[OPTIONS] [NAME]"),
+        ("list", "[OPTIONS]"),
+    ],
+)
+def test_usage_is_as_typed(command: str, usage: str) -> None:
+    """What may be left out is in brackets, and what may be repeated has dots."""
+    told = CliRunner().invoke(app, [command, "--help"])
+    assert f" {command} {usage}\n" in re.sub(" +\n", "\n", told.output)

@@ -9,10 +9,11 @@ from typing import Any
 
 import botocore.session
 import pytest
+from botocore.exceptions import ClientError
 from botocore.validate import ParamValidator
 from rich.console import Console
 
-from filecopy.errors import StackError
+from filecopy import executions
 from filecopy.history import Calls, Copy, Event, History, Outcome, StateStatus, history_of, load, load_definition, show
 
 from .executions import (
@@ -405,7 +406,7 @@ def test_results_that_only_the_record_has() -> None:
 
 def test_load_asks_again_when_it_ended_meanwhile() -> None:
     """An execution that ends between the two questions is not half running and half over."""
-    answers = [{**AWS_DESCRIBED, "status": "RUNNING"}, AWS_DESCRIBED]
+    answers = [AWS_DESCRIBED]
 
     class Paginator:
         def paginate(self, **_: object) -> list[dict[str, Any]]:
@@ -421,17 +422,19 @@ def test_load_asks_again_when_it_ended_meanwhile() -> None:
         def describe_state_machine_for_execution(self, **_: object) -> dict[str, Any]:
             return {"definition": json.dumps(DEFINITION)}
 
-    history = load(Client(), AWS_DESCRIBED["executionArn"], AWS_RECORD)
+    history = load(Client(), {**AWS_DESCRIBED, "status": "RUNNING"}, AWS_RECORD)
     assert (history.status, len(history.states), answers) == ("FAILED", 12, [])
     assert load_definition(Client(), ARN) == DEFINITION
 
 
 @pytest.mark.parametrize("code", ["ExecutionDoesNotExist", "InvalidArn"])
 def test_no_such_execution(code: str) -> None:
-    """It is said in a sentence, as what the command line can say."""
+    """What does not exist, or is no ARN at all, is none; another refusal is not taken for that."""
     client = ScriptedClients(DescribeExecution={"Error": {"Code": code, "Message": "no"}})("stepfunctions")
-    with pytest.raises(StackError, match="There is no execution 'arn:aws:states:"):
-        load(client, ARN)
+    assert executions.describe(client, ARN) is None
+    refusing = ScriptedClients(DescribeExecution={"Error": {"Code": "AccessDeniedException", "Message": "no"}})
+    with pytest.raises(ClientError):
+        executions.describe(refusing("stepfunctions"), ARN)
 
 
 def test_as_json() -> None:

@@ -1,0 +1,40 @@
+"""What ``--help`` shows: arguments and options as they are typed, without the Python types that Typer adds."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from typer import rich_utils
+from typer.core import TyperArgument, TyperCommand, TyperGroup, TyperOption
+
+# The range of a number is said when it is left, and its column is wider than what there is to say.
+rich_utils.RANGE_STRING = ""
+
+
+class _Argument(TyperArgument):
+    def display_type_rich(self, ctx: Any) -> None:
+        """No type beside its name."""
+
+    def get_usage_pieces(self, ctx: Any) -> list[str]:  # noqa: ARG002 - Typer's
+        name = self.display_name_raw + ("..." if self.nargs != 1 else "")
+        return [name if self.required else f"[{name}]"]
+
+
+def _as_typed(parameters: list[Any]) -> list[Any]:
+    for parameter in parameters:
+        if isinstance(parameter, TyperArgument):
+            # Typer makes them itself, and of no class but its own.
+            parameter.__class__ = _Argument
+        elif isinstance(parameter, TyperOption) and parameter.is_flag:
+            parameter.metavar = ""
+    return parameters
+
+
+class Command(TyperCommand):
+    def get_params(self, ctx: Any) -> list[Any]:
+        return _as_typed(super().get_params(ctx))
+
+
+class Commands(TyperGroup):
+    def get_params(self, ctx: Any) -> list[Any]:
+        return _as_typed(super().get_params(ctx))
