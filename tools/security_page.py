@@ -48,9 +48,10 @@ def sections() -> dict[str, str]:
         function_arns=[
             arn("lambda", f"function:{name}") for name in ("replication-worker", "regional-sync", "execution-watcher")
         ],
-        log_group_arns=[
+        # Resources are registered in no particular order.
+        log_group_arns=sorted(
             arn("logs", f"log-group:{group['name']}") for group in run.inputs("cloudwatch/logGroup:LogGroup").values()
-        ],
+        ),
         alarm_names=f"{alarms.NAMES_BEGIN_WITH}*",
         dashboard_name="file-copy-workflow",
     )
