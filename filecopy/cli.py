@@ -553,7 +553,7 @@ def print_outputs(values: dict[str, Any]) -> None:
         if isinstance(value, dict):
             lines = [f"  {key}: {item}" for key, item in value.items()]
         elif isinstance(value, list):
-            lines = [f"  {item}" for item in value]
+            lines = [f"  {item}" for item in value or ["none"]]
         else:
             out.print(f"[bold]{name}[/]: {escape(str(value))}", soft_wrap=True)
             continue

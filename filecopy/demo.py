@@ -13,8 +13,8 @@ from typing import Any, TypeVar
 
 from botocore.exceptions import ClientError
 from rich.console import Console
-from rich.panel import Panel
 from rich.table import Table
+from rich.text import Text
 
 from components import outputs
 
@@ -114,14 +114,21 @@ class Demonstration:
         status = self._follow(execution, FAILING_KEY, [], started)
         self._expect("the execution's status", status, "FAILED")
 
-        record = self._wait("the record", lambda: self._record(FAILING_KEY, lambda found: "completedAt" in found))
+        record = self._wait(
+            "the record and the copy's arrival in it",
+            lambda: self._record(
+                FAILING_KEY, lambda found: "completedAt" in found and found["arrivals"].keys() >= {self.destinations[0]}
+            ),
+        )
         self._show_record(record)
         self._expect("the record's status", record["status"], "PARTIAL_FAILURE")
         self._expect("the failed buckets", record["failedBuckets"], [MISSING_BUCKET])
 
         notification = self._wait("the notification", lambda: self._receive(inbox))
         self.console.print("What a subscriber of the topic receives:")
-        self.console.print(Panel(notification["Message"].strip(), title=notification["Subject"], expand=False))
+        for line in (notification["Subject"], "", *notification["Message"].strip().split("\n")):
+            # Never broken: the command in it is there to be copied.
+            self.console.print(Text(f"  {line}".rstrip()), soft_wrap=True)
         self._expect("the notification names the bucket", MISSING_BUCKET in notification["Message"], True)
         self._expect("the notification names the execution", execution in notification["Message"], True)
 

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, Protocol
 
-from rich.console import Console, RenderableType
+from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.markup import escape
 from rich.progress import (
@@ -39,7 +39,7 @@ from .history import MAP_STATE, WORKER_MAP_STATE
 from .records import Part, under_way
 from .sending import Sent, Upload
 from .target import Target
-from .watching import Progress
+from .watching import Progress, Visit
 
 STYLES = {
     "COMPLETED": "green",
@@ -51,9 +51,6 @@ STYLES = {
 """Whatever else there is has failed."""
 
 NOTHING_RUNS = "No execution is running."
-
-# States of one execution that are shown: what came before the last round of copies has scrolled out of a terminal.
-LATEST_STATES = 12
 
 # Files that are uploaded at once, each in up to four parts at a time.
 UPLOADS_AT_ONCE = 4
@@ -427,27 +424,29 @@ def _running(executions: Sequence[Progress]) -> RenderableType:
 def _timeline(executions: Sequence[Progress]) -> RenderableType:
     [progress] = executions
     table = Table("", "State", "After", "Took", "", box=None, pad_edge=False)
-    copying = [visit for visit in progress.visits if visit.state in (MAP_STATE, WORKER_MAP_STATE)]
-    if earlier := len(progress.visits[:-LATEST_STATES]):
-        table.add_row("", f"… {earlier} states before")
-    for visit in progress.visits[-LATEST_STATES:]:
-        is_last = visit is progress.visits[-1]
-        took = (visit.left or datetime.now(UTC)) - visit.entered
+    # A state is a line, however often it was entered: one that waits for its turn asks every few seconds, and a large
+    # file takes many rounds.
+    visits: dict[str, list[Visit]] = {}
+    for visit in progress.visits:
+        visits.setdefault(visit.state, []).append(visit)
+    copying = [state for state in visits if state in (MAP_STATE, WORKER_MAP_STATE)]
+    for state, its in visits.items():
+        took = sum(((visit.left or datetime.now(UTC)) - visit.entered).total_seconds() for visit in its)
         mark = "[green]●[/]"
-        if is_last and progress.is_over:
+        if state == progress.state and progress.is_over:
             mark = "[green]✔[/]" if progress.status == "SUCCEEDED" else "[red]✘[/]"
-        elif is_last:
+        elif state == progress.state:
             mark = "[cyan]…[/]"
+        times = f"{len(its)} times" if len(its) > 1 else ""
         table.add_row(
             mark,
-            visit.state,
-            duration((visit.entered - progress.started).total_seconds()),
-            duration(took.total_seconds()),
-            _counts(progress) if visit in copying[-1:] else "",
+            state,
+            duration((its[0].entered - progress.started).total_seconds()),
+            duration(took),
+            ", ".join(filter(None, [_counts(progress) if state in copying[-1:] else "", times])),
         )
-        if visit in copying[-1:]:
+        if state in copying[-1:]:
             for bucket, part in progress.under_way.items():
                 table.add_row("", f"  {shown(bucket)}", "", "", _how_far(part))
-    table.title = f"{shown(progress.key)}: {styled(progress.status)}, {duration(progress.elapsed)}"
-    table.title_justify = "left"
-    return table
+    # Beside the table, and not its title, which would be broken where the table ends.
+    return Group(f"{shown(progress.key)}: {styled(progress.status)}, {duration(progress.elapsed)}", table)

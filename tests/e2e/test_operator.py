@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -21,24 +22,17 @@ from rich.console import Console
 
 from filecopy import screens, sending, target
 from filecopy.configuration import PROJECT_ROOT
+from filecopy.errors import StackError
+from filecopy.watching import Watcher
 
+from .screen import settled
 from .system import System, filecopy
-
-UUID = r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 
 
 @pytest.fixture
 def run(open_system: System) -> Callable[..., subprocess.CompletedProcess[str]]:
     """Runs a command on the stack."""
     return lambda *arguments: filecopy(*arguments, "--port", str(open_system.stack.port))
-
-
-def settled(text: str) -> str:
-    """What is printed, without what differs from run to run."""
-    text = re.sub(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d", "TIME", text)
-    text = re.sub(r"\d+\.\d s\b", "N s", text)
-    text = re.sub(UUID, "VERSION", text)
-    return re.sub(r"(execution:file-copy-workflow:)\S+", r"\1NAME", re.sub(r" +$", "", text, flags=re.MULTILINE))
 
 
 def hold_lease(system: System, key: str, seconds: int) -> None:
@@ -112,10 +106,10 @@ def test_status_shows_a_record(run: Any, open_system: System) -> None:
         "Started        TIME\n"
         "Completed      TIME\n"
         "Size           5 bytes\n"
-        "Version        VERSION\n"
+        "Version        ID\n"
         "Execution      arn:aws:states:us-east-1:000000000000:execution:file-copy-workflow:NAME\n"
         "\n"
-        "Destination      Copy             Arrived              Verified  Error\n"
+        "Destination      Copy             Arrived                    Verified  Error\n"
         "region-a-builds  ✔ copied (ETag)  TIME  ✔ etag\n"
         "region-b-builds  ✔ copied (ETag)  TIME  ✔ etag\n"
     )
@@ -214,6 +208,66 @@ def read_until(terminal: int, pattern: bytes) -> bytes:
         if select.select([terminal], [], [], 0.2)[0]:
             seen += os.read(terminal, 65536)
     return seen
+
+
+def test_execution_that_waits_for_its_turn_is_found_by_its_key(run: Any, open_system: System) -> None:
+    """Before there is a record, too. A part of the key finds nothing."""
+    execution = open_system.start_waiting("first.zip")
+    try:
+        seen = json.loads(run("watch", "first.zip", "--once", "--json").stdout)
+        assert (seen["executionArn"], seen["status"]) == (execution, "RUNNING")
+        with pytest.raises(StackError, match="There is no file 'first' with a record"):
+            Watcher(target.of(open_system.stack.outputs)).find("first")
+    finally:
+        open_system.stepfunctions.stop_execution(executionArn=execution)
+    open_system.finish(execution)
+
+
+def retried_while(system: System, key: str, act: Callable[[str], None]) -> subprocess.CompletedProcess[str]:
+    """Retries a file of which a copy has failed, and does something while the retry waits for its turn."""
+    system.upload(key)
+    system.run(system.job(key, "not-there"))
+    before = set(system.executions_of(key))
+    hold_lease(system, key, 3600)
+    with ThreadPoolExecutor(1) as pool:
+        retrying = pool.submit(filecopy, "retry", key, "--port", str(system.stack.port))
+        [retry] = system.wait_for("the retry", lambda: set(system.executions_of(key)) - before or None)
+        act(retry)
+        return retrying.result()
+
+
+def test_retry_that_is_stopped_ends_in_a_sentence(open_system: System) -> None:
+    """What the record has from before is not told as the retry's result."""
+    stopped = []
+
+    def stop(execution: str) -> None:
+        stopped.append(execution)
+        open_system.stepfunctions.stop_execution(executionArn=execution)
+
+    done = retried_while(open_system, "stopped-retry.zip", stop)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == (
+        f"error: The retry ended as ABORTED and left no results in the record. See: filecopy history {stopped[0]}\n"
+    )
+
+
+def test_retry_of_what_was_uploaded_anew_ends_in_a_sentence(open_system: System) -> None:
+    """The newer upload has an execution of its own, which copies it."""
+
+    def upload_anew(_execution: str) -> None:
+        open_system.put("anew-retry.zip", b"anew")
+        hold_lease(open_system, "anew-retry.zip", -1)
+
+    done = retried_while(open_system, "anew-retry.zip", upload_anew)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == (
+        "error: Nothing was tried: a newer upload has taken the place of the one that failed. See: filecopy status"
+        " anew-retry.zip\n"
+    )
+    open_system.wait_for(
+        "the newer upload",
+        lambda: (open_system.record("anew-retry.zip") or {}).get("status") == "COMPLETED" or None,
+    )
 
 
 def test_stack_is_known_by_its_outputs_too(open_system: System, tmp_path: Path) -> None:
