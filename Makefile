@@ -3,6 +3,7 @@ PYTHON ?= python3
 PORT ?= $(or $(FILECOPY_PORT),4566)
 BIN := .venv/bin
 READY := .venv/.ready
+BENCH_READY := .venv/.ready-bench
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo up down test test-faults lint format docs bench audit lock clean
@@ -42,24 +43,26 @@ docs: $(READY) ## Make the generated parts of the documentation
 	$(BIN)/python -m tools.security_page
 	$(BIN)/python -m tools.workflow_picture
 
-bench: $(READY) ## Measure the embedded stack, beside plain boto3
-	$(BIN)/python -m tests.bench
+bench: $(BENCH_READY) ## Measure the embedded stack, beside plain boto3 (some minutes; ARGS="--files 200")
+	$(BIN)/python -m tests.bench --pictures build $(ARGS)
 
 audit: $(READY) ## Ask for known vulnerabilities of the pinned packages (needs the internet)
 	$(BIN)/python -m venv .venv/audit
 	.venv/audit/bin/pip install --quiet --disable-pip-version-check pip-audit
-	.venv/audit/bin/pip-audit --strict --require-hashes --disable-pip --requirement requirements-dev.txt
+	.venv/audit/bin/pip-audit --strict --require-hashes --disable-pip --requirement requirements-dev.txt \
+		--requirement requirements-bench.txt
 
 lock: $(READY) ## Pin the newest packages that requirements*.in allow
 	$(BIN)/pip install --quiet uv
 	$(BIN)/uv pip compile $(LOCK) --output-file requirements.txt requirements.in
 	$(BIN)/uv pip compile $(LOCK) --constraints requirements.txt --output-file requirements-dev.txt requirements-dev.in
+	$(BIN)/uv pip compile $(LOCK) --constraints requirements-dev.txt --output-file requirements-bench.txt requirements-bench.in
 
 LOCK := --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate \
 	--custom-compile-command "make lock"
 
 clean: ## Remove .venv and caches (not a running stack)
-	rm -rf .venv *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv build *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The stamp is written last, so an interrupted installation is made again.
@@ -73,3 +76,8 @@ $(READY): requirements-dev.txt pyproject.toml
 	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt
 	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $(READY)
+
+# Of its own, because it takes longer to install than the tests need to begin.
+$(BENCH_READY): $(READY) requirements-bench.txt
+	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-bench.txt
+	@touch $(BENCH_READY)

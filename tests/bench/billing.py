@@ -1,0 +1,149 @@
+"""What AWS would bill for one file, counted from what the engine has recorded of it.
+
+Counted: the transitions and calls of the execution's history; the functions' runs, their time and their lines, from
+their logs; the messages, one for the upload, one for each arrival, one for the end. Computed: what writing and reading
+the record takes, from its size. Estimated, because no emulator writes it: the state machine's log. Not counted: what
+Lambda and Step Functions ask of queues that are empty, alarms, the dashboard, and what the API costs.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+KB = 1024
+
+# Amazon SQS developer guide: sent by S3 or EventBridge, received and deleted by Lambda. Each may be shared by up to
+# ten messages, so this is the most.
+REQUESTS_PER_MESSAGE = 3
+
+# CloudWatch Logs, PutLogEvents: each event counts for as many bytes more than its text.
+LOG_EVENT_OVERHEAD = 26
+
+# An estimate: the execution's ARN, a state's name, a type, two numbers and a time, without data (workflow.py).
+WORKFLOW_LOG_EVENT_BYTES = 400
+
+# X-Ray developer guide, "Configuring sampling rules": the default, above the first request of each second.
+TRACED = 0.05
+
+_BILLED = re.compile(r"Billed Duration: (\d+) ms\tMemory Size: (\d+) MB")
+
+Event = Mapping[str, Any]
+
+
+def transitions(events: Iterable[Event]) -> int:
+    """The transitions of an execution: each state that it entered, and each retry (Step Functions pricing: "each time
+    a step of your workflow is executed", retries included). Not compared with a bill yet.
+
+    A call beyond the first of its Task is a retry. MiniStack records no states inside a Map, but each call there
+    (docs/engines.md): so a call that belongs to no Task entered is the first of a copy, or its retry, and counts alike.
+    What it keeps to itself is CopyFailed, one for each copy that failed for good.
+    """
+    kinds = Counter(event["type"] for event in events)
+    entered = sum(count for kind, count in kinds.items() if kind.endswith("StateEntered"))
+    return entered + max(kinds["TaskScheduled"] - kinds["TaskStateEntered"], 0)
+
+
+def calls(events: Iterable[Event]) -> Counter[str]:
+    """How often an execution called each action, such as ``updateItem``. AWS names it alone, MiniStack at the end."""
+    resources = [event["taskScheduledEventDetails"]["resource"] for event in events if _is_call(event)]
+    return Counter(resource.rpartition(":")[2] for resource in resources)
+
+
+def _is_call(event: Event) -> bool:
+    return "taskScheduledEventDetails" in event
+
+
+def item_size(value: Mapping[str, Any]) -> int:
+    """Bytes of an item, or a map, in DynamoDB's types (DynamoDB developer guide, "Item sizes and formats")."""
+    return sum(len(name.encode()) + _value_size(typed) for name, typed in value.items())
+
+
+def _value_size(typed: Mapping[str, Any]) -> int:
+    [(kind, value)] = typed.items()
+    if kind == "S":
+        return len(value.encode())
+    if kind == "N":
+        return math.ceil(len(value.replace(".", "").strip("-0")) / 2) + 1
+    # A list and a map are 3 bytes, and 1 for each member.
+    if kind == "L":
+        return 3 + sum(1 + _value_size(member) for member in value)
+    if kind == "M":
+        return 3 + len(value) + item_size(value)
+    return 1
+
+
+def usage_of_file(
+    events: Sequence[Event], record: Mapping[str, Any], function_logs: Sequence[str], files: int
+) -> dict[str, float]:
+    """What one file uses, by the names of prices.PRICES.
+
+    Args:
+        events: of its execution, which made all copies.
+        record: as it is when every arrival has been checked, in DynamoDB's types.
+        function_logs: lines of all functions for ``files`` such files.
+    """
+    called = calls(events)
+    copies = called["copyObject"]
+    runs, gb_seconds = function_runs(function_logs)
+    messages = 1 + copies + 1
+    writes, reads = _capacity(called, record)
+    return {
+        "transitions": transitions(events),
+        "s3_writes": copies,
+        "s3_reads": called["headObject"],
+        "dynamodb_writes": writes,
+        "dynamodb_reads": reads,
+        "lambda_requests": runs / files,
+        "lambda_gb_seconds": gb_seconds / files,
+        "sqs_requests": REQUESTS_PER_MESSAGE * messages,
+        "sns_requests": called["publish"],
+        "log_gb": (log_bytes(function_logs) / files + _workflow_log_bytes(events, called)) / 1e9,
+        "traces": TRACED * (1 + runs / files),
+    }
+
+
+def function_runs(lines: Iterable[str]) -> tuple[int, float]:
+    """How often functions ran, and their GB-seconds, from the REPORT lines that Lambda writes."""
+    found = [match for line in lines if (match := _BILLED.search(line))]
+    return len(found), sum(int(match[1]) / 1000 * int(match[2]) / 1024 for match in found)
+
+
+def log_bytes(lines: Iterable[str]) -> int:
+    """What CloudWatch Logs counts."""
+    return sum(len(line.encode()) + LOG_EVENT_OVERHEAD for line in lines)
+
+
+def _capacity(called: Mapping[str, int], record: Mapping[str, Any]) -> tuple[float, float]:
+    """Write and read request units, at most: as if every arrival came when the record is complete.
+
+    An update takes a unit for each KB of the item, however little of it is written, and so does a strongly consistent
+    read for each 4 KB, however little it returns (DynamoDB developer guide, "Capacity unit consumption").
+    """
+    whole = item_size(record)
+    arrivals = record["arrivals"]["M"]
+    each = item_size(arrivals) / len(arrivals)
+    without = whole - len(arrivals) * each
+    sizes = [without + number * each for number in range(1, len(arrivals) + 1)]
+    # The first update of an execution finds nothing but the key, and leaves the lease.
+    updates = 1 + (called["updateItem"] - 1) * math.ceil(without / KB)
+    # The index of states and times: an entry at the start; its removal and a new one when the status changes.
+    index = 3
+    arrived = sum(math.ceil(size / KB) for size in sizes)
+    return updates + index + arrived, sum(math.ceil(size / (4 * KB)) for size in sizes)
+
+
+def _workflow_log_bytes(events: Iterable[Event], called: Mapping[str, int]) -> float:
+    """Of the state machine's log, which has a line for each event that AWS records: two of the execution, two of each
+    state, three of each call; and two of the Map, and of each copy four besides its call."""
+    entered = Counter(event["stateEnteredEventDetails"]["name"] for event in events if _is_entry(event))
+    outside = sum(entered.values()) - entered["CopyToBucket"] - entered["CopyFailed"]
+    lines = 2 + 2 * outside + 3 * sum(called.values()) + 2 + 4 * called["copyObject"]
+    return lines * (WORKFLOW_LOG_EVENT_BYTES + LOG_EVENT_OVERHEAD)
+
+
+def _is_entry(event: Event) -> bool:
+    return "stateEnteredEventDetails" in event

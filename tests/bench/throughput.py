@@ -1,0 +1,205 @@
+"""Files through a stack, beside two floors: the same copies without a workflow, and a workflow that does nothing."""
+
+from __future__ import annotations
+
+import json
+import os
+import statistics
+import time
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TypeVar
+
+from components import outputs
+from tests.e2e.system import System
+
+from .figures import percentile
+from .memory import EmulatorMemory, Memory
+
+T = TypeVar("T")
+
+THREADS = 10
+CONTENT = os.urandom(10_000)
+
+# Uploaded before anything is measured: enough that every function's processes have been started, on AWS as here.
+WARM_UP_FILES = 50
+
+# Seconds that a file may take longer than the one before it, after which it is lost.
+PATIENCE = 90.0
+
+BARE = {"StartAt": "Nothing", "States": {"Nothing": {"Type": "Pass", "End": True}}}
+
+
+@dataclass(frozen=True)
+class Single:
+    """Seconds from one upload to COMPLETED, with nothing else under way."""
+
+    files: int
+    median: float
+    p95: float
+
+
+@dataclass(frozen=True)
+class Burst:
+    """Many files, uploaded in ten threads. Times are seconds from the first upload."""
+
+    files: int
+    destinations: int
+    uploaded: float
+    waiting: int
+    """Messages in the queue when the last file was uploaded."""
+    completed: float
+    lost: int
+    """Files that were not COMPLETED, or not in every destination with the uploaded content."""
+    plain_copies: float
+    """Seconds that plain boto3 took for the same copies, measured before and after, and averaged."""
+    bare_executions: float
+    """Seconds that as many executions took of a state machine of one Pass state, as above."""
+    memory: Memory | None
+
+    @property
+    def files_per_second(self) -> float:
+        return self.files / self.completed
+
+    @property
+    def times_plain_copies(self) -> float:
+        return self.completed / self.plain_copies
+
+    @property
+    def times_bare_executions(self) -> float:
+        return self.completed / self.bare_executions
+
+
+def warm_up(system: System) -> None:
+    complete(system, upload(system, "warm-up", WARM_UP_FILES))
+
+
+def measure_single(system: System, files: int) -> Single:
+    seconds = []
+    for number in range(files):
+        started = time.perf_counter()
+        complete(system, upload(system, f"single-{number}", 1))
+        seconds.append(time.perf_counter() - started)
+    return Single(files, statistics.median(seconds), percentile(seconds, 95))
+
+
+def measure_burst(system: System, files: int, bare_machine: str) -> Burst:
+    """The burst, between two rounds of its floors: what else the machine is busy with changes from minute to minute.
+
+    Args:
+        bare_machine: the ARN that ``make_bare_machine`` returns.
+    """
+    system.put("floor", CONTENT)
+    emulator = EmulatorMemory(system.stack)
+
+    def floors() -> tuple[float, float]:
+        return time_plain_copies(system, files), _time_bare_executions(system, bare_machine, files)
+
+    before = floors()
+    emulator.forget_peak()
+    started = time.perf_counter()
+    keys = upload(system, f"burst-{files}", files)
+    uploaded = time.perf_counter() - started
+    waiting = _waiting(system)
+    completed_keys = complete(system, keys)
+    completed = time.perf_counter() - started
+    memory = emulator.read()
+    after = floors()
+    return Burst(
+        files=files,
+        destinations=len(system.destinations),
+        uploaded=uploaded,
+        waiting=waiting,
+        completed=completed,
+        lost=files - count_copied(system, completed_keys),
+        plain_copies=statistics.mean((before[0], after[0])),
+        bare_executions=statistics.mean((before[1], after[1])),
+        memory=memory,
+    )
+
+
+def upload(system: System, prefix: str, files: int) -> list[str]:
+    """Puts that many files, in ten threads, and returns their keys."""
+    keys = [f"{prefix}/{number}" for number in range(files)]
+    in_threads(lambda key: system.put(key, CONTENT), keys)
+    return keys
+
+
+def complete(system: System, keys: Sequence[str]) -> list[str]:
+    """Waits until the files are COMPLETED, and returns those that are, which is fewer where some are lost."""
+
+    def is_completed(key: str) -> bool:
+        record = system.record(key)
+        return record is not None and record.get("status") == "COMPLETED"
+
+    return wait_for_each(keys, is_completed)
+
+
+def wait_for_each(things: Sequence[T], is_done: Callable[[T], bool], patience: float = PATIENCE) -> list[T]:
+    """Looks at one after the other until it is done. Where one is not for ``patience`` seconds, looks once more at all
+    that come after it. Returns those that are done."""
+    done: list[T] = []
+    for index, thing in enumerate(things):
+        deadline = time.monotonic() + patience
+        while not is_done(thing):
+            if time.monotonic() > deadline:
+                return done + [later for later in things[index + 1 :] if is_done(later)]
+            time.sleep(0.02)
+        done.append(thing)
+    return done
+
+
+def in_threads(act: Callable[[T], object], items: Iterable[T]) -> None:
+    with ThreadPoolExecutor(THREADS) as pool:
+        for _ in pool.map(act, items):
+            pass
+
+
+def _waiting(system: System) -> int:
+    attribute = "ApproximateNumberOfMessages"
+    url = system.stack.outputs[outputs.UPLOAD_QUEUE_URL]
+    attributes = system.sqs.get_queue_attributes(QueueUrl=url, AttributeNames=[attribute])["Attributes"]
+    return int(attributes[attribute])
+
+
+def count_copied(system: System, keys: Sequence[str]) -> int:
+    """How many of the files are in every destination as they were uploaded."""
+    copied = []
+
+    def look(key: str) -> None:
+        if all(system.get(bucket, key) == CONTENT for bucket in system.destinations):
+            copied.append(key)
+
+    in_threads(look, keys)
+    return len(copied)
+
+
+def time_plain_copies(system: System, files: int) -> float:
+    """Seconds that one client needs for as many copies with copy_object and nothing else."""
+    copies = [(bucket, number) for number in range(files) for bucket in system.destinations]
+    source = {"Bucket": system.source, "Key": "floor"}
+    started = time.perf_counter()
+    in_threads(lambda copy: system.s3.copy_object(Bucket=copy[0], Key=f"floor/{copy[1]}", CopySource=source), copies)
+    return time.perf_counter() - started
+
+
+def make_bare_machine(system: System) -> str:
+    """A state machine that does nothing, beside the stack's own. Returns its ARN."""
+    role = system.stack.outputs[outputs.STEP_FUNCTION_ROLE_ARN]
+    made = system.stepfunctions.create_state_machine(name="bare", definition=json.dumps(BARE), roleArn=role)
+    return str(made["stateMachineArn"])
+
+
+def _time_bare_executions(system: System, machine: str, files: int) -> float:
+    """Seconds until as many executions, started in ten threads, have ended, looked at as files are."""
+    started = time.perf_counter()
+    arns: list[str] = []
+    in_threads(lambda number: arns.append(system.start({"number": number}, machine)), range(files))
+
+    def has_ended(arn: str) -> bool:
+        return str(system.stepfunctions.describe_execution(executionArn=arn)["status"]) == "SUCCEEDED"
+
+    ended = wait_for_each(arns, has_ended)
+    assert len(ended) == files, f"{files - len(ended)} of {files} bare executions did not end."
+    return time.perf_counter() - started

@@ -1,0 +1,74 @@
+"""``make bench`` on a small scale: that it measures, not how fast anything is."""
+
+from __future__ import annotations
+
+import pytest
+from rich.console import Console
+
+from tests.bench import destinations, starts, tables, throughput
+
+from .system import System
+
+
+def test_bursts_and_their_floors(open_system: System) -> None:
+    """Every file of a burst arrives, and the workflow takes longer than its copies alone."""
+    bare_machine = throughput.make_bare_machine(open_system)
+    burst = throughput.measure_burst(open_system, 3, bare_machine)
+    assert burst.lost == 0
+    assert 0 < burst.uploaded <= burst.completed
+    assert burst.times_plain_copies > 1
+    assert burst.memory is None or 0 < burst.memory.emulator <= burst.memory.emulator_peak
+    single = throughput.measure_single(open_system, 2)
+    assert 0 < single.median <= single.p95
+    shown = text_of(tables.of_bursts([burst]), tables.of_single(single))
+    assert f"{burst.files_per_second:.1f}" in shown
+
+
+def test_file_that_did_not_arrive_is_lost(open_system: System) -> None:
+    """A file that is missing in a destination, or is another there, is not counted as copied."""
+    keys = throughput.upload(open_system, "counted", 3)
+    assert throughput.complete(open_system, keys) == keys
+    open_system.s3.put_object(Bucket=open_system.destinations[0], Key=keys[1], Body=b"something else")
+    assert throughput.count_copied(open_system, keys) == 2
+
+
+def test_transitions_and_costs_of_a_stack() -> None:
+    """To one destination more, a file takes one transition more, and what it uses has a price."""
+    one, two = destinations.measure(1), destinations.measure(2)
+    assert two.transitions == one.transitions + 1
+    for found in (one, two):
+        assert found.usage is not None
+        assert found.usage["transitions"] == found.transitions
+        assert found.usage["s3_writes"] == found.destinations
+        assert found.usage["lambda_requests"] > 1
+        assert found.dollars()["transitions"] == 25 * found.transitions
+        assert found.dollars()["log_gb"] > 0
+    shown = text_of(tables.of_destinations([one, two]), tables.of_costs([one, two]), tables.of_ways([one, two]))
+    assert "S3 Replication, Time Control" in shown
+
+
+def test_more_destinations_than_a_stack_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An execution that is started by hand has its transitions counted, and is not priced."""
+    monkeypatch.setattr(destinations, "MOST_OF_A_STACK", 2)
+    found = destinations.measure(3)
+    assert found.transitions > 3
+    assert found.usage is None
+    assert "not priced" in text_of(tables.of_destinations([found]))
+
+
+def test_imports_of_every_function() -> None:
+    """Each function is measured from its own package, beside the floors, which have none."""
+    found = {start.name: start for start in starts.measure(runs=1)}
+    assert {"replication-worker", "regional-sync", starts.FLOOR, starts.FLOOR_WITH_CLIENT} <= found.keys()
+    assert all(start.seconds > 0 for start in found.values())
+    assert {name for name, start in found.items() if start.package_bytes is None} == {
+        starts.FLOOR,
+        starts.FLOOR_WITH_CLIENT,
+    }
+    assert "times import boto3" in text_of(tables.of_starts(list(found.values())))
+
+
+def text_of(*shown: object) -> str:
+    console = Console(width=200, record=True, quiet=True)
+    console.print(*shown)
+    return console.export_text()
