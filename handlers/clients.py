@@ -6,10 +6,10 @@ The endpoint comes from ``AWS_ENDPOINT_URL``, which emulators set and AWS does n
 from __future__ import annotations
 
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
-import boto3
 from botocore.config import Config
+from botocore.session import Session, get_session
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -22,20 +22,28 @@ _CONFIG = Config(connect_timeout=3, read_timeout=10, retries={"mode": "standard"
 
 
 @cache
+def _session() -> Session:
+    return get_session()
+
+
+@cache
 def s3(region: str | None = None) -> S3Client:
+    # boto3's own, which can move a file in parts. The others do without boto3, which takes a while to import.
+    import boto3
+
     return boto3.client("s3", region_name=region, config=_CONFIG)
 
 
 @cache
 def stepfunctions() -> SFNClient:
-    return boto3.client("stepfunctions", config=_CONFIG)
+    return cast("SFNClient", _session().create_client("stepfunctions", config=_CONFIG))
 
 
 @cache
 def dynamodb(region: str | None = None) -> DynamoDBClient:
-    return boto3.client("dynamodb", region_name=region, config=_CONFIG)
+    return cast("DynamoDBClient", _session().create_client("dynamodb", region_name=region, config=_CONFIG))
 
 
 @cache
 def sns(region: str | None = None) -> SNSClient:
-    return boto3.client("sns", region_name=region, config=_CONFIG)
+    return cast("SNSClient", _session().create_client("sns", region_name=region, config=_CONFIG))

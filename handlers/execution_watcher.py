@@ -20,9 +20,14 @@ import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from . import clients, log, sqs_batch, text, tracking
+from . import log, sqs_batch, text
+
+# clients and tracking are imported where an execution did not succeed: with them comes botocore, which takes longer
+# than all the rest, and most executions succeed.
+if TYPE_CHECKING:
+    from . import tracking
 
 NAMESPACE = "FileCopyWorkflow"
 
@@ -99,21 +104,20 @@ def _close(body: str) -> None:
         else:
             log.info("Execution superseded")
         return
-    closed = tracking.Update(is_done=False, left_alone={})
+    is_closed, record = False, dict[str, Any]()
     if _may_have_record(ending):
-        closed = _close_record(ending)
+        is_closed, record = _close_record(ending)
         _shorten_lease(ending)
     is_told = ending.error in _TOLD_BY_THE_WORKFLOW
     log.info(
         "Execution did not succeed",
         status=ending.status,
         error=ending.error,
-        recordClosed=closed.is_done,
+        recordClosed=is_closed,
         toldByTheWorkflow=is_told,
     )
     if not is_told:
         _notify(ending)
-    record = closed.left_alone
     if record.get("executionId") == {"S": ending.execution_arn} and "failedBuckets" in record:
         # The record of a retry has all its destinations, also those that this execution left alone.
         failed = ending.destinations & {bucket["S"] for bucket in record["failedBuckets"]["L"]}
@@ -141,6 +145,8 @@ def _look_up(execution_arn: str) -> Ending:
     Raises:
         StillRunningError: it has not ended, or Step Functions does not show it yet.
     """
+    from . import clients
+
     described = clients.stepfunctions().describe_execution(executionArn=execution_arn)
     if described["status"] in ("RUNNING", "PENDING_REDRIVE"):
         raise StillRunningError(execution_arn)
@@ -209,6 +215,8 @@ def _may_have_record(ending: Ending) -> bool:
 
 def _close_record(ending: Ending) -> tracking.Update:
     """Ends a record that the execution left in progress."""
+    from . import tracking
+
     return _update(
         ending,
         "SET #status = :failed, completedAt = :now, problem = :problem",
@@ -239,6 +247,8 @@ def _update(
     ending: Ending, update: str, condition: str, values: dict[str, Any], names: dict[str, str]
 ) -> tracking.Update:
     """Updates the record where it is the execution's."""
+    from . import tracking
+
     return tracking.update_if(
         condition,
         table_name=environment().table_name,
@@ -250,6 +260,8 @@ def _update(
 
 
 def _notify(ending: Ending) -> None:
+    from . import clients
+
     key = text.printable(ending.source_key or "unknown file")
     clients.sns().publish(
         TopicArn=environment().topic_arn,

@@ -9,6 +9,7 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 import boto3
+from botocore.session import Session, get_session
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -19,8 +20,16 @@ if TYPE_CHECKING:
 
 
 @cache
+def botocore_session() -> Session:
+    session = get_session()
+    session.set_credentials("test", "test")
+    session.set_config_variable("region", "us-east-1")
+    return session
+
+
+@cache
 def session() -> boto3.Session:
-    return boto3.Session(aws_access_key_id="test", aws_secret_access_key="test", region_name="us-east-1")
+    return boto3.Session(botocore_session=botocore_session())
 
 
 @cache

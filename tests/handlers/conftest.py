@@ -22,7 +22,7 @@ from botocore.exceptions import ClientError
 from moto import mock_aws
 
 import handlers
-from handlers import log
+from handlers import clients, log
 
 from . import account
 
@@ -52,6 +52,7 @@ def container(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", os.devnull)
     monkeypatch.setattr(boto3, "DEFAULT_SESSION", account.session())
     forget_everything()
+    monkeypatch.setattr(clients, "_session", account.botocore_session)
     yield
     forget_everything()
 
