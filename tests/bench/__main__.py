@@ -43,7 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     console.print(tables.of_starts(started))
     if single:
         console.print(tables.of_single(single))
-        console.print(tables.of_bursts(bursts))
+        console.print(tables.of_bursts(bursts), tables.of_memory(bursts))
     if found:
         console.print(tables.of_destinations(found))
         if any(one.usage for one in found):

@@ -30,9 +30,9 @@ def draw(bursts: Sequence[Burst], destinations: Sequence[Destinations], folder: 
     drawn = []
     if bursts:
         lines = [
-            ("workflow, upload to COMPLETED", WORKFLOW, "o", [burst.completed for burst in bursts]),
-            ("the same copies, plain boto3", COPIES, "s", [burst.plain_copies for burst in bursts]),
-            ("as many bare executions", BARE, "^", [burst.bare_executions for burst in bursts]),
+            ("workflow, upload to COMPLETED", WORKFLOW, "o", [burst.completed.seconds for burst in bursts]),
+            ("the same copies, plain boto3", COPIES, "s", [burst.plain_copies.seconds for burst in bursts]),
+            ("as many bare executions", BARE, "^", [burst.bare_executions.seconds for burst in bursts]),
         ]
         title = f"Time for a burst of files, to {bursts[0].destinations} destinations each"
         drawn += _draw("growth-files", title, "files", [burst.files for burst in bursts], lines, folder)

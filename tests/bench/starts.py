@@ -1,7 +1,8 @@
 """What a function does before its first event: its imports, beside ``import boto3`` alone and one client made.
 
 Each import is a new interpreter's, with the modules of the function's package as Lambda has them: without bytecode,
-which cannot be kept there. Whatever else the machine does, it can only make one slower, so the best of the runs counts.
+which cannot be kept there. What counts is the processor's time, which other programs lengthen less than the clock's,
+and the best of the runs, because whatever else the machine does can only make one slower.
 """
 
 from __future__ import annotations
@@ -24,12 +25,12 @@ RUNS = 9
 FLOOR = "import boto3"
 FLOOR_WITH_CLIENT = "import boto3; boto3.client('stepfunctions')"
 
-# Prints seconds, and the peak of resident memory in KiB, 0 where there is no /proc. What is measured comes first.
+# Prints seconds of the processor, and the peak of resident memory in KiB, 0 where there is no /proc.
 _MEASURED = """
 import time
-started = time.perf_counter()
+started = time.process_time()
 {code}
-took = time.perf_counter() - started
+took = time.process_time() - started
 try:
     status = open("/proc/self/status").read()
 except OSError:
@@ -44,6 +45,7 @@ class Start:
 
     name: str
     seconds: float
+    """Of the processor."""
     peak: float
     """MiB that were resident at most, the interpreter's own included."""
     package_bytes: int | None

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from rich.table import Table
 
 from .destinations import Destinations
 from .prices import PRICES, Way, other_ways
 from .starts import FLOOR, Start
-from .throughput import CONTENT, Burst, Single
+from .throughput import CONTENT, Burst, Single, Took
 
 # Dollars are shown for these numbers of destinations, where they were measured.
 PRICED = (1, 2, 10, 100)
@@ -23,33 +23,42 @@ def of_single(single: Single) -> Table:
 
 
 def of_bursts(bursts: Sequence[Burst]) -> Table:
+    """Of the floors, ratios of the time by the clock, and of the processor's, which other programs disturb less."""
     table = _table(
         f"Bursts, {bursts[0].destinations} destinations, files of {len(CONTENT):,} bytes",
         "files",
         "times plain copies",
+        "processor",
         "times bare executions",
+        "processor",
+        "processor a file",
         "files a second",
         "lost",
-        "COMPLETED after",
-        "uploaded after",
+        "COMPLETED",
+        "uploaded",
         "queue then",
-        "emulator, peak",
-        "functions",
     )
     for burst in bursts:
-        memory = burst.memory
         table.add_row(
             f"{burst.files:,}",
-            f"{burst.times_plain_copies:.1f}",
-            f"{burst.times_bare_executions:.1f}",
+            *_ratios(burst.completed, burst.plain_copies),
+            *_ratios(burst.completed, burst.bare_executions),
+            _known(burst.processor_of_a_file, lambda seconds: f"{seconds * 1000:.0f} ms"),
             f"{burst.files_per_second:.1f}",
             str(burst.lost),
-            f"{burst.completed:.1f} s",
+            f"{burst.completed.seconds:.1f} s",
             f"{burst.uploaded:.1f} s",
             f"{burst.waiting:,}",
-            f"{memory.emulator:.0f}, {memory.emulator_peak:.0f} MiB" if memory else "not known",
-            f"{memory.functions:.0f} MiB" if memory else "not known",
         )
+    return table
+
+
+def of_memory(bursts: Sequence[Burst]) -> Table:
+    table = _table("Memory after a burst, MiB", "files", "emulator", "its peak", "functions, together")
+    for burst in bursts:
+        if memory := burst.memory:
+            figures = (memory.emulator, memory.emulator_peak, memory.functions)
+            table.add_row(f"{burst.files:,}", *(f"{figure:,.0f}" for figure in figures))
     return table
 
 
@@ -112,7 +121,9 @@ def of_ways(found: Sequence[Destinations]) -> Table:
 
 def of_starts(starts: Sequence[Start]) -> Table:
     floor = next(start.seconds for start in starts if start.name == FLOOR)
-    table = _table("Imports before a function's first event", "", "times import boto3", "time", "memory", "package")
+    table = _table(
+        "Imports before a function's first event", "", "times import boto3", "processor", "memory", "package"
+    )
     for start in starts:
         size = "" if start.package_bytes is None else f"{start.package_bytes:,} bytes"
         table.add_row(
@@ -127,6 +138,15 @@ def of_starts(starts: Sequence[Start]) -> Table:
 
 def _priced(found: Sequence[Destinations]) -> list[Destinations]:
     return [one for one in found if one.destinations in PRICED and one.usage]
+
+
+def _ratios(took: Took, floor: Took) -> tuple[str, str]:
+    processor = took.processor / floor.processor if took.processor and floor.processor else None
+    return f"{took.seconds / floor.seconds:.1f}", _known(processor, "{:.1f}".format)
+
+
+def _known(figure: float | None, show: Callable[[float], str]) -> str:
+    return "not known" if figure is None else show(figure)
 
 
 def _break_even(workflow: Way, other: Way) -> str:

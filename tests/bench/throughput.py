@@ -15,7 +15,7 @@ from components import outputs
 from tests.e2e.system import System
 
 from .figures import percentile
-from .memory import EmulatorMemory, Memory
+from .processes import EmulatorProcesses, Memory
 
 T = TypeVar("T")
 
@@ -32,6 +32,13 @@ BARE = {"StartAt": "Nothing", "States": {"Nothing": {"Type": "Pass", "End": True
 
 
 @dataclass(frozen=True)
+class Took:
+    seconds: float
+    processor: float | None
+    """Seconds of a processor, of the emulator and its functions; ``None`` where the system does not tell."""
+
+
+@dataclass(frozen=True)
 class Single:
     """Seconds from one upload to COMPLETED, with nothing else under way."""
 
@@ -42,33 +49,31 @@ class Single:
 
 @dataclass(frozen=True)
 class Burst:
-    """Many files, uploaded in ten threads. Times are seconds from the first upload."""
+    """Many files, uploaded in ten threads. Times begin with the first upload."""
 
     files: int
     destinations: int
     uploaded: float
+    """Seconds."""
     waiting: int
     """Messages in the queue when the last file was uploaded."""
-    completed: float
+    completed: Took
     lost: int
     """Files that were not COMPLETED, or not in every destination with the uploaded content."""
-    plain_copies: float
-    """Seconds that plain boto3 took for the same copies, measured before and after, and averaged."""
-    bare_executions: float
-    """Seconds that as many executions took of a state machine of one Pass state, as above."""
+    plain_copies: Took
+    """The same copies by plain boto3, measured before and after, and averaged."""
+    bare_executions: Took
+    """As many executions of a state machine of one Pass state, as above."""
     memory: Memory | None
 
     @property
     def files_per_second(self) -> float:
-        return self.files / self.completed
+        return self.files / self.completed.seconds
 
     @property
-    def times_plain_copies(self) -> float:
-        return self.completed / self.plain_copies
-
-    @property
-    def times_bare_executions(self) -> float:
-        return self.completed / self.bare_executions
+    def processor_of_a_file(self) -> float | None:
+        """Seconds."""
+        return None if self.completed.processor is None else self.completed.processor / self.files
 
 
 def warm_up(system: System) -> None:
@@ -91,20 +96,26 @@ def measure_burst(system: System, files: int, bare_machine: str) -> Burst:
         bare_machine: the ARN that ``make_bare_machine`` returns.
     """
     system.put("floor", CONTENT)
-    emulator = EmulatorMemory(system.stack)
+    processes = EmulatorProcesses(system.stack)
 
-    def floors() -> tuple[float, float]:
-        return time_plain_copies(system, files), _time_bare_executions(system, bare_machine, files)
+    def floors() -> tuple[Took, Took]:
+        copies = _timed(processes, lambda: copy_plainly(system, files))
+        return copies, _timed(processes, lambda: _execute_bare(system, bare_machine, files))
 
     before = floors()
-    emulator.forget_peak()
-    started = time.perf_counter()
-    keys = upload(system, f"burst-{files}", files)
-    uploaded = time.perf_counter() - started
-    waiting = _waiting(system)
-    completed_keys = complete(system, keys)
-    completed = time.perf_counter() - started
-    memory = emulator.read()
+    processes.forget_peak()
+    uploaded, waiting = 0.0, 0
+    completed_keys: list[str] = []
+
+    def burst() -> None:
+        nonlocal uploaded, waiting, completed_keys
+        started = time.perf_counter()
+        keys = upload(system, f"burst-{files}", files)
+        uploaded, waiting = time.perf_counter() - started, _waiting(system)
+        completed_keys = complete(system, keys)
+
+    completed = _timed(processes, burst)
+    memory = processes.memory()
     after = floors()
     return Burst(
         files=files,
@@ -113,8 +124,8 @@ def measure_burst(system: System, files: int, bare_machine: str) -> Burst:
         waiting=waiting,
         completed=completed,
         lost=files - count_copied(system, completed_keys),
-        plain_copies=statistics.mean((before[0], after[0])),
-        bare_executions=statistics.mean((before[1], after[1])),
+        plain_copies=_mean(before[0], after[0]),
+        bare_executions=_mean(before[1], after[1]),
         memory=memory,
     )
 
@@ -175,13 +186,11 @@ def count_copied(system: System, keys: Sequence[str]) -> int:
     return len(copied)
 
 
-def time_plain_copies(system: System, files: int) -> float:
-    """Seconds that one client needs for as many copies with copy_object and nothing else."""
+def copy_plainly(system: System, files: int) -> None:
+    """As many copies, of the object ``floor``, by one client with copy_object and nothing else."""
     copies = [(bucket, number) for number in range(files) for bucket in system.destinations]
     source = {"Bucket": system.source, "Key": "floor"}
-    started = time.perf_counter()
     in_threads(lambda copy: system.s3.copy_object(Bucket=copy[0], Key=f"floor/{copy[1]}", CopySource=source), copies)
-    return time.perf_counter() - started
 
 
 def make_bare_machine(system: System) -> str:
@@ -191,9 +200,8 @@ def make_bare_machine(system: System) -> str:
     return str(made["stateMachineArn"])
 
 
-def _time_bare_executions(system: System, machine: str, files: int) -> float:
-    """Seconds until as many executions, started in ten threads, have ended, looked at as files are."""
-    started = time.perf_counter()
+def _execute_bare(system: System, machine: str, files: int) -> None:
+    """As many executions, started in ten threads, and looked at until they have ended, as files are."""
     arns: list[str] = []
     in_threads(lambda number: arns.append(system.start({"number": number}, machine)), range(files))
 
@@ -202,4 +210,15 @@ def _time_bare_executions(system: System, machine: str, files: int) -> float:
 
     ended = wait_for_each(arns, has_ended)
     assert len(ended) == files, f"{files - len(ended)} of {files} bare executions did not end."
-    return time.perf_counter() - started
+
+
+def _timed(processes: EmulatorProcesses, act: Callable[[], None]) -> Took:
+    used, started = processes.processor_seconds(), time.perf_counter()
+    act()
+    seconds, now_used = time.perf_counter() - started, processes.processor_seconds()
+    return Took(seconds, None if used is None or now_used is None else now_used - used)
+
+
+def _mean(one: Took, other: Took) -> Took:
+    both = [took.processor for took in (one, other) if took.processor is not None]
+    return Took((one.seconds + other.seconds) / 2, statistics.mean(both) if both else None)

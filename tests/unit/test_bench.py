@@ -13,9 +13,8 @@ from tests.bench.throughput import wait_for_each
 
 from .executions import AWS_EVENTS, MiniStack
 
-@pytest.mark.parametrize(
-    ("percent", "expected"), [(50, 10), (95, 19), (96, 20), (100, 20), (1, 1)], ids=lambda value: str(value)
-)
+
+@pytest.mark.parametrize(("percent", "expected"), [(50, 10), (95, 19), (96, 20), (100, 20), (1, 1)], ids=str)
 def test_percentile_is_one_of_the_values(percent: float, expected: float) -> None:
     """Of 1 to 20 in any order: the 95th percentile is exceeded by one of twenty, not by none."""
     assert percentile([20, *range(1, 20)], percent) == expected

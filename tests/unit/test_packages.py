@@ -69,6 +69,25 @@ def test_a_package_is_enough(name: str, tmp_path: Path) -> None:
     assert result.stdout.startswith(str(tmp_path))
 
 
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("replication-worker", {"botocore"}),
+        ("step-function-invoker", {"botocore"}),
+        ("build-worker", {"boto3", "botocore"}),
+        ("regional-sync", {"botocore"}),
+        ("execution-watcher", set()),
+    ],
+)
+def test_a_function_imports_no_more_of_boto3_than_it_needs(name: str, expected: set[str]) -> None:
+    """A cold start waits for what is imported: boto3 is for moving files, and a success needs no call of AWS."""
+    module = f"handlers.{name.replace('-', '_')}"
+    code = f"import sys, {module}; print(*{{'boto3', 'botocore'}} & sys.modules.keys())"
+    command = [sys.executable, "-c", code]
+    result = subprocess.run(command, cwd=HANDLERS.parent, capture_output=True, text=True, check=True)
+    assert set(result.stdout.split()) == expected
+
+
 def test_every_module_is_in_some_package_and_stray_files_in_none(handlers: Path) -> None:
     """No module is left over that no function uses; one that nobody imports, a cache or a note is not deployed."""
     (handlers / "unused.py").write_text("from . import log\n", encoding="utf-8")

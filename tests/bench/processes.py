@@ -1,8 +1,9 @@
-"""Memory of the emulator's processes, as Linux tells it. Other systems have no /proc, and no figures."""
+"""Memory and processor time of the emulator's processes, as Linux tells it. Elsewhere there are no such figures."""
 
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,7 +22,7 @@ class Memory:
     functions: float
 
 
-class EmulatorMemory:
+class EmulatorProcesses:
     """Of the stack's emulator, and of the processes that it has started."""
 
     def __init__(self, target: stack.Stack) -> None:
@@ -32,11 +33,17 @@ class EmulatorMemory:
         """From now on the peak is of what comes."""
         _write(_proc(self._pid) / "clear_refs", _RESET_PEAK)
 
-    def read(self) -> Memory | None:
+    def memory(self) -> Memory | None:
         if not _proc(self._pid).exists():
             return None
         own = resident(self._pid)
         return Memory(own["VmRSS"], own["VmHWM"], sum(resident(pid).get("VmRSS", 0.0) for pid in self._children()))
+
+    def processor_seconds(self) -> float | None:
+        """That they have used so far, those that have ended included."""
+        if not _proc(self._pid).exists():
+            return None
+        return _used(self._pid, and_ended=True) + sum(_used(pid, and_ended=False) for pid in self._children())
 
     def _children(self) -> list[int]:
         tasks = (_proc(self._pid) / "task").glob("*/children")
@@ -50,6 +57,17 @@ def resident(pid: int) -> dict[str, float]:
     except OSError:
         return {}
     return {line.split(":")[0]: int(line.split()[1]) / 1024 for line in lines if line.startswith(("VmRSS:", "VmHWM:"))}
+
+
+def _used(pid: int, *, and_ended: bool) -> float:
+    """Seconds of the process, and of those of its children that have ended; none where it has itself."""
+    try:
+        stat = (_proc(pid) / "stat").read_text()
+    except OSError:
+        return 0.0
+    # proc(5): behind the name, which is in brackets, comes field 3; 14 to 17 are utime, stime, cutime and cstime.
+    fields = stat.rpartition(")")[2].split()
+    return sum(int(ticks) for ticks in fields[11 : 15 if and_ended else 13]) / os.sysconf("SC_CLK_TCK")
 
 
 def _proc(pid: int) -> Path:
