@@ -19,7 +19,7 @@ from rich.console import Console
 from filecopy.configuration import PROJECT_ROOT
 from tests.e2e.system import stack_up
 
-from . import destinations, starts, tables, throughput
+from . import destinations, parts, starts, tables, throughput
 from .destinations import Destinations
 from .prices import PRICES
 from .throughput import Burst, Single
@@ -27,6 +27,7 @@ from .throughput import Burst, Single
 SINGLE_FILES = 20
 BURSTS = (50, 100, 200, 500, 1_000)
 DESTINATIONS = (1, 2, 5, 10, 20, 50, 100)
+LARGE_MIB = 256
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -40,6 +41,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         for number in sorted(set(options.destinations)):
             status.update(f"One file to {number} destinations …")
             found.append(destinations.measure(number))
+        status.update("A large file …")
+        large = parts.measure(options.large * parts.MIB) if options.large else None
     console.print(tables.of_starts(started))
     if single:
         console.print(tables.of_single(single))
@@ -48,6 +51,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         console.print(tables.of_destinations(found))
         if any(one.usage for one in found):
             console.print(tables.of_costs(found), tables.of_ways(found))
+    if large:
+        console.print(tables.of_large(large))
     result = {
         **_circumstances(),
         "starts": [asdict(start) for start in started],
@@ -55,6 +60,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "bursts": [asdict(burst) for burst in bursts],
         "prices": {name: asdict(price) for name, price in PRICES.items()},
         "destinations": [{**asdict(one), "dollars": one.dollars()} for one in found],
+        "large": asdict(large) if large else None,
     }
     options.json.parent.mkdir(parents=True, exist_ok=True)
     options.json.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
@@ -69,6 +75,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
     parser.add_argument("--files", type=int, nargs="*", default=BURSTS, help="sizes of the bursts; none for no burst")
     parser.add_argument("--destinations", type=int, nargs="*", default=DESTINATIONS, help="as many as one file goes to")
+    parser.add_argument("--large", type=int, default=LARGE_MIB, help="MiB that are copied in parts; 0 for none")
     parser.add_argument("--json", type=Path, default=PROJECT_ROOT / "build" / "bench.json", help="where figures go")
     parser.add_argument("--pictures", type=Path, help="a folder that growth is drawn into (requirements-bench.txt)")
     return parser.parse_args(arguments)

@@ -1,4 +1,5 @@
-"""What AWS would bill for one file, counted from what the engine has recorded of it.
+"""What AWS would bill for one small file, new, to destinations in the stack's own region, counted from what the engine
+has recorded of it.
 
 Counted: the transitions and calls of the execution's history; the functions' runs, their time and their lines, from
 their logs; the messages, one for the upload, one for each arrival, one for the end. Computed: what writing and reading
@@ -49,12 +50,8 @@ def transitions(events: Iterable[Event]) -> int:
 
 def calls(events: Iterable[Event]) -> Counter[str]:
     """How often an execution called each action, such as ``updateItem``. AWS names it alone, MiniStack at the end."""
-    resources = [event["taskScheduledEventDetails"]["resource"] for event in events if _is_call(event)]
-    return Counter(resource.rpartition(":")[2] for resource in resources)
-
-
-def _is_call(event: Event) -> bool:
-    return "taskScheduledEventDetails" in event
+    details = (event.get("taskScheduledEventDetails", {}) for event in events)
+    return Counter(called["resource"].rpartition(":")[2] for called in details if called)
 
 
 def item_size(value: Mapping[str, Any]) -> int:
@@ -130,20 +127,14 @@ def _capacity(called: Mapping[str, int], record: Mapping[str, Any]) -> tuple[flo
     sizes = [without + number * each for number in range(1, len(arrivals) + 1)]
     # The first update of an execution finds nothing but the key, and leaves the lease.
     updates = 1 + (called["updateItem"] - 1) * math.ceil(without / KB)
-    # The index of states and times: an entry at the start; its removal and a new one when the status changes.
+    # The index of states and times: an entry of a new file; its removal and another when the status changes.
     index = 3
     arrived = sum(math.ceil(size / KB) for size in sizes)
     return updates + index + arrived, sum(math.ceil(size / (4 * KB)) for size in sizes)
 
 
-def _workflow_log_bytes(events: Iterable[Event], called: Mapping[str, int]) -> float:
-    """Of the state machine's log, which has a line for each event that AWS records: two of the execution, two of each
-    state, three of each call; and two of the Map, and of each copy four besides its call."""
-    entered = Counter(event["stateEnteredEventDetails"]["name"] for event in events if _is_entry(event))
-    outside = sum(entered.values()) - entered["CopyToBucket"] - entered["CopyFailed"]
-    lines = 2 + 2 * outside + 3 * sum(called.values()) + 2 + 4 * called["copyObject"]
+def _workflow_log_bytes(events: Sequence[Event], called: Mapping[str, int]) -> float:
+    """Of the state machine's log, a line for each event that AWS records: two of the execution, of each state, of the
+    Map and of each copy's turn in it, and three of each call."""
+    lines = 2 + 2 * transitions(events) + 2 + 2 * called["copyObject"] + 3 * sum(called.values())
     return lines * (WORKFLOW_LOG_EVENT_BYTES + LOG_EVENT_OVERHEAD)
-
-
-def _is_entry(event: Event) -> bool:
-    return "stateEnteredEventDetails" in event

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from rich.table import Table
 
 from .destinations import Destinations
+from .parts import LIMIT_MIB, MIB, Large
 from .prices import PRICES, Way, other_ways
 from .starts import FLOOR, Start
 from .throughput import CONTENT, Burst, Single, Took
@@ -133,6 +134,16 @@ def of_starts(starts: Sequence[Start]) -> Table:
             f"{start.peak:.0f} MiB",
             size,
         )
+    return table
+
+
+def of_large(large: Large) -> Table:
+    title = f"A file of {large.bytes // MIB} MiB, in {large.parts} parts by copy-worker, {LIMIT_MIB} MiB for S3's 5 GiB"
+    table = _table(title, "", "times one CopyObject", "time", "MiB a second")
+    for name, seconds in (("in parts", large.seconds), ("one CopyObject", large.plain_copy)):
+        rate = f"{large.bytes / MIB / seconds:,.0f}"
+        table.add_row(name, f"{seconds / large.plain_copy:.1f}", f"{seconds:.2f} s", rate)
+    table.add_row("an execution for a file of one byte", "", f"{large.small_seconds:.2f} s", "")
     return table
 
 

@@ -7,7 +7,7 @@ import io
 import pytest
 from rich.console import Console
 
-from tests.bench import destinations, starts, tables, throughput
+from tests.bench import destinations, parts, starts, tables, throughput
 
 from .system import System
 
@@ -51,6 +51,14 @@ def test_transitions_and_costs_of_a_file(monkeypatch: pytest.MonkeyPatch) -> Non
     shown = text_of(tables.of_destinations([one, three]), tables.of_costs([one, three]), tables.of_ways([one, three]))
     assert "not priced" in shown
     assert "S3 Replication, Time Control" in shown
+
+
+def test_large_file_in_parts() -> None:
+    """It is copied in parts, and timed beside one CopyObject of the same."""
+    large = parts.measure(6 * parts.MIB)
+    assert large.parts == 2
+    assert min(large.seconds, large.small_seconds, large.plain_copy) > 0
+    assert "in 2 parts" in text_of(tables.of_large(large))
 
 
 def test_imports_of_every_function() -> None:

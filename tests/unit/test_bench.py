@@ -54,9 +54,9 @@ def test_retries_are_transitions() -> None:
 
 
 def test_transitions_where_every_state_is_recorded() -> None:
-    """As AWS records it: 13 states outside the Map, four copies of which two end in CopyFailed, and as retries one of
+    """As AWS records it: 12 states outside the Map, four copies of which two end in CopyFailed, and as retries one of
     a busy table, two of the second copy and three of the third."""
-    assert billing.transitions(AWS_EVENTS) == 13 + 4 + 2 + 1 + 2 + 3
+    assert billing.transitions(AWS_EVENTS) == 12 + 4 + 2 + 1 + 2 + 3
 
 
 def test_calls_are_counted_by_action_on_either_engine() -> None:
@@ -103,7 +103,7 @@ def test_usage_of_a_file() -> None:
     assert usage["lambda_requests"] == 2
     assert usage["lambda_gb_seconds"] == pytest.approx(2 * 0.5 * 0.25)
     assert usage["traces"] == pytest.approx(0.05 * 3)
-    lines = 2 + 2 * 4 + 3 * 4 + 2 + 4 * 2
+    lines = 2 + 2 * (4 + 2) + 2 + 2 * 2 + 3 * 4
     functions = (5 + 4 * len(report) + 5 * 26) / 2
     assert usage["log_gb"] * 1e9 == pytest.approx(functions + lines * 426)
     assert usage.keys() <= PRICES.keys()
