@@ -81,6 +81,10 @@ class BuildBuckets(pulumi.ComponentResource):
         """The destinations of the stack's own that are in this region; ``None`` is the stack's own region."""
         return [bucket for bucket in self.owned_destinations if bucket.region == region]
 
+    def existing_in(self, region: str | None) -> list[BucketRef]:
+        """The destinations of others that are in this region; ``None`` is the stack's own region."""
+        return [bucket for bucket in self.existing_destinations if bucket.region == region]
+
     def _create(self, name: str, region: str | None, kms_key_arn: str | None) -> BucketRef:
         settings = self._settings
         child = pulumi.ResourceOptions(parent=self)

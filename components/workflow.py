@@ -61,13 +61,14 @@ class CopyWorkflow(pulumi.ComponentResource):
             policy=document(
                 policies.copy_workflow,
                 source_bucket_arn=buckets.source.arn,
-                owned_bucket_arns=buckets.owned_destination_arns,
-                existing_bucket_arns=buckets.existing_destination_arns,
+                # What is in other regions is copy-worker's.
+                owned_bucket_arns=[bucket.arn for bucket in buckets.owned_in(None)],
+                existing_bucket_arns=[bucket.arn for bucket in buckets.existing_in(None)],
                 table_arn=tracking.arn,
                 topic_arn=failures.arn,
                 copy_worker_arn=copy_worker.arn,
                 keys=settings.keys,
-                kms_key_arns=settings.kms_key_arns,
+                kms_key_arns=settings.kms_key_arns_in(None),
             ),
             opts=child,
         )

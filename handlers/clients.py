@@ -22,7 +22,7 @@ _CONFIG = Config(connect_timeout=3, read_timeout=10, retries={"mode": "standard"
 
 
 @cache
-def _session() -> Session:
+def session() -> Session:
     return get_session()
 
 
@@ -36,14 +36,14 @@ def s3(region: str | None = None) -> S3Client:
 
 @cache
 def stepfunctions() -> SFNClient:
-    return cast("SFNClient", _session().create_client("stepfunctions", config=_CONFIG))
+    return cast("SFNClient", session().create_client("stepfunctions", config=_CONFIG))
 
 
 @cache
 def dynamodb(region: str | None = None) -> DynamoDBClient:
-    return cast("DynamoDBClient", _session().create_client("dynamodb", region_name=region, config=_CONFIG))
+    return cast("DynamoDBClient", session().create_client("dynamodb", region_name=region, config=_CONFIG))
 
 
 @cache
 def sns(region: str | None = None) -> SNSClient:
-    return cast("SNSClient", _session().create_client("sns", region_name=region, config=_CONFIG))
+    return cast("SNSClient", session().create_client("sns", region_name=region, config=_CONFIG))

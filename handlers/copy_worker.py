@@ -14,10 +14,9 @@ from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlencode
 
-import boto3
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
@@ -225,7 +224,7 @@ def _s3(region: str) -> S3Client:
         retries={"mode": "standard", "total_max_attempts": 5},
         max_pool_connections=environment().parts_at_once,
     )
-    return boto3.client("s3", region_name=region, config=config)
+    return cast("S3Client", clients.session().create_client("s3", region_name=region, config=config))
 
 
 # --- Results ----------------------------------------------------------------------------------------------------

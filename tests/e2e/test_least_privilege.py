@@ -15,8 +15,8 @@ from collections.abc import Iterator
 from fnmatch import fnmatchcase
 from typing import Any
 
-import boto3
 import pytest
+from botocore.session import Session
 
 from components import policies
 from filecopy.clients import Clients
@@ -268,10 +268,13 @@ def events_for(name: str, system: System, host: aws_events.ArtifactHost) -> Iter
 def done_by_a_function(system: System, name: str, monkeypatch: pytest.MonkeyPatch) -> set[Permission]:
     """Recorded while the function's handler runs here, with the function's environment, against the open_system."""
     used: set[Permission] = set()
-    make_client = boto3.client
+    make_client = Session.create_client
 
-    def record_client(service: str, **options: Any) -> Any:
-        client = make_client(service, **options)  # type: ignore[call-overload]
+    def record_client(session: Session, *arguments: Any, **options: Any) -> Any:
+        client = make_client(session, *arguments, **options)
+        # The tests' own clients name their endpoint; the handlers' have it from the environment.
+        if options.get("endpoint_url"):
+            return client
 
         def record(params: dict[str, Any], model: Any, **_more: object) -> None:
             used.update(permissions_of(model.name, params))
@@ -292,7 +295,7 @@ def done_by_a_function(system: System, name: str, monkeypatch: pytest.MonkeyPatc
         }.items():
             patch.setenv(variable, value)
         patch.delenv("AWS_PROFILE", raising=False)
-        patch.setattr(boto3, "client", record_client)
+        patch.setattr(Session, "create_client", record_client)
         handler = importlib.import_module(f"handlers.{name.replace('-', '_')}").handler
         for event in events_for(name, system, host):
             aws_events.forget_everything()

@@ -52,7 +52,7 @@ def container(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", os.devnull)
     monkeypatch.setattr(boto3, "DEFAULT_SESSION", account.session())
     forget_everything()
-    monkeypatch.setattr(clients, "_session", account.botocore_session)
+    monkeypatch.setattr(clients, "session", account.botocore_session)
     yield
     forget_everything()
 

@@ -56,7 +56,7 @@ def looked(
     job = {"sourceKey": "k.zip", "destinationBuckets": ["region-a-builds", "invalid-bucket"]}
     item = {name: TypeSerializer().serialize(value) for name, value in (record or {}).items()}
     clients = ScriptedClients(
-        DescribeExecution=described or {"startDate": STARTED, "input": json.dumps(job)},
+        DescribeExecution=described or {"executionArn": ARN, "startDate": STARTED, "input": json.dumps(job)},
         GetExecutionHistory={"events": list(reversed(events))},
         GetItem={"Item": item} if item else {},
     )
@@ -120,7 +120,7 @@ def test_the_record_is_read_only_while_copy_worker_is_at_work(state: str) -> Non
 def test_what_is_over_is_not_under_way() -> None:
     """Whatever the last look before the end has seen."""
     events = at_work()
-    clients = ScriptedClients(DescribeExecution={"startDate": STARTED, "input": "{}"})
+    clients = ScriptedClients(DescribeExecution={"executionArn": ARN, "startDate": STARTED, "input": "{}"})
     watcher = Watcher(Target(OUTPUTS, clients))
     clients._answers["GetItem"] = {"Item": {name: TypeSerializer().serialize(value) for name, value in RECORD.items()}}
     clients._answers["GetExecutionHistory"] = {"events": events[::-1]}
