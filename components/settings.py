@@ -479,9 +479,10 @@ def _longest_role_policies(settings: Settings) -> list[policies.Policy]:
         for there in (False, True)
     )
     keys, all_keys = settings.keys, settings.kms_key_arns
+    worker = arn("lambda", "function:" + settings.name("copy-worker"))
     copy = policies.copy_through_worker(source, own, existing, table, keys, all_keys)
     found = [
-        policies.copy_workflow(source, own, existing, table, topic, arn("lambda", "function:x"), keys, all_keys),
+        policies.copy_workflow(source, own, existing, table, topic, worker, keys, all_keys),
         policies.handler_function(copy, arn("logs", "log-group:" + settings.name("x" * 40)), None),
     ]
     for place in dict.fromkeys(one.region for one in settings.destinations):

@@ -489,7 +489,7 @@ def test_what_is_left_open_on_an_emulator(whole_program: Recording, as_on_aws: R
         (20, {}, "", 103),
         (63, {}, "", 52),
         (20, {}, "k" * 1024, 7),
-        (3, {"existing": True}, "", 318),
+        (3, {"existing": True}, "", 317),
         # Here it is the environment that is full.
         (20, {"existing": True}, "", 162),
         (20, {"region": "eu-west-1", "kmsKeyArn": "arn:aws:kms:eu-west-1:123456789012:key/mrk-{index:032}"}, "", 54),
