@@ -6,7 +6,7 @@ The endpoint comes from ``AWS_ENDPOINT_URL``, which emulators set and AWS does n
 from __future__ import annotations
 
 from functools import cache
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from botocore.config import Config
 from botocore.session import Session, get_session
@@ -26,24 +26,28 @@ def session() -> Session:
     return get_session()
 
 
-@cache
 def s3(region: str | None = None) -> S3Client:
-    # boto3's own, which can move a file in parts. The others do without boto3, which takes a while to import.
-    import boto3
-
-    return boto3.client("s3", region_name=region, config=_CONFIG)
+    return cast("S3Client", _client("s3", region))
 
 
-@cache
 def stepfunctions() -> SFNClient:
-    return cast("SFNClient", session().create_client("stepfunctions", config=_CONFIG))
+    return cast("SFNClient", _client("stepfunctions", None))
 
 
-@cache
 def dynamodb(region: str | None = None) -> DynamoDBClient:
-    return cast("DynamoDBClient", session().create_client("dynamodb", region_name=region, config=_CONFIG))
+    return cast("DynamoDBClient", _client("dynamodb", region))
 
 
-@cache
 def sns(region: str | None = None) -> SNSClient:
-    return cast("SNSClient", session().create_client("sns", region_name=region, config=_CONFIG))
+    return cast("SNSClient", _client("sns", region))
+
+
+# One cache for all, in which a region that is not given and None are the same.
+@cache
+def _client(service: str, region: str | None) -> Any:
+    if service == "s3":
+        # boto3's own, which can move a file in parts. The others do without boto3, which takes a while to import.
+        import boto3
+
+        return boto3.client("s3", region_name=region, config=_CONFIG)
+    return session().create_client(service, region_name=region, config=_CONFIG)
