@@ -277,9 +277,9 @@ class Backfill:
         self._interval = sending.LOOK_INTERVAL_ON_EMULATOR if target.clients.is_emulator else sending.LOOK_INTERVAL
         self._starts_no_more, self._is_left = threading.Event(), threading.Event()
 
-    def _client_of(self, _bucket: str) -> Any:
-        """The S3 client for a bucket. All are in the stack's region."""
-        return self._target.clients("s3")
+    def _client_of(self, bucket: str) -> Any:
+        """The S3 client for a bucket, which is of the bucket's region."""
+        return self._target.clients.in_region(self._target.regions.get(bucket))("s3")
 
     @property
     def is_cut_short(self) -> bool:

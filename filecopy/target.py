@@ -37,10 +37,15 @@ class Target:
         found: list[str] = self.outputs[names.DESTINATION_BUCKETS]
         return found
 
+    @property
+    def regions(self) -> dict[str, str]:
+        """The region of each destination. An older program did not say it, and had all in the stack's own."""
+        found: dict[str, str] = self.outputs.get(names.DESTINATION_REGIONS, {})
+        return found
+
     def region_of(self, queue: str) -> str | None:
         """The region of the queue that the outputs call so; ``None`` for the stack's own region."""
-        regions: dict[str, str] = self.outputs.get(names.DESTINATION_REGIONS, {})
-        return next((region for region in regions.values() if queue == in_region("arrivals", region)), None)
+        return next((region for region in self.regions.values() if queue == in_region("arrivals", region)), None)
 
     @property
     def table(self) -> str:

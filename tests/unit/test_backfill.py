@@ -23,7 +23,8 @@ from filecopy.backfill import Backfill, Difference, Listed, Outcome, Pace, Resul
 from filecopy.errors import StackError
 from filecopy.target import Target
 
-from .mocks import arn
+from .mocks import REGION, arn
+from .scripted_aws import ScriptedClients
 
 EARLIER, LATER = datetime(2026, 1, 31, 8, tzinfo=UTC), datetime(2026, 1, 31, 9, tzinfo=UTC)
 KEYS = st.lists(st.text(st.characters(exclude_categories=["Cs"]), min_size=1), unique=True)
@@ -243,6 +244,9 @@ def target(s3: Any, workflow: Any = None) -> Target:
         def __call__(self, service: str) -> Any:
             return {"s3": s3, "stepfunctions": workflow}.get(service)
 
+        def in_region(self, _region: str | None) -> Clients:
+            return self
+
     return Target(told, Clients())  # type: ignore[arg-type]
 
 
@@ -251,6 +255,18 @@ def run(s3: Any) -> tuple[Backfill, list[Outcome]]:
     told: list[Outcome] = []
     work.run(told.append)
     return work, told
+
+
+def test_each_bucket_is_asked_in_its_own_region() -> None:
+    """S3 answers for a bucket of another region with a redirect, at every page."""
+    told = {
+        outputs.SOURCE_BUCKET: "source",
+        outputs.DESTINATION_REGIONS: {"near": REGION, "far": "eu-west-1"},
+    }
+    found = Backfill(Target(told, ScriptedClients()), ["near", "far"], prefix="", rate=10, is_dry=False)
+    assert {bucket: client.meta.region_name for bucket, client in found._s3.items()} == {
+        "source": REGION, "near": REGION, "far": "eu-west-1",
+    }  # fmt: skip
 
 
 def test_memory_does_not_grow_with_the_objects() -> None:
