@@ -36,12 +36,13 @@ def show(open_system: System) -> Show:
 
 @pytest.fixture
 def print_json(open_system: System) -> Show:
-    """Runs a command on the stack, and gives the JSON that it prints, with its members on lines of their own."""
+    """Runs a command on the stack, and gives the JSON that it prints, with its members sorted: a record has them in no
+    particular order."""
 
     def run(*arguments: str) -> str:
         printed = filecopy(*arguments, "--json", "--port", str(open_system.stack.port))
         assert (printed.returncode, printed.stderr) == (0, "")
-        return json.dumps(json.loads(printed.stdout), indent=2, ensure_ascii=False) + "\n"
+        return json.dumps(json.loads(printed.stdout), indent=2, ensure_ascii=False, sort_keys=True) + "\n"
 
     return run
 

@@ -230,7 +230,8 @@ def test_a_half_made_stack(project: Path, stopped: list[int], state: dict[str, A
     assert said == (
         f"A stack is just being made on port {PORT}, or was left half-made. Wait, or run 'filecopy down --port {PORT}'."
     )
-    assert refusal("outputs", "--port", str(PORT)).startswith(f"No stack is up on port {PORT}.")
+    expected = f"No stack is up on port {PORT}. Run 'filecopy up --port {PORT}'."
+    assert refusal("outputs", "--port", str(PORT)) == expected
     assert run("down", "--port", str(PORT))[:2] == (0, f"The stack on port {PORT} is down.\n")
     assert (stopped, list(project.iterdir())) == ([], [])
 
