@@ -433,14 +433,16 @@ def operate_workflow(
     commands of that page.
 
     Args:
-        queue_arns: the queues whose dead letters are put back. A dead-letter queue's name is its queue's, with an end.
+        queue_arns: the queues whose dead letters are put back, in every region that has one. A dead-letter queue's name
+            is its queue's, with an end.
         function_arns: the functions that read these queues.
         log_group_arns: without ``:*`` at the end.
         alarm_names: a pattern, with ``*``.
     """
     executions = state_machine_arn.replace(":stateMachine:", ":execution:")
-    partition, region, account = (part(table_arn) for part in (partition_of, region_of, account_of))
-    alarms = f"arn:{partition}:cloudwatch:{region}:{account}:alarm"
+    partition, account = partition_of(table_arn), account_of(table_arn)
+    regions = sorted({region_of(arn) for arn in (table_arn, *queue_arns)})
+    alarms = [f"arn:{partition}:cloudwatch:{region}:{account}:alarm" for region in regions]
     return policy(
         *_start_and_follow(state_machine_arn, table_arn),
         allow(["states:StopExecution"], [f"{executions}:*"]),
@@ -452,7 +454,7 @@ def operate_workflow(
         ),
         allow(
             ["lambda:UpdateEventSourceMapping"],
-            [f"arn:{partition}:lambda:{region}:{account}:event-source-mapping:*"],
+            [f"arn:{partition}:lambda:{region}:{account}:event-source-mapping:*" for region in regions],
             Condition={"ArnEquals": {"lambda:FunctionArn": list(function_arns)}},
         ),
         # CloudWatch Logs user guide, "Overview of managing access permissions": the first form for a group's name, the
@@ -462,10 +464,10 @@ def operate_workflow(
             [form for arn in log_group_arns for form in (f"{arn}:*", arn)],
         ),
         # Who asks for alarms by the beginning of their names asks for all of them.
-        allow(["cloudwatch:DescribeAlarms"], [f"{alarms}:*"]),
+        allow(["cloudwatch:DescribeAlarms"], [f"{alarm}:*" for alarm in alarms]),
         allow(
             ["cloudwatch:DisableAlarmActions", "cloudwatch:EnableAlarmActions", "cloudwatch:SetAlarmState"],
-            [f"{alarms}:{alarm_names}"],
+            [f"{alarm}:{alarm_names}" for alarm in alarms],
         ),
         allow(["cloudwatch:GetDashboard"], [f"arn:{partition}:cloudwatch::{account}:dashboard/{dashboard_name}"]),
         # Service authorization reference: these take no resource but "*". They look, and change nothing.

@@ -192,13 +192,16 @@ def send(
 
 @app.command()
 def backfill(
-    prefix: Annotated[str, typer.Argument(metavar="[PREFIX]", help="Only keys that begin so.")] = "",
-    to: Annotated[list[str] | None, typer.Option(help="Only this destination. Repeatable.")] = None,
+    prefix: Annotated[str, typer.Argument(metavar="PREFIX", help="Only keys that begin so.")] = "",
+    to: Annotated[list[str] | None, typer.Option(metavar="BUCKET", help="Only this destination. Repeatable.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be copied, and start nothing.")] = False,
     rate: Annotated[
         float,
         typer.Option(
-            help="Executions started a second, at most; the default leaves room for uploads.", min=0.1, max=100
+            metavar="NUMBER",
+            help="Executions started a second, at most; the default leaves room for uploads.",
+            min=0.1,
+            max=100,
         ),
     ] = DEFAULT_RATE,
     as_json: Annotated[
@@ -209,8 +212,8 @@ def backfill(
 ) -> None:
     """Copy what is in the source bucket already to each destination that lacks it, or has something else.
 
-    It goes by listings, so a second run goes on where the first stopped. What the stack's keyPrefix and keySuffix leave
-    out is left out here, too.
+    It goes by listings, so a second run goes on where the first stopped.
+    Files that the stack's keyPrefix and keySuffix leave out are left out.
 
     Example: filecopy backfill releases/ --dry-run
     """

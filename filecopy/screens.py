@@ -240,7 +240,7 @@ def backfill(console: Console, errors: Console, work: Backfill, *, as_json: bool
         if work.is_cut_short:
             errors.print(f"Each failure is a notification, so after {MAX_FAILURES} nothing more was started.")
 
-    bars = Bars(BarColumn(20), TimeElapsedColumn(), _Counts(work), console=console, disable=not has_bar)
+    bars = Bars(BarColumn(20), TimeElapsedColumn(), _Counts(work), console=console, disable=not has_bar, transient=True)
     try:
         with bars:
             bars.add_task("", total=None)

@@ -18,6 +18,7 @@ from filecopy.cli import app
 
 from .screen import COLUMNS, KEPT, left_on_screen, on_a_terminal, settled
 from .system import System, filecopy
+from .test_backfill import unheard
 
 Show = Callable[..., str]
 
@@ -41,7 +42,7 @@ def print_json(open_system: System) -> Show:
 
     def run(*arguments: str) -> str:
         printed = filecopy(*arguments, "--json", "--port", str(open_system.stack.port))
-        assert (printed.returncode, printed.stderr) == (0, "")
+        assert printed.returncode == 0, printed.stderr
         return json.dumps(json.loads(printed.stdout), indent=2, ensure_ascii=False, sort_keys=True) + "\n"
 
     return run
@@ -89,6 +90,16 @@ def test_send(show: Show, open_system: System, tmp_path: Path) -> None:
     check("send-many.txt", show("send", str(tmp_path / "many"), "--key", "screens/"))
     check("send-no-wait.txt", show("send", str(tmp_path / "screen.zip"), "--no-wait"))
     open_system.finished_record("screen.zip")
+
+
+def test_backfill(show: Show, print_json: Show, open_system: System) -> None:
+    """What would be copied, and what is."""
+    with unheard(open_system):
+        open_system.put("screens-before/1.zip")
+    check("backfill-dry-run.txt", show("backfill", "screens-before/", "--dry-run"))
+    check("backfill.json", print_json("backfill", "screens-before/", "--dry-run"))
+    check("backfill.txt", show("backfill", "screens-before/"))
+    check("backfill-nothing.txt", show("backfill", "screens-before/"))
 
 
 def test_watch(show: Show, print_json: Show, open_system: System) -> None:

@@ -361,7 +361,8 @@ def test_the_owner_of_a_bucket_is_told_what_to_add_to_its_policy(enforced: Syste
     assert printed.stderr.startswith(f"{bucket} is the stack's own bucket")
     [statement] = json.loads(printed.stdout)["Statement"]
     assert statement["Resource"] == f"arn:aws:s3:::{bucket}/*"
-    assert statement["Condition"]["ArnEquals"]["aws:PrincipalArn"] == enforced.stack.outputs["step_function_role_arn"]
+    roles = [enforced.stack.outputs[name] for name in ("step_function_role_arn", "copy_worker_role_arn")]
+    assert statement["Condition"]["ArnEquals"]["aws:PrincipalArn"] == roles
     enforced.s3.put_bucket_policy(Bucket=bucket, Policy=printed.stdout)
     enforced.s3.delete_bucket_policy(Bucket=bucket)
     refused = filecopy("policy", "nobodys", "--port", port)

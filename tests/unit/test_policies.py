@@ -312,6 +312,19 @@ def test_an_operator_looks_puts_back_and_silences() -> None:
     ]  # fmt: skip
 
 
+def test_an_operator_is_one_in_every_region_of_the_stack() -> None:
+    """Where there are queues in another region, there are alarms and readers of queues."""
+    far = f"arn:aws:sqs:eu-west-1:{ACCOUNT}:file-copy-arrivals"
+    allowed = policies.operate_workflow(MACHINE, TABLE, [QUEUE, far], [], [], "file-copy-*", "d")["Statement"]
+    on = {action: statement["Resource"] for statement in allowed for action in statement["Action"]}
+    for action, service, name in (
+        ("cloudwatch:SetAlarmState", "cloudwatch", "alarm:file-copy-*"),
+        ("cloudwatch:DescribeAlarms", "cloudwatch", "alarm:*"),
+        ("lambda:UpdateEventSourceMapping", "lambda", "event-source-mapping:*"),
+    ):
+        assert on[action] == [f"arn:aws:{service}:{region}:{ACCOUNT}:{name}" for region in ("eu-west-1", REGION)]
+
+
 # --- ARNs and patterns ------------------------------------------------------------------------------------------
 
 
