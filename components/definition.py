@@ -335,17 +335,19 @@ _COPIED = (
 )"""
 )
 
+# What a function raises comes as JSON, {"errorMessage": …, "errorType": …, …}: its message says enough.
 _NOT_COPIED = (
     r"""(
     """
     + _PLAIN
     + r"""
     $room := $floor(60000 / $count($job.destinationBuckets));
+    $said := $replace($replace($states.errorOutput.Cause, /^\{ *"errorMessage": *"/, ""), /", *"errorType":.*$/, "");
     {
         "destinationBucket": $states.input,
         "success": false,
         "error": $plain($states.errorOutput.Error, 60),
-        "cause": $plain($states.errorOutput.Cause, $room < 400 ? $room : 400) & "",
+        "cause": $plain($said, $room < 400 ? $room : 400) & "",
         "timestamp": $now()
     }
 )"""

@@ -1,0 +1,171 @@
+"""What the definition's expressions make of answers as AWS gives them, which the embedded stack's emulator does not."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jsonata
+import pytest
+
+from components.definition import copy_workflow_definition
+
+THEIRS, OUR_ACCOUNT, THEIR_ACCOUNT = "partner-builds", "123456789012", "210987654321"
+STATES: dict[str, Any] = copy_workflow_definition(
+    partition="aws",
+    table_name="T",
+    topic_arn="t",
+    copy_worker_arn="w",
+    max_concurrency=10,
+    multipart_threshold=100,
+    regions={"far-builds": "eu-west-1"},
+    owners={THEIRS: THEIR_ACCOUNT},
+)["States"]
+COPY = STATES["CopyToMultipleBuckets"]["ItemProcessor"]["States"]["CopyToBucket"]
+WORKER = STATES["CopyThroughWorker"]["ItemProcessor"]["States"]["RunCopyWorker"]
+ASSIGNED = STATES["ValidateInput"]["Assign"]
+EXECUTION = f"arn:aws:states:us-east-1:{OUR_ACCOUNT}:execution:file-copy-workflow:1"
+JOB = {"sourceBucket": "global-builds", "sourceKey": "k.zip", "destinationBuckets": ["near-builds"], "retry": False}
+
+
+def evaluated(expression: str, **variables: Any) -> Any:
+    """The value of a field, by the implementation of JSONata that the embedded stack uses."""
+    made = jsonata.Jsonata.jsonata(expression.removeprefix("{% ").removesuffix(" %}"))
+    scope = made.create_frame()
+    named = {name: ASSIGNED[name] for name in ("regions", "owners")}
+    for name, value in {"executionId": EXECUTION, "job": JOB, "sourceProblem": "", **named, **variables}.items():
+        scope.bind(name, value)
+    return made.evaluate(None, scope)
+
+
+def source(**head: Any) -> Any:
+    """$source, from HeadObject's answer."""
+    answer = {"VersionId": "v", "ETag": '"abc"', "ContentLength": 5, **head}
+    return evaluated(STATES["ReadSource"]["Assign"]["source"], states={"result": answer})
+
+
+@pytest.mark.parametrize(
+    ("head", "checksums"),
+    [
+        ({"ChecksumCRC64NVME": "AA", "ChecksumType": "FULL_OBJECT"}, {"ChecksumCRC64NVME": "AA"}),
+        ({"ChecksumSHA256": "BB"}, {"ChecksumSHA256": "BB"}),
+        ({}, {}),
+        # Of parts: a copy has others, so it would differ for the same bytes.
+        ({"ChecksumCRC32": "AA-3", "ChecksumType": "COMPOSITE"}, {}),
+        ({"ChecksumCRC32": "AA-3"}, {}),
+    ],
+)
+def test_the_sources_checksum_is_that_of_the_whole(head: dict[str, str], checksums: dict[str, str]) -> None:
+    """A checksum of parts is none to compare with: it would call every copy damaged."""
+    assert source(**head)["checksums"] == checksums
+
+
+def test_the_storage_class_is_kept() -> None:
+    """S3 does not say the standard class, and a copy would get it if no other were asked for."""
+    assert source()["storageClass"] == "STANDARD"
+    assert source(StorageClass="STANDARD_IA")["storageClass"] == "STANDARD_IA"
+    asked = evaluated(
+        COPY["Arguments"], states={"input": "b"}, copySource="x", source=source(StorageClass="STANDARD_IA")
+    )
+    assert asked["StorageClass"] == "STANDARD_IA"
+
+
+@pytest.mark.parametrize(
+    ("checksums", "algorithm"), [({}, "CRC64NVME"), ({"ChecksumSHA1": "A"}, "SHA1"), ({"ChecksumCRC32": "A"}, "CRC32")]
+)
+def test_a_copy_is_asked_for_with_the_sources_checksum(checksums: dict[str, str], algorithm: str) -> None:
+    """What has the same checksum can be compared; what has none gets one."""
+    asked = evaluated(COPY["Arguments"], states={"input": "b"}, copySource="x", source=source(**checksums))
+    assert asked["ChecksumAlgorithm"] == algorithm
+
+
+@pytest.mark.parametrize(
+    ("bucket", "owner", "acl"),
+    [("near-builds", OUR_ACCOUNT, None), (THEIRS, THEIR_ACCOUNT, "bucket-owner-full-control")],
+)
+def test_the_bucket_is_its_owners(bucket: str, owner: str, acl: str | None) -> None:
+    """A bucket that has become somebody else's is refused by S3, and an object in another account is its owner's."""
+    asked = evaluated(COPY["Arguments"], states={"input": bucket}, copySource="x", source=source())
+    assert (asked["Bucket"], asked["ExpectedBucketOwner"], asked.get("ACL")) == (bucket, owner, acl)
+    payload = WORKER["Arguments"]["Payload"]
+    assert evaluated(payload["account"], states={"input": bucket}) == owner
+    assert evaluated(payload["region"], states={"input": bucket}) == "us-east-1"
+    assert evaluated(payload["region"], states={"input": "far-builds"}) == "eu-west-1"
+
+
+@pytest.mark.parametrize(
+    ("checksums", "answer", "expected"),
+    [
+        ({}, {"ETag": '"abc"'}, (True, "ETag")),
+        ({}, {"ETag": '"other"'}, (True, "none")),
+        ({"ChecksumCRC32": "A"}, {"ETag": '"other"', "ChecksumCRC32": "A"}, (True, "CRC32")),
+        # Another kind of checksum says nothing, and ETags that differ say nothing either.
+        ({"ChecksumCRC32": "A"}, {"ETag": '"other"', "ChecksumSHA1": "B"}, (True, "none")),
+        ({"ChecksumCRC32": "A"}, {"ETag": '"abc"', "ChecksumCRC32": "B"}, (False, None)),
+    ],
+)
+def test_a_copy_is_compared_with_its_source(
+    checksums: dict[str, str], answer: dict[str, str], expected: tuple[bool, str | None]
+) -> None:
+    """A copy is made when its bytes are the source's, and its result says by what that is known."""
+    told = {"CopyObjectResult": {"LastModified": "x", **answer}, "VersionId": "v2"}
+    result = evaluated(COPY["Output"], states={"input": "near-builds", "result": told}, source=source(**checksums))
+    assert (result["success"], result.get("check")) == expected
+    if not result["success"]:
+        assert result["error"] == "ChecksumMismatch"
+        assert result["cause"] == "ChecksumCRC32 of the copy is B, of the source A"
+
+
+@pytest.mark.parametrize(
+    ("cause", "said"),
+    [
+        ("Access Denied (Service: S3)", "Access Denied (Service: S3)"),
+        (
+            '{"errorMessage":"An error occurred (AccessDenied)","errorType":"CopyError"}',
+            "An error occurred (AccessDenied)",
+        ),
+        ('{"errorMessage": "no room", "errorType": "E", "stackTrace": []}', "no room"),
+        (None, ""),
+    ],
+)
+def test_a_cause_is_what_was_said(cause: str | None, said: str) -> None:
+    """What a function raises comes as JSON, which nobody wants to read in a notification."""
+    error = {"Error": "CopyError", **({"Cause": cause} if cause is not None else {})}
+    for task in (COPY, WORKER):
+        result = evaluated(task["Catch"][0]["Output"], states={"input": "near-builds", "errorOutput": error})
+        assert (result["success"], result["cause"]) == (False, said)
+
+
+@pytest.mark.parametrize("size", [100, 101])
+def test_what_s3_is_asked_for_and_what_copy_worker_does(size: int) -> None:
+    """Each destination is copied to once: by S3 itself where it can be, by copy-worker otherwise."""
+    job = {**JOB, "destinationBuckets": ["near-builds", "far-builds", THEIRS]}
+    copying = STATES["CopyToMultipleBuckets"]
+    found = {"job": job, "source": source(ContentLength=size)}
+    direct, remaining = evaluated(copying["Items"], **found), evaluated(copying["Assign"]["remaining"], **found)
+    assert (direct, remaining) == (
+        (["near-builds", THEIRS], ["far-builds"]) if size == 100 else ([], job["destinationBuckets"])
+    )
+    found = {"job": job, "source": {}, "sourceProblem": "no"}
+    assert evaluated(copying["Items"], **found) == evaluated(copying["Assign"]["remaining"], **found) == []
+
+
+@pytest.mark.parametrize(("newest", "starter"), [("v", EXECUTION), ("v2", "superseded"), (None, EXECUTION)])
+def test_who_is_superseded_is_refused_the_record(newest: str | None, starter: str) -> None:
+    """LogWorkflowStart's condition is what keeps an older version from being copied over a newer one."""
+    condition = STATES["LogWorkflowStart"]["Arguments"]["ExpressionAttributeValues"][":starter"]["S"]
+    newest_source = {"versionId": newest} if newest else {}
+    assert evaluated(condition, job={**JOB, "sourceVersionId": "v"}, source=newest_source) == starter
+    assert evaluated(condition, job=JOB, source=newest_source) == EXECUTION
+
+
+def test_an_execution_that_has_lost_the_record_copies_no_more() -> None:
+    """What remained counts as failed, so that the execution does not end as if all had been copied."""
+    lost = STATES["UpdateDynamoDBFinal"]["Catch"][0]["Assign"]
+    summary = {"successfulCopies": 1, "failedCopies": 0, "successfulBuckets": ["a"], "failedBuckets": []}
+    given_up = evaluated(lost["summary"], summary=summary, remaining=["far-builds"])
+    assert lost["remaining"] == []
+    assert (given_up["status"], given_up["failedCopies"], given_up["failedBuckets"]) == (
+        "PARTIAL_FAILURE",
+        1,
+        ["far-builds"],
+    )
