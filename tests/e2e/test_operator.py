@@ -123,7 +123,7 @@ def test_failed_copies_are_shown_and_listed(run: Any, open_system: System) -> No
     open_system.upload("half.zip")
     open_system.run(open_system.job("half.zip", open_system.destinations[0], "not-there"))
     assert re.search(
-        r"not-there +✘ failed +- +- +S3.NoSuchBucketException: The specified bucket does not\s",
+        r"not-there +✘ failed +- +- +S3.NoSuchBucketException: The specified bucket\s",
         run("status", "half.zip").stdout,
     )
     listed = [json.loads(line) for line in run("list", "--status", "partial_failure", "--json").stdout.splitlines()]
