@@ -19,12 +19,16 @@ if TYPE_CHECKING:
     from mypy_boto3_stepfunctions import SFNClient
 
 
-@cache
-def botocore_session() -> Session:
+def new_session(region: str) -> Session:
     session = get_session()
     session.set_credentials("test", "test")
-    session.set_config_variable("region", "us-east-1")
+    session.set_config_variable("region", region)
     return session
+
+
+@cache
+def botocore_session() -> Session:
+    return new_session("us-east-1")
 
 
 @cache
