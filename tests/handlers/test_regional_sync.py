@@ -418,7 +418,7 @@ def test_a_function_in_another_region_reaches_the_stacks_own(
     session = account.new_session("eu-west-1")
     far = boto3.Session(botocore_session=session)
     monkeypatch.setattr(boto3, "DEFAULT_SESSION", far)
-    monkeypatch.setattr(clients, "_session", lambda: session)
+    monkeypatch.setattr(clients, "session", lambda: session)
     far.client("s3").create_bucket(Bucket="far", CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
     put_in_parts(SOURCE, checksum_type="FULL_OBJECT")
     account.s3().put_object(Bucket="far", Key=KEY, Body=content, ChecksumAlgorithm="CRC32")
