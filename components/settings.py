@@ -59,7 +59,7 @@ _MAX_BUILD_KEY_BYTES = 68
 _KMS_KEY_ARN = re.compile(r"arn:aws[a-z-]*:kms:([a-z0-9-]+):[0-9]{12}:key/[A-Za-z0-9-]+")
 
 _DESTINATION_MEMBERS = ("bucket", "existing", "region", "account", "kmsKeyArn")
-_REGION = re.compile(r"[a-z]{2}(-[a-z]+)+-[0-9]{1,2}")
+_REGION = re.compile(r"[a-z]{2,4}(-[a-z]+)+-[0-9]{1,2}")
 _ACCOUNT = re.compile(r"[0-9]{12}")
 
 # S3 API reference, NoncurrentVersionExpiration, takes more, but a century is as good as for ever.
