@@ -45,7 +45,8 @@ class Clients:
                 "s3": {"addressing_style": "path"},
                 # An emulator is on this machine, whatever proxy leads elsewhere.
                 "proxies": {},
-                "retries": {"mode": "standard", "max_attempts": 2},
+                # A listing that MiniStack makes while a copy lands may end in an error.
+                "retries": {"mode": "standard", "total_max_attempts": 5},
             }
         self._config = botocore.config.Config(connect_timeout=5, read_timeout=60, max_pool_connections=32, **specific)
         self._clients: dict[str, Any] = {}

@@ -83,6 +83,6 @@ def test_every_setting_and_output_is_described() -> None:
     for name in (value for key, value in vars(outputs).items() if key.isupper()):
         assert f"`{name}`" in README
     declared = re.findall(r"^  (\w+):\n    type:", (PROJECT_ROOT / "Pulumi.yaml").read_text(), re.MULTILINE)
-    assert len(declared) == 17
+    assert len(declared) == 18
     for name in declared:
         assert f"`{name}`" in README

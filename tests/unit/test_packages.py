@@ -76,7 +76,7 @@ def test_a_package_is_enough(name: str, tmp_path: Path) -> None:
         ("step-function-invoker", {"botocore"}),
         ("build-worker", {"boto3", "botocore"}),
         ("regional-sync", {"botocore"}),
-        ("copy-worker", {"boto3", "botocore"}),
+        ("copy-worker", {"botocore"}),
         ("execution-watcher", set()),
     ],
 )
