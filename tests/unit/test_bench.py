@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from tests.bench import billing
 from tests.bench.figures import percentile
 from tests.bench.prices import MILLION, PRICES, Basis, Way, cost, other_ways
-from tests.bench.throughput import wait_for_each
+from tests.bench.throughput import Took, wait_for_each
 
 from .executions import AWS_EVENTS, MiniStack
 
@@ -150,8 +151,23 @@ def test_where_two_ways_cost_the_same() -> None:
 
 def test_files_that_never_come_are_lost_and_the_others_are_not() -> None:
     """One that does not come to its end keeps the others from being seen for a while, and no longer."""
-    assert wait_for_each(["a", "lost", "b", "lost too", "c"], lambda key: "lost" not in key, patience=0.05) == [
-        "a",
-        "b",
-        "c",
-    ]
+    keys = ["a", "lost", "b", "lost too", "c"]
+    assert wait_for_each(keys, lambda key: "lost" not in key, patience=0.05) == ["a", "b", "c"]
+
+
+def test_a_slow_file_is_not_lost_while_others_come() -> None:
+    """What is slower than one file's patience, but sees others come to their end, is waited for."""
+    looked: Counter[str] = Counter()
+
+    def is_done(key: str) -> bool:
+        looked[key] += 1
+        # "slow" is done when "late" has been, which is only seen when all that are left are looked at.
+        return looked["late"] > 0 if key == "slow" else True
+
+    assert wait_for_each(["slow", "late"], is_done, patience=0.05) == ["late", "slow"]
+
+
+def test_floors_of_many_files_are_told_by_those_of_fewer() -> None:
+    """Ten times the files take ten times as long; what is not known stays so."""
+    assert Took(2.0, 1.5).times(10) == Took(20.0, 15.0)
+    assert Took(2.0, None).times(10) == Took(20.0, None)
