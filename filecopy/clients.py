@@ -45,8 +45,7 @@ class Clients:
                 "s3": {"addressing_style": "path"},
                 # An emulator is on this machine, whatever proxy leads elsewhere.
                 "proxies": {},
-                # A listing that MiniStack makes while a copy lands may end in an error.
-                "retries": {"mode": "standard", "total_max_attempts": 5},
+                "retries": {"mode": "standard", "max_attempts": 2},
             }
         self._config = botocore.config.Config(connect_timeout=5, read_timeout=60, max_pool_connections=32, **specific)
         self._clients: dict[str, Any] = {}
