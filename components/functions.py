@@ -125,7 +125,7 @@ def regional_sync(
         settings,
         statements=pulumi.Output.all(
             source_bucket_arn=buckets.source.arn,
-            destination_bucket_arns=pulumi.Output.all(*[bucket.arn for bucket in buckets.owned_in(arrivals.region)]),
+            destination_bucket_arns=[bucket.arn for bucket in buckets.owned_in(arrivals.region)],
             table_arn=tracking.arn,
             topic_arn=failures.arn,
             keys=settings.keys,

@@ -279,7 +279,6 @@ def _at_once(copy: Copy) -> dict[str, Any]:
 
 
 def _in_parts(copy: Copy, deadline: float) -> dict[str, Any]:
-    source: dict[str, Any] = {**clients.s3().head_object(**copy.source, IfMatch=copy.quoted_etag)}
     upload = _begun(copy)
     done: dict[int, str] = {}
     if upload is not None:
@@ -293,7 +292,7 @@ def _in_parts(copy: Copy, deadline: float) -> dict[str, Any]:
         else:
             done = found
     if upload is None:
-        upload = _begin(copy, source)
+        upload = _begin(copy)
     if not _copy_parts(copy, upload, done, deadline):
         return {"destinationBucket": copy.bucket}
     result = _put_together(copy, upload, done)
@@ -314,14 +313,14 @@ def part_size(size: int) -> int:
     return chosen
 
 
-def _part_size_for(copy: Copy, source: dict[str, Any]) -> int:
+def _part_size_for(copy: Copy) -> int:
     """A source that has nothing to compare but an ETag made of its parts gets a copy with the same parts: then the
     copy's ETag is the same, where both are equal.
     """
     parts = copy.etag.rpartition("-")[2]
     if _algorithm(copy) is None and "-" in copy.etag and parts.isdecimal() and int(parts) <= MAX_PARTS:
         first = clients.s3().head_object(**copy.source, PartNumber=1)["ContentLength"]
-        is_regular = math.ceil(source["ContentLength"] / first) == int(parts)
+        is_regular = math.ceil(copy.size / first) == int(parts)
         if is_regular and MIN_PART_BYTES <= first <= MAX_PART_BYTES:
             return first
     return part_size(copy.size)
@@ -332,8 +331,9 @@ def _algorithm(copy: Copy) -> str | None:
     return next((name for name in _OF_PARTS if f"Checksum{name}" in copy.checksums), None)
 
 
-def _begin(copy: Copy, source: dict[str, Any]) -> Upload:
-    size = _part_size_for(copy, source)
+def _begin(copy: Copy) -> Upload:
+    source: dict[str, Any] = {**clients.s3().head_object(**copy.source, IfMatch=copy.quoted_etag)}
+    size = _part_size_for(copy)
     kept = {name: source[name] for name in _HEADERS if source.get(name)}
     if source.get("ExpiresString"):
         kept["Expires"] = source["ExpiresString"]

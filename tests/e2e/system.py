@@ -35,6 +35,19 @@ VISIBILITY_TIMEOUT = 20
 # The account of whoever calls an emulator as root.
 ACCOUNT = "000000000000"
 
+# What an execution passes that copies small files within the region, those inside the Map left out.
+STATES_OF_A_SUCCESS = [
+    "ValidateInput",
+    "AcquireLease",
+    "ReadSource",
+    "LogWorkflowStart",
+    "CopyToMultipleBuckets",
+    "ProcessResults",
+    "UpdateDynamoDBFinal",
+    "CheckIfAllSuccessful",
+    "AllCopiesSuccessful",
+]
+
 T = TypeVar("T")
 
 
