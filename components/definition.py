@@ -18,7 +18,8 @@ Variables, assigned by ValidateInput unless said otherwise:
     $executionId: the execution's ARN; $startTime: ISO 8601, UTC
     $regions, $owners: of the destinations that are not in the stack's own region, or account
     $turn: how often the execution has waited for the lease; by AcquireLease's Catch
-    $source: versionId (may be missing), etag, size in bytes, storageClass, checksums by name; by ReadSource
+    $source: versionId (may be missing), etag, size in bytes, storageClass, checksums by name, and checksumOfParts, an
+        algorithm's name, where there is only one of which copy-worker makes that of the whole; by ReadSource
     $copySource: the source object, encoded for S3; by ReadSource
     $results: one object per copy that was made or has failed (see ``copyResults`` in docs/architecture.md), those of
         the record that a retry adds to among them; by AcquireLease, CopyToMultipleBuckets and CopyThroughWorker
@@ -190,7 +191,10 @@ _SOURCE = (
         "etag": $replace($states.result.ETag, '"', ""),
         "size": $states.result.ContentLength,
         "storageClass": $exists($states.result.StorageClass) ? $states.result.StorageClass : "STANDARD",
-        "checksums": $states.result.ChecksumType = "COMPOSITE" ? {} : $checksums($states.result)
+        "checksums": $states.result.ChecksumType = "COMPOSITE" ? {} : $checksums($states.result),
+        "checksumOfParts": $filter(["CRC32C", "CRC32"], function($name) {
+            $states.result.ChecksumType = "COMPOSITE" and $exists($lookup($states.result, "Checksum" & $name))
+        })[0]
     }
 )"""
 )
@@ -267,16 +271,19 @@ _LEASE_VALUES = r"""(
     ])
 )"""
 
+# What S3 does not do when it is asked to, whichever the destination.
+_IS_FOR_WORKER = "($source.size > MULTIPART_THRESHOLD or $exists($source.checksumOfParts))"
+
 # S3 copies these when it is asked to; copy-worker does the others.
 _DIRECT = r"""(
-    $sourceProblem != "" or $source.size > MULTIPART_THRESHOLD ? []
+    $sourceProblem != "" or IS_FOR_WORKER ? []
         : [$filter($job.destinationBuckets, function($bucket) { $not($exists($lookup($regions, $bucket))) })]
-)"""
+)""".replace("IS_FOR_WORKER", _IS_FOR_WORKER)
 
 _REMAINING = r"""(
-    $sourceProblem != "" ? [] : $source.size > MULTIPART_THRESHOLD ? $job.destinationBuckets
+    $sourceProblem != "" ? [] : IS_FOR_WORKER ? $job.destinationBuckets
         : [$filter($job.destinationBuckets, function($bucket) { $exists($lookup($regions, $bucket)) })]
-)"""
+)""".replace("IS_FOR_WORKER", _IS_FOR_WORKER)
 
 _REGION = r"""(
     $region := $lookup($regions, BUCKET);
@@ -638,7 +645,8 @@ def copy_workflow_definition(
             },
             "WaitForTurn": {
                 "Type": "Wait",
-                "Seconds": jsonata("$turn <= 10 ? 2 : $turn <= 20 ? 10 : 90"),
+                # Each wait is seven events of a history that holds 25,000; these leave room for the copies of a job.
+                "Seconds": jsonata("$turn <= 10 ? 2 : $turn <= 20 ? 10 : $turn <= 100 ? 90 : 900"),
                 "Next": "AcquireLease",
             },
             "ReadSource": {

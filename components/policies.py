@@ -216,6 +216,8 @@ def _refuse_plain_http(action: str, *resources: str) -> Statement:
 # CopyObject copies tags too, and is refused as a whole where it may not.
 _READ_OBJECTS = ("s3:GetObject", "s3:GetObjectTagging", "s3:GetObjectVersion", "s3:GetObjectVersionTagging")
 _WRITE_OBJECTS = ("s3:PutObject", "s3:PutObjectTagging")
+# The checksums of an object's parts.
+_READ_PARTS = ("s3:GetObjectAttributes", "s3:GetObjectVersionAttributes")
 # To go on with a copy in parts where the last run stopped, and to throw away what nobody goes on with.
 _WRITE_PARTS = ("s3:AbortMultipartUpload", "s3:ListMultipartUploadParts")
 # In a bucket of another account that still has ACLs.
@@ -296,7 +298,7 @@ def copy_through_worker(
     ours = _in_the_account_of(table_arn)
     owned, existing = ([f"{arn}/{keys}" for arn in arns] for arns in (owned_bucket_arns, existing_bucket_arns))
     return [
-        allow(_READ_OBJECTS, [f"{source_bucket_arn}/{keys}"], **ours),
+        allow([*_READ_OBJECTS, *_READ_PARTS], [f"{source_bucket_arn}/{keys}"], **ours),
         _tell_missing_from_forbidden([source_bucket_arn], ours),
         # To see whether a copy that nobody could tell of any more is there.
         *([allow([*_WRITE_OBJECTS, *_WRITE_PARTS, "s3:GetObject"], owned, **ours)] if owned else []),

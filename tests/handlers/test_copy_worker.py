@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import random
+import zlib
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
@@ -300,6 +302,73 @@ def test_s3_is_told_what_to_compare(checksums: dict[str, str], begun_with: str, 
     assert completed[0]["MpuObjectSize"] == len(LARGE)
 
 
+def have_parts(parts: list[bytes], name: str = "ChecksumCRC32") -> list[Json]:
+    """Has S3 tell of the source's parts, two on a page, as it does where they were uploaded with checksums. Returns
+    what it is asked."""
+    asked: list[Json] = []
+    before_call(clients.s3(), "GetObjectAttributes", asked.append)
+
+    def tell(parsed: Json, **_more: object) -> None:
+        first = asked[-1].get("PartNumberMarker", 0)
+        numbered = list(enumerate(parts, start=1))[first : first + 2]
+        parsed["ObjectParts"] = {
+            "TotalPartsCount": len(parts),
+            "IsTruncated": first + 2 < len(parts),
+            "NextPartNumberMarker": numbered[-1][0],
+            "Parts": [{"PartNumber": number, "Size": len(part), name: crc32(part)} for number, part in numbered],
+        }
+
+    clients.s3().meta.events.register("after-call.s3.GetObjectAttributes", tell)
+    return asked
+
+
+def crc32(content: bytes) -> str:
+    return base64.b64encode(zlib.crc32(content).to_bytes(4, "big")).decode()
+
+
+def in_thirds(content: bytes) -> list[bytes]:
+    third = len(content) // 3
+    return [content[:third], content[third : 2 * third], content[2 * third :]]
+
+
+@pytest.mark.parametrize(
+    ("content", "operation"), [(SMALL, "CopyObject"), (LARGE, "CompleteMultipartUpload")], ids=["small", "large"]
+)
+def test_checksums_of_parts_make_one_to_compare(content: bytes, operation: str) -> None:
+    """A file that boto3 uploaded in parts has none of its whole, and is compared all the same."""
+    version = put(content)
+    asked = have_parts(in_thirds(content))
+    of_parts: Json = {"source": {"checksumOfParts": "CRC32"}}
+    for theirs, known in ((crc32(content), "CRC32"), ("AAAA==", None)):
+        answer_with(operation, ChecksumCRC32=theirs)
+        result = copy(wanted(**of_parts))
+        assert (result["success"], result.get("check")) == (known is not None, known)
+    assert result["error"] == "ChecksumMismatch"
+    assert crc32(content) in result["cause"]
+    assert [params["VersionId"] for params in asked] == [version] * 4
+
+
+def test_s3_is_told_the_checksum_that_the_parts_make() -> None:
+    """A damaged part then makes no object at all."""
+    put(LARGE)
+    have_parts(in_thirds(LARGE))
+    completed: list[Json] = []
+    before_call(s3_there(), "CompleteMultipartUpload", completed.append)
+    copy(wanted(source={"checksumOfParts": "CRC32"}))
+    assert completed[0]["ChecksumCRC32"] == crc32(LARGE)
+
+
+@pytest.mark.parametrize("parts", [[SMALL[:3]], []], ids=["some", "none"])
+def test_parts_that_s3_does_not_tell_of_hinder_no_copy(parts: list[bytes]) -> None:
+    """No checksum is made of some of them: it would call a good copy damaged."""
+    put(SMALL)
+    if parts:
+        have_parts(parts)
+    answer_with("CopyObject", ChecksumCRC32=crc32(SMALL))
+    result = copy(wanted(source={"checksumOfParts": "CRC32"}))
+    assert (result["success"], result["check"]) == (True, "ETag")
+
+
 def test_a_small_copy_gets_a_checksum_where_the_source_has_none() -> None:
     """What is copied on from there can be compared."""
     put(SMALL)
@@ -440,6 +509,27 @@ def test_a_copy_that_is_given_up_leaves_no_parts(monkeypatch: pytest.MonkeyPatch
     for _ in range(2):
         assert copy(wanted(abort=True)) == {"destinationBucket": FAR}
         assert (uploads(), unfinished()) == ({}, [])
+
+
+def test_a_part_that_came_after_the_end_is_thrown_away_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """S3 finishes a part that a run asked for which has died, whatever was aborted meanwhile."""
+    in_small_runs(monkeypatch)
+    put(LARGE)
+    copy(wanted())
+    other = account.s3().create_multipart_upload(Bucket=FAR, Key="another")["UploadId"]
+    aborted: list[str] = []
+
+    def miss_the_first(params: Json) -> None:
+        aborted.append(params["UploadId"])
+        if len(aborted) == 1:
+            params.update(Key="another", UploadId=other)
+
+    before_call(s3_there(), "AbortMultipartUpload", miss_the_first)
+    with pytest.raises(CopyError, match=r"1 parts .* still there"):
+        copy(wanted(abort=True))
+    assert list(uploads()) == [FAR]
+    copy(wanted(abort=True))
+    assert (uploads(), unfinished()) == ({}, [])
 
 
 # --- What cannot be copied --------------------------------------------------------------------------------------

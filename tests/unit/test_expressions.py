@@ -7,7 +7,7 @@ from typing import Any
 import jsonata
 import pytest
 
-from components.definition import copy_workflow_definition
+from components.definition import EXECUTION_TIMEOUT, MAX_DESTINATIONS, copy_workflow_definition
 
 THEIRS, OUR_ACCOUNT, THEIR_ACCOUNT = "partner-builds", "123456789012", "210987654321"
 STATES: dict[str, Any] = copy_workflow_definition(
@@ -135,6 +135,27 @@ def test_a_cause_is_what_was_said(cause: str | None, said: str) -> None:
         assert (result["success"], result["cause"]) == (False, said)
 
 
+@pytest.mark.parametrize(
+    ("head", "algorithm"),
+    [
+        ({"ChecksumCRC32": "AA-3", "ChecksumType": "COMPOSITE"}, "CRC32"),
+        ({"ChecksumCRC32C": "AA-3", "ChecksumType": "COMPOSITE"}, "CRC32C"),
+        # That of the whole cannot be told from these.
+        ({"ChecksumSHA256": "AA-3", "ChecksumType": "COMPOSITE"}, None),
+        ({"ChecksumCRC32": "AA", "ChecksumType": "FULL_OBJECT"}, None),
+        ({"ChecksumCRC32": "AA"}, None),
+        ({}, None),
+    ],
+)
+def test_a_file_with_checksums_of_its_parts_is_for_copy_worker(head: dict[str, str], algorithm: str | None) -> None:
+    """It makes that of the whole of them, which the copy's is compared with."""
+    found = {"source": source(**head)}
+    assert found["source"].get("checksumOfParts") == algorithm
+    copying = STATES["CopyToMultipleBuckets"]
+    direct, remaining = evaluated(copying["Items"], **found), evaluated(copying["Assign"]["remaining"], **found)
+    assert (direct, remaining) == (([], ["near-builds"]) if algorithm else (["near-builds"], []))
+
+
 @pytest.mark.parametrize("size", [100, 101])
 def test_what_s3_is_asked_for_and_what_copy_worker_does(size: int) -> None:
     """Each destination is copied to once: by S3 itself where it can be, by copy-worker otherwise."""
@@ -147,6 +168,18 @@ def test_what_s3_is_asked_for_and_what_copy_worker_does(size: int) -> None:
     )
     found = {"job": job, "source": {}, "sourceProblem": "no"}
     assert evaluated(copying["Items"], **found) == evaluated(copying["Assign"]["remaining"], **found) == []
+
+
+def test_who_waits_for_a_turn_has_room_in_the_history() -> None:
+    """Two events of WaitForTurn and five of AcquireLease, again and again, until the execution's time is over."""
+    waits = STATES["WaitForTurn"]["Seconds"]
+    waited, turn = 0, 0
+    while waited < EXECUTION_TIMEOUT:
+        turn += 1
+        waited += evaluated(waits, turn=turn)
+    # A copy that fails after three retries is 18 (docs/reliability.md).
+    assert 7 * turn + 18 * MAX_DESTINATIONS < 25_000 - 500
+    assert [evaluated(waits, turn=turn) for turn in (1, 10, 11, 20, 21)] == [2, 2, 10, 10, 90]
 
 
 @pytest.mark.parametrize(("newest", "starter"), [("v", EXECUTION), ("v2", "superseded"), (None, EXECUTION)])

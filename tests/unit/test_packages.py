@@ -21,7 +21,7 @@ MODULES = {
     "step-function-invoker": {"step_function_invoker", "clients", "copy_job", "http", "log"},
     "build-worker": {"build_worker", "clients", "http", "log"},
     "regional-sync": {"regional_sync", "clients", "content", "log", "s3_events", "sqs_batch", "text", "tracking"},
-    "copy-worker": {"copy_worker", "clients", "log", "text", "tracking"},
+    "copy-worker": {"copy_worker", "checksums", "clients", "log", "text", "tracking"},
     "execution-watcher": {"execution_watcher", "clients", "log", "sqs_batch", "text", "tracking"},
 }
 """The modules of each function's package, beyond the package's own ``__init__``."""

@@ -91,7 +91,10 @@ def plain_http_refused(action: str, *resources: str) -> policies.Statement:
             lambda key: policies.copy_through_worker(SOURCE, DESTINATIONS, THEIRS, TABLE, KEYS, [key] if key else []),
             [
                 (
-                    ["s3:GetObject", "s3:GetObjectTagging", "s3:GetObjectVersion", "s3:GetObjectVersionTagging"],
+                    [
+                        *["s3:GetObject", "s3:GetObjectTagging", "s3:GetObjectVersion", "s3:GetObjectVersionTagging"],
+                        *["s3:GetObjectAttributes", "s3:GetObjectVersionAttributes"],
+                    ],
                     [f"{SOURCE}/{KEYS}"],
                 ),
                 (["s3:ListBucket"], [SOURCE]),
