@@ -48,7 +48,8 @@ def _with_time(compile_expression: Callable[..., Any]) -> Callable[..., Any]:
     return compile_with_time
 
 
-def _in_workers(run: Callable[[str], None]) -> Callable[[str], None]:
+def in_workers(run: Callable[[str], None], workers: int) -> Callable[[str], None]:
+    """What has ``run`` called in one of so many threads, in the order of the calls, and does not wait for it."""
     waiting: SimpleQueue[tuple[Context, str]] = SimpleQueue()
 
     def work() -> None:
@@ -57,7 +58,7 @@ def _in_workers(run: Callable[[str], None]) -> Callable[[str], None]:
             context, execution_arn = waiting.get()
             context.run(run, execution_arn)
 
-    for _ in range(EXECUTIONS_AT_ONCE):
+    for _ in range(workers):
         threading.Thread(target=work, daemon=True).start()
     return lambda execution_arn: waiting.put((copy_context(), execution_arn))
 
@@ -66,5 +67,5 @@ if __name__ == "__main__":
     for name in WRITES:
         setattr(dynamodb, name, _in_turn(getattr(dynamodb, name)))
     stepfunctions.jsonata.Jsonata.jsonata = staticmethod(_with_time(stepfunctions.jsonata.Jsonata.jsonata))
-    stepfunctions._run_execution = _in_workers(stepfunctions._run_execution)
+    stepfunctions._run_execution = in_workers(stepfunctions._run_execution, EXECUTIONS_AT_ONCE)
     main()

@@ -120,19 +120,6 @@ def test_a_copy_goes_on_from_run_to_run(slow: System) -> None:
     assert (record["uploads"], unfinished(slow)) == ({}, [])
 
 
-def test_a_file_with_checksums_of_its_parts_goes_through_the_function(parts: System) -> None:
-    """As boto3 uploads it: S3 has no checksum of the whole, which copy-worker makes if S3 tells those of the parts."""
-    uploaded = parts.s3.create_multipart_upload(Bucket=parts.source, Key="boto3.zip", ChecksumAlgorithm="CRC32")
-    this: Any = {name: uploaded[name] for name in ("Bucket", "Key", "UploadId")}
-    part = parts.s3.upload_part(**this, PartNumber=1, Body=b"a build", ChecksumAlgorithm="CRC32")
-    done: Any = [{name: part[name] for name in ("ETag", "ChecksumCRC32")} | {"PartNumber": 1}]
-    parts.s3.complete_multipart_upload(**this, MultipartUpload={"Parts": done})
-    record = parts.finished_record("boto3.zip")
-    assert (record["status"], record["successfulCopies"]) == ("COMPLETED", 2)
-    assert parts.attempts(record["executionId"], "invoke") == 2
-    assert [parts.get(bucket, "boto3.zip") for bucket in parts.destinations] == [b"a build"] * 2
-
-
 def test_runs_are_told_and_are_no_retries(slow: System) -> None:
     """What watch and history tell of copies that took several runs, of which none failed."""
     slow.put("told.zip", LARGE)
