@@ -35,7 +35,7 @@ COPY_WORKER_PARTS_AT_ONCE = 16
 
 
 def copy_worker(settings: Settings, buckets: BuildBuckets, tracking: TrackingTable) -> HandlerFunction:
-    """Copies what Step Functions cannot ask S3 for: into other regions, and large files."""
+    """Copies what Step Functions cannot ask S3 for: into other regions, large files, those with checksums of parts."""
     return HandlerFunction(
         "copy-worker",
         settings,

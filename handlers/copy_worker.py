@@ -1,4 +1,5 @@
-"""Makes one copy that Step Functions cannot ask S3 for: into another region, or of a file too large for CopyObject.
+"""Makes one copy that Step Functions cannot ask S3 for: into another region, of a file too large for CopyObject, or of
+one whose parts have checksums and the whole has none.
 
 A large file is copied in parts, several at a time, within S3 and its regions: no byte of it passes through here. What
 one run does not finish, the next goes on with: the record has the upload's id, and S3 the parts that are done. So a
