@@ -487,8 +487,7 @@ def _already_made(copy: Copy, upload: Upload) -> dict[str, Any] | None:
             return None
         raise
     parts = math.ceil(copy.size / upload.part_size)
-    is_it = head["ContentLength"] == copy.size and head["ETag"].strip('"').endswith(f"-{parts}")
-    if not is_it:
+    if not head["ETag"].strip('"').endswith(f"-{parts}"):
         return None
     result = _made(copy, {**head}, head.get("VersionId"))
     return result if result["success"] and result["check"] != "none" else None

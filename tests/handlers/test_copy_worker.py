@@ -388,12 +388,10 @@ def test_what_s3_does_not_put_together_has_failed() -> None:
     assert (uploads(), unfinished()) == ({}, [])
 
 
-_SOURCE: Any = {"Bucket": SOURCE, "Key": KEY}
-
-
-def put_in_parts(content: bytes, size: int) -> None:
-    """Stores the source in parts."""
-    s3, whose = account.s3(), _SOURCE
+def put_in_parts(content: bytes, size: int, bucket: str = SOURCE) -> None:
+    """Stores the source, or what is in a destination, in parts."""
+    s3 = account.s3()
+    whose: Any = {"Bucket": bucket, "Key": KEY}
     upload_id = s3.create_multipart_upload(**whose)["UploadId"]
     parts = [content[start : start + size] for start in range(0, len(content), size)]
     done: Any = [
@@ -483,6 +481,23 @@ def test_an_upload_that_is_gone_is_begun_again(monkeypatch: pytest.MonkeyPatch) 
     results = [copy(wanted()) for _ in range(PARTS)]
     assert ["success" in result for result in results] == [False, False, True]
     assert arrived() == LARGE
+
+
+@pytest.mark.parametrize("is_whole", [True, False], ids=["the same bytes, whole", "other bytes, in as many parts"])
+def test_what_else_is_there_is_not_taken_for_the_copy(monkeypatch: pytest.MonkeyPatch, *, is_whole: bool) -> None:
+    """An upload that is gone was put together only if what is there has its parts and the source's bytes."""
+    in_small_runs(monkeypatch)
+    put(LARGE, Metadata={"commit": "abc123"})
+    copy(wanted())
+    account.s3().abort_multipart_upload(Bucket=FAR, Key=KEY, UploadId=uploads()[FAR]["M"]["uploadId"]["S"])
+    if is_whole:
+        account.s3().put_object(Bucket=FAR, Key=KEY, Body=LARGE)
+    else:
+        put_in_parts(bytes(reversed(LARGE)), MIN_PART_BYTES, FAR)
+    results = [copy(wanted()) for _ in range(PARTS)]
+    assert ["success" in result for result in results] == [False, False, True]
+    assert arrived() == LARGE
+    assert account.s3().head_object(Bucket=FAR, Key=KEY)["Metadata"] == {"commit": "abc123"}
 
 
 def test_an_upload_of_another_version_is_thrown_away(monkeypatch: pytest.MonkeyPatch) -> None:
