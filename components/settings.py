@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
+import botocore.session
 import pulumi
 
 from . import policies
@@ -59,7 +60,6 @@ _MAX_BUILD_KEY_BYTES = 68
 _KMS_KEY_ARN = re.compile(r"arn:aws[a-z-]*:kms:([a-z0-9-]+):[0-9]{12}:key/[A-Za-z0-9-]+")
 
 _DESTINATION_MEMBERS = ("bucket", "existing", "region", "account", "kmsKeyArn")
-_REGION = re.compile(r"[a-z]{2,4}(-[a-z]+)+-[0-9]{1,2}")
 _ACCOUNT = re.compile(r"[0-9]{12}")
 
 # S3 API reference, NoncurrentVersionExpiration, takes more, but a century is as good as for ever.
@@ -376,8 +376,9 @@ class _Reader:
         if own is None:
             self.problem(setting, region, "nothing as long as aws:region does not name the stack's own region")
             return None
-        if not isinstance(region, str) or not _REGION.fullmatch(region) or _partition_of(region) != _partition_of(own):
-            self.problem(setting, region, "a region such as eu-west-1, of the same partition as the stack's own")
+        allowed = [name for name in _regions() if _partition_of(name) == _partition_of(own)]
+        if not isinstance(region, str) or region not in allowed:
+            self.problem(setting, region, f"a region of the stack's own partition: {', '.join(allowed)}")
             return None
         return region
 
@@ -452,6 +453,16 @@ def _is_ip_address(name: str) -> bool:
 
 def _own_region() -> str | None:
     return pulumi.Config("aws").get("region") or os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
+
+
+def _regions() -> list[str]:
+    """Those that the installed botocore knows."""
+    session = botocore.session.get_session()
+    return sorted(
+        region
+        for partition in session.get_available_partitions()
+        for region in session.get_available_regions("s3", partition)
+    )
 
 
 def _partition_of(region: str) -> str:

@@ -269,8 +269,8 @@ class Backfill:
         """
         self.results: Counter[Result] = Counter()
         self.at = ""
-        self.destinations = destinations
-        self._target, self._prefix, self._is_dry = target, prefix, is_dry
+        self.source, self.prefix, self.destinations = target.source_bucket, prefix, destinations
+        self._target, self._is_dry = target, is_dry
         self._dynamodb, self._workflow = target.clients("dynamodb"), target.clients("stepfunctions")
         self._s3 = {bucket: self._client_of(bucket) for bucket in (target.source_bucket, *destinations)}
         self._pace = Pace(rate)
@@ -342,7 +342,7 @@ class Backfill:
         # By AWS's clock: what an execution copied since then may be listed as it was before.
         self._began = parsedate_to_datetime(told["ResponseMetadata"]["HTTPHeaders"]["date"])
         key_prefix, suffix = filter_of_uploads(told, source, self._target.outputs[outputs.UPLOAD_QUEUE_URL])
-        prefix = narrowed(self._prefix, key_prefix)
+        prefix = narrowed(self.prefix, key_prefix)
         listed = in_order(source, self._list(source, prefix))
         return merge(
             (item for item in listed if item.key.endswith(suffix)),

@@ -665,7 +665,8 @@ def moment(time: datetime) -> str:
 def tries(state: State) -> str:
     """How often a state's work was tried; of a Map without a history of its own, the calls inside it."""
     if state.calls is not None:
-        return f"{state.calls.scheduled} inside, {state.calls.failed} failed"
+        calls = "1 call" if state.calls.scheduled == 1 else f"{state.calls.scheduled} calls"
+        return f"{calls} inside, {state.calls.failed} failed"
     return str(len(state.attempts)) if state.attempts else ""
 
 

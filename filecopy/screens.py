@@ -158,13 +158,14 @@ def follow_copies(
     """Follows the files' copies, and says how each has ended; on a terminal, where there are many, of those that have
     all their copies how many they are. Returns for how many files not all are made."""
     is_summed_up = console.is_terminal and len(sent) > 1
+    places = "1 destination" if len(destinations) == 1 else f"{len(destinations)} destinations"
     failed = unsaid = 0
-    with console.status(f"Copying to {len(destinations)} destinations …") as status:
+    with console.status(f"Copying to {places} …") as status:
         for count, outcome in enumerate(sending.follow(target, sent, destinations, timeout), start=1):
             key, record = shown(outcome.sent.key), outcome.record
             copied = len(destinations) - len(outcome.missing)
             took = datetime.fromisoformat(record["completedAt"]) - datetime.fromisoformat(record["startTime"])
-            line = f"{copied} of {len(destinations)} destinations, {duration(took.total_seconds())}"
+            line = f"{copied} of {places}, {duration(took.total_seconds())}"
             if outcome.is_superseded:
                 line += "; a newer upload of it has taken its place"
             if outcome.missing:
@@ -175,11 +176,9 @@ def follow_copies(
                 unsaid += 1
             else:
                 console.print(f"[green]✔[/] {key}: {line}", soft_wrap=True)
-            status.update(f"Copying to {len(destinations)} destinations … {count} of {len(sent)} files are through")
+            status.update(f"Copying to {places} … {count} of {len(sent)} files are through")
     if unsaid:
-        console.print(
-            f"[green]✔[/] {unsaid} of {len(sent)} files: {len(destinations)} of {len(destinations)} destinations"
-        )
+        console.print(f"[green]✔[/] {unsaid} of {len(sent)} files: {len(destinations)} of {places}")
     return failed
 
 
@@ -236,7 +235,10 @@ def backfill(console: Console, errors: Console, work: Backfill, *, as_json: bool
         console.print(f"{mark} {shown(outcome.key)}: {outcome.result}: {where}{why}", soft_wrap=True)
 
     def sum_up() -> None:
-        (errors if as_json else console).print(f"{compared(work)}.", soft_wrap=True)
+        said = (
+            compared(work) if work.results else f"No key in {shown(work.source)} begins with {shown(repr(work.prefix))}"
+        )
+        (errors if as_json else console).print(f"{said}.", soft_wrap=True)
         if work.is_cut_short:
             errors.print(f"Each failure is a notification, so after {MAX_FAILURES} nothing more was started.")
 
@@ -412,7 +414,7 @@ def _running(executions: Sequence[Progress]) -> RenderableType:
     for progress in executions:
         table.add_row(
             shown(progress.key),
-            progress.state,
+            styled(progress.status) if progress.is_over else progress.state,
             f"{progress.copied} of {progress.destinations}",
             _how_far(progress.part) if progress.part else "",
             str(progress.retries),

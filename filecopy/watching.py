@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -17,6 +18,7 @@ from .target import Target
 
 # Executions that are looked into at once: each look is a request.
 MAX_FOLLOWED = 50
+_LOOKS_AT_ONCE = 10
 
 # How many events of a history come in one answer; most looks need no second.
 _PAGE = 100
@@ -111,12 +113,16 @@ class Watcher:
         self._known: dict[str, Progress] = {}
 
     def running(self) -> list[Progress]:
-        """The executions that run now, the latest first, MAX_FOLLOWED at most."""
+        """The executions that run now, the latest first, MAX_FOLLOWED at most; and once those that were seen running
+        and have ended since."""
         arns = self._running_arns()
-        found = [self.look(arn) for arn in arns]
-        # What has ended need not be known any more.
-        self._known = {arn: self._known[arn] for arn in arns}
-        return [progress for progress in found if not progress.is_over]
+        if len(arns) < MAX_FOLLOWED:
+            arns += [arn for arn in self._known if arn not in arns]
+        # One after the other, the first would have changed before the last was looked at.
+        with ThreadPoolExecutor(_LOOKS_AT_ONCE) as pool:
+            found = list(pool.map(self.look, arns))
+        self._known = {progress.execution_arn: progress for progress in found if not progress.is_over}
+        return found
 
     def _running_arns(self) -> list[str]:
         pages = self._workflow.get_paginator("list_executions").paginate(

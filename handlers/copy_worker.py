@@ -188,13 +188,13 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
             return _at_once(copy)
         return _in_parts(copy, _deadline(context))
     except ClientError as error:
-        code, message = error.response["Error"].get("Code", ""), str(error)
+        code, message = error.response["Error"].get("Code", ""), error.response["Error"].get("Message", "")
         if code in _MISSING:
             _abort_what_was_begun(copy)
             log.error("Copy cannot be made", error)
             return _failed(copy, _MISSING[code], message)
-        # The message of a ClientError has the code; its class has nothing.
-        raise CopyError(message) from error
+        # Short, as the record keeps it; the log has the operation.
+        raise CopyError(f"{code}: {message}") from error
 
 
 def _copy(event: dict[str, Any]) -> Copy:

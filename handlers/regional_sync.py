@@ -69,7 +69,7 @@ def _confirm(arrival: ObjectCreated) -> None:
     log.about(bucket=arrival.bucket, key=arrival.key, executionArn=execution)
     is_in_progress = record["status"]["S"] == "IN_PROGRESS"
     if not is_in_progress and not _was_sent_by(record, arrival):
-        log.info("Arrival of another execution")
+        log.info("Arrival that is none of the record's copies: another execution's, or not from the workflow")
         return
     verdict = _verify(arrival, record)
     if is_in_progress and verdict.problem:

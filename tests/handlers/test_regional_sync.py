@@ -376,7 +376,9 @@ def test_an_arrival_of_another_execution_asks_nothing_of_the_source(
     before_call(clients.s3(REGION), "HeadObject", fail_with(client_error("403", 403)))
     assert confirm(message) == (failed(0) if of_this_execution else failed())
     if not of_this_execution:
-        assert [line["message"] for line in log_lines(capsys)] == ["Arrival of another execution"]
+        assert [line["message"] for line in log_lines(capsys)] == [
+            "Arrival that is none of the record's copies: another execution's, or not from the workflow"
+        ]
     assert_untouched(notifications)
 
 

@@ -183,9 +183,11 @@ def test_a_bad_value_is_refused_by_name(name: str, value: str, allowed: str) -> 
         *[
             (
                 {"destinations": destinations({"bucket": "a-builds", "region": region})},
-                "destinations[0].region", region, "a region such as eu-west-1, of the same partition",
+                "destinations[0].region", region, "a region of the stack's own partition: af-south-1, ap-",
             )
-            for region in ("", "eu", "EU-WEST-1", "eu-west-1a", "eu-west-1\n", 5, "cn-north-1", "us-gov-west-1")
+            for region in (
+                "", "eu", "EU-WEST-1", "eu-west-1a", "eu-west-1\n", "eu-west-99", 5, "cn-north-1", "us-gov-west-1",
+            )
         ],
         *[
             (

@@ -168,3 +168,17 @@ def test_status_of_large_copies() -> None:
     assert rows["region-b-builds"].startswith("… - ")
     assert rows["region-c-builds"].startswith("✔ copied (CRC64NVME) ")
     assert rows["region-d-builds"].startswith("✔ copied (not compared) ")
+
+
+def test_an_execution_that_was_seen_running_is_told_of_once_more_when_it_has_ended() -> None:
+    """Who watches all that runs reads how each has ended, and sees it go."""
+    listed: dict[str, Any] = {"executions": [{"executionArn": ARN}]}
+    told: dict[str, Any] = {"events": list(reversed(WORKER_EVENTS[:-1]))}
+    clients = ScriptedClients(ListExecutions=listed, DescribeExecution=WORKER_DESCRIBED, GetExecutionHistory=told)
+    watcher = Watcher(Target(OUTPUTS, clients))
+    assert [progress.status for progress in watcher.running()] == ["RUNNING"]
+    listed["executions"], told["events"] = [], list(reversed(WORKER_EVENTS))
+    ended = watcher.running()
+    assert [progress.status for progress in ended] == [WORKER_DESCRIBED["status"]]
+    assert watcher.running() == []
+    assert WORKER_DESCRIBED["status"] in drawn(ended[0], is_terminal=True, of_one=False)
