@@ -676,6 +676,11 @@ def attempts_of(copy: Copy) -> str:
     return f"{said}, {copy.runs} runs" if copy.runs and copy.runs > 1 else said
 
 
+def compared_by(check: str | None) -> str:
+    """By what a copy is known to be the source's bytes; empty where there is no copy."""
+    return "not compared" if check == "none" else check or ""
+
+
 def told(error: str | None, cause: str | None) -> str:
     return ": ".join(part for part in (error, cause) if part)
 
@@ -742,7 +747,7 @@ def _copies_table(history: History) -> Table:
             "" if copy.attempts == () else seconds(history.started, copy.started),
             "" if is_open and not copy.ended else seconds(history.started, copy.ended),
             attempts_of(copy),
-            Text(_shown(copy.check or "")),
+            Text(_shown(compared_by(copy.check))),
             _result(copy.outcome, copy.error, copy.cause)
             if copy.outcome is not Outcome.COPIED
             else _result(copy.outcome),

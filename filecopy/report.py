@@ -22,6 +22,7 @@ from .history import (
     State,
     StateStatus,
     attempts_of,
+    compared_by,
     moment,
     parsed,
     plain,
@@ -260,7 +261,7 @@ def _destination(history: History, copy: Copy) -> str:
         "Attempts": attempts_of(copy)
         if copy.attempts is not None
         else f'<span class="quiet">{attempts_of(copy)}</span>',
-        "Check": escaped(copy.check or ""),
+        "Check": escaped(compared_by(copy.check)),
         "Error": (_error(copy.error, copy.cause) if copy.outcome is not Outcome.COPIED else "")
         + _retries(history, copy),
         "Version": _code(copy.version_id) if copy.version_id else "",

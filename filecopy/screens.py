@@ -35,7 +35,7 @@ from handlers.text import printable
 from . import sending
 from .backfill import MAX_FAILURES, Backfill, Outcome, Result
 from .errors import StackError
-from .history import MAP_STATE, WORKER_MAP_STATE
+from .history import MAP_STATE, WORKER_MAP_STATE, compared_by
 from .records import Part, under_way
 from .sending import Sent, Upload
 from .target import Target
@@ -285,8 +285,8 @@ def show_record(console: Console, record: dict[str, Any]) -> None:
     for bucket in record["destinationBuckets"]:
         result, arrival = results.get(bucket, {}), record.get("arrivals", {}).get(bucket)
         if bucket in record.get("successfulBuckets", []):
-            check = result.get("check")
-            copy = "[green]✔ copied[/]" + (f" ({shown('not compared' if check == 'none' else check)})" if check else "")
+            check = compared_by(result.get("check"))
+            copy = "[green]✔ copied[/]" + (f" ({shown(check)})" if check else "")
         elif bucket in record.get("failedBuckets", []):
             copy = "[red]✘ failed[/]"
         elif bucket in parts:

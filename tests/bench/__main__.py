@@ -33,7 +33,7 @@ LARGE_MIB = 256
 def main(arguments: Sequence[str] | None = None) -> None:
     options = _options(arguments)
     # In a file or a pipe, which have no width, tables are as wide as in a usual window.
-    console = Console(highlight=False, width=None if sys.stdout.isatty() else 130)
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else 100)
     with console.status("Imports …") as status:
         started = starts.measure()
         single, bursts = _throughput(sorted(set(options.files)), status.update)
@@ -46,7 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     console.print(tables.of_starts(started))
     if single:
         console.print(tables.of_single(single))
-        console.print(tables.of_bursts(bursts), tables.of_memory(bursts))
+        console.print(tables.of_bursts(bursts), tables.of_course(bursts))
     if found:
         console.print(tables.of_destinations(found))
         if any(one.usage for one in found):

@@ -29,15 +29,12 @@ def of_bursts(bursts: Sequence[Burst]) -> Table:
         f"Bursts, {bursts[0].destinations} destinations, files of {len(CONTENT):,} bytes",
         "files",
         "times plain copies",
-        "processor",
+        "by processor",
         "times bare executions",
-        "processor",
+        "by processor",
         "processor a file",
         "files a second",
         "lost",
-        "COMPLETED",
-        "uploaded",
-        "queue then",
     )
     for burst in bursts:
         table.add_row(
@@ -47,19 +44,32 @@ def of_bursts(bursts: Sequence[Burst]) -> Table:
             _known(burst.processor_of_a_file, lambda seconds: f"{seconds * 1000:.0f} ms"),
             f"{burst.files_per_second:.1f}",
             str(burst.lost),
-            f"{burst.completed.seconds:.1f} s",
-            f"{burst.uploaded:.1f} s",
-            f"{burst.waiting:,}",
         )
     return table
 
 
-def of_memory(bursts: Sequence[Burst]) -> Table:
-    table = _table("Memory after a burst, MiB", "files", "emulator", "its peak", "functions, together")
+def of_course(bursts: Sequence[Burst]) -> Table:
+    """How the bursts went. Memory is told in MiB, and where the system does not tell it, left out."""
+    table = _table(
+        "Course of the bursts, memory in MiB",
+        "files",
+        "uploaded after",
+        "in the queue then",
+        "COMPLETED after",
+        "emulator",
+        "its peak",
+        "functions",
+    )
     for burst in bursts:
-        if memory := burst.memory:
-            figures = (memory.emulator, memory.emulator_peak, memory.functions)
-            table.add_row(f"{burst.files:,}", *(f"{figure:,.0f}" for figure in figures))
+        memory = burst.memory
+        figures = (memory.emulator, memory.emulator_peak, memory.functions) if memory else ()
+        table.add_row(
+            f"{burst.files:,}",
+            f"{burst.uploaded:.1f} s",
+            f"{burst.waiting:,}",
+            f"{burst.completed.seconds:.1f} s",
+            *(f"{figure:,.0f}" for figure in figures),
+        )
     return table
 
 

@@ -23,7 +23,7 @@ def test_bursts_and_their_floors(open_system: System) -> None:
     assert burst.memory is None or 0 < burst.memory.emulator <= burst.memory.emulator_peak
     single = throughput.measure_single(open_system, 2)
     assert 0 < single.median <= single.p95
-    shown = text_of(tables.of_bursts([burst]), tables.of_memory([burst]), tables.of_single(single))
+    shown = text_of(tables.of_bursts([burst]), tables.of_course([burst]), tables.of_single(single))
     assert f"{burst.files_per_second:.1f}" in shown
 
 
