@@ -64,7 +64,7 @@ def test_folder_is_sent_with_what_is_in_it(run: Any, open_system: System, tmp_pa
     (tmp_path / "folder" / "inner" / "large ä.zip").write_bytes(os.urandom(20_000_000))
     done = run("send", str(tmp_path / "folder"), "--key", "releases/1/", "--to", open_system.destinations[0])
     assert (done.returncode, done.stderr) == (0, "")
-    assert "✔ releases/1/a.zip: 1 of 1 destinations" in done.stdout
+    assert "✔ releases/1/a.zip: 1 of 1 destination" in done.stdout
     assert "Uploaded releases/1/inner/large ä.zip (20.0 MB)" in done.stdout
     key = "releases/1/inner/large ä.zip"
     assert "-" in open_system.s3.head_object(Bucket=open_system.source, Key=key)["ETag"]
