@@ -785,10 +785,12 @@ def _print_data(console: Console, name: str, input_: str | None, output: str | N
 
 
 def pretty(text: str | None) -> str:
-    """A JSON text on lines of its own, without what a terminal would obey or a page would turn around."""
+    """A JSON text on lines of its own, members sorted because AWS gives them in no particular order, without what a
+    terminal would obey or a page would turn around."""
     if text is None:
         return NOT_RECORDED
-    return "\n".join(printable(line) for line in json.dumps(parsed(text), indent=2, ensure_ascii=False).split("\n"))
+    document = json.dumps(parsed(text), indent=2, ensure_ascii=False, sort_keys=True)
+    return "\n".join(printable(line) for line in document.split("\n"))
 
 
 def _print(console: Console, text: Text) -> None:
