@@ -11,6 +11,7 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -455,14 +456,12 @@ def _own_region() -> str | None:
     return pulumi.Config("aws").get("region") or os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
 
 
-def _regions() -> list[str]:
+@cache
+def _regions() -> tuple[str, ...]:
     """Those that the installed botocore knows."""
     session = botocore.session.get_session()
-    return sorted(
-        region
-        for partition in session.get_available_partitions()
-        for region in session.get_available_regions("s3", partition)
-    )
+    partitions = session.get_available_partitions()
+    return tuple(sorted(region for one in partitions for region in session.get_available_regions("s3", one)))
 
 
 def _partition_of(region: str) -> str:
