@@ -118,7 +118,7 @@ pulumi.export(outputs.SOURCE_BUCKET, buckets.source.name)
 pulumi.export(outputs.DESTINATION_BUCKETS, buckets.destination_names)
 pulumi.export(
     outputs.DESTINATION_REGIONS,
-    {bucket.label: bucket.region or tracking.region for bucket in buckets.destinations},
+    {destination.bucket: destination.region or tracking.region for destination in settings.destinations},
 )
 pulumi.export(
     outputs.EXISTING_DESTINATION_BUCKETS,

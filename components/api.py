@@ -13,7 +13,7 @@ import pulumi
 import pulumi_aws as aws
 
 from . import policies
-from .documents import document
+from .documents import as_json, document
 from .handler_function import HandlerFunction
 from .request_models import EXAMPLES, Schema
 from .settings import Settings
@@ -36,7 +36,7 @@ ACCESS_LOG = {
 
 # API Gateway's own answer to a body that its model refuses names nothing. The text is fixed: what the gateway could
 # say of the body is not escaped for JSON.
-_BAD_BODY = json.dumps(
+_BAD_BODY = as_json(
     {
         "message": "The request is not valid.",
         "problems": [
@@ -127,7 +127,8 @@ class RestApi(pulumi.ComponentResource):
                 stage_name=stage.stage_name,
                 method_path=f"{path}/POST",
                 settings={"throttling_rate_limit": route.rate_limit, "throttling_burst_limit": route.burst_limit},
-                opts=child,
+                # They go with the stage: not every engine can take them from it (docs/engines.md).
+                opts=pulumi.ResourceOptions(parent=self, deleted_with=stage),
             )
         if settings.emulator_endpoint:
             self.url = pulumi.Output.concat(
@@ -157,7 +158,7 @@ class RestApi(pulumi.ComponentResource):
             rest_api=api.id,
             name=schema["title"],
             content_type="application/json",
-            schema=json.dumps(schema),
+            schema=as_json(schema),
             opts=child,
         )
         method = aws.apigateway.Method(
@@ -213,7 +214,7 @@ class RestApi(pulumi.ComponentResource):
                 f"{name}-logs",
                 name=f"{physical_name}-logs",
                 role=role.name,
-                policy=json.dumps(policies.write_api_logs()),
+                policy=as_json(policies.write_api_logs()),
                 opts=child,
             )
             may_log.append(
@@ -228,7 +229,7 @@ class RestApi(pulumi.ComponentResource):
             rest_api=api.id,
             deployment=deployment.id,
             stage_name=STAGE,
-            access_log_settings={"destination_arn": log_group.arn, "format": json.dumps(ACCESS_LOG)},
+            access_log_settings={"destination_arn": log_group.arn, "format": as_json(ACCESS_LOG)},
             # API Gateway refuses an access log as long as it has no role to write it with.
             opts=pulumi.ResourceOptions(parent=self, depends_on=may_log),
         )

@@ -20,7 +20,10 @@ class BucketRef:
     """A bucket, whoever made it."""
 
     label: str
-    """What Pulumi's logical names are made from: the physical name."""
+    """What Pulumi's logical names are made from: the name without the stack's prefix, so that they stay as they are
+    when the prefix changes, and Pulumi sees that a bucket would be replaced, which it refuses if it is protected."""
+    former_label: str
+    """What older versions of the program made them from: the physical name."""
     name: pulumi.Output[str]
     arn: pulumi.Output[str]
     region: str | None = None
@@ -29,10 +32,18 @@ class BucketRef:
     """Whose it is; ``None`` for the stack's own account."""
 
 
+def formerly(name: str, *, now: str) -> list[pulumi.Alias]:
+    """The alias by which Pulumi knows a resource again that has another logical name ``now``."""
+    return [] if name == now else [pulumi.Alias(name=name)]
+
+
 class BuildBuckets(pulumi.ComponentResource):
     """The source bucket and every destination bucket, each with all that belongs to it in the bucket's own region.
 
     ``existing_destinations`` were there already: what belongs to them, such as notifications, is their owner's.
+
+    Where files may not be deleted with the stack, all of it is protected, and a bucket that is taken out of the stack
+    after all stays as it is, with all that belongs to it (docs/operations.md).
     """
 
     source: BucketRef
@@ -41,7 +52,11 @@ class BuildBuckets(pulumi.ComponentResource):
     existing_destinations: list[BucketRef]
 
     def __init__(self, name: str, settings: Settings, opts: pulumi.ResourceOptions | None = None) -> None:
-        super().__init__("file-copy-workflow:index:BuildBuckets", name, None, opts)
+        # A bucket that is protected alone would lose its policy, its encryption and its versions to "pulumi destroy".
+        protected = pulumi.ResourceOptions(protect=not settings.force_destroy)
+        super().__init__(
+            "file-copy-workflow:index:BuildBuckets", name, None, pulumi.ResourceOptions.merge(protected, opts)
+        )
         self._settings = settings
         self.source = self._create(settings.source_bucket, None, settings.kms_key_arn)
         self.destinations = []
@@ -87,43 +102,50 @@ class BuildBuckets(pulumi.ComponentResource):
 
     def _create(self, name: str, region: str | None, kms_key_arn: str | None) -> BucketRef:
         settings = self._settings
-        child = pulumi.ResourceOptions(parent=self)
+        label = name.removeprefix(settings.name_prefix)
         bucket = aws.s3.Bucket(
-            name,
+            label,
             bucket=name,
             region=region,
             force_destroy=settings.force_destroy,
-            # Otherwise a deletion would first take what protects the bucket, and then fail on its files.
-            opts=pulumi.ResourceOptions(parent=self, protect=not settings.force_destroy),
+            opts=pulumi.ResourceOptions(
+                parent=self, retain_on_delete=not settings.force_destroy, aliases=formerly(name, now=label)
+            ),
         )
+
+        def belonging(kind: str) -> pulumi.ResourceOptions:
+            """Of what goes with the bucket, and stays with it."""
+            former = formerly(f"{name}-{kind}", now=f"{label}-{kind}")
+            return pulumi.ResourceOptions(parent=self, deleted_with=bucket, aliases=former)
+
         # A copy is pinned to the version that its event named, so the bucket has to keep versions.
         versioning = aws.s3.BucketVersioning(
-            f"{name}-versioning",
+            f"{label}-versioning",
             bucket=bucket.bucket,
             region=region,
             versioning_configuration={"status": "Enabled"},
-            opts=child,
+            opts=belonging("versioning"),
         )
         aws.s3.BucketPublicAccessBlock(
-            f"{name}-public-access-block",
+            f"{label}-public-access-block",
             bucket=bucket.bucket,
             region=region,
             block_public_acls=True,
             block_public_policy=True,
             ignore_public_acls=True,
             restrict_public_buckets=True,
-            opts=child,
+            opts=belonging("public-access-block"),
         )
         # No ACLs: whoever puts an object, it is the bucket owner's.
         aws.s3.BucketOwnershipControls(
-            f"{name}-ownership",
+            f"{label}-ownership",
             bucket=bucket.bucket,
             region=region,
             rule={"object_ownership": "BucketOwnerEnforced"},
-            opts=child,
+            opts=belonging("ownership"),
         )
         aws.s3.BucketServerSideEncryptionConfiguration(
-            f"{name}-encryption",
+            f"{label}-encryption",
             bucket=bucket.bucket,
             region=region,
             rules=[
@@ -138,10 +160,10 @@ class BuildBuckets(pulumi.ComponentResource):
                 if kms_key_arn
                 else {"apply_server_side_encryption_by_default": {"sse_algorithm": "AES256"}}
             ],
-            opts=child,
+            opts=belonging("encryption"),
         )
         aws.s3.BucketLifecycleConfiguration(
-            f"{name}-lifecycle",
+            f"{label}-lifecycle",
             bucket=bucket.bucket,
             region=region,
             rules=[
@@ -154,17 +176,17 @@ class BuildBuckets(pulumi.ComponentResource):
                 *self._expire_old_versions(),
             ],
             # S3 takes the rules for old versions only where there are versions.
-            opts=pulumi.ResourceOptions(parent=self, depends_on=[versioning]),
+            opts=pulumi.ResourceOptions.merge(belonging("lifecycle"), pulumi.ResourceOptions(depends_on=[versioning])),
         )
         if settings.requires_tls:
             aws.s3.BucketPolicy(
-                f"{name}-policy",
+                f"{label}-policy",
                 bucket=bucket.bucket,
                 region=region,
                 policy=document(policies.bucket_refuses_plain_http, bucket_arn=bucket.arn),
-                opts=child,
+                opts=belonging("policy"),
             )
-        return BucketRef(label=name, name=bucket.bucket, arn=bucket.arn, region=region)
+        return BucketRef(label=label, former_label=name, name=bucket.bucket, arn=bucket.arn, region=region)
 
     def _expire_old_versions(self) -> list[aws.s3.BucketLifecycleConfigurationRuleArgsDict]:
         if self._settings.noncurrent_version_days == 0:
@@ -185,6 +207,7 @@ class BuildBuckets(pulumi.ComponentResource):
         arn = self.source.arn.apply(lambda source_arn: policies.bucket_arn(name, like=source_arn))
         return BucketRef(
             label=name,
+            former_label=name,
             name=pulumi.Output.from_input(name),
             arn=arn,
             region=destination.region,

@@ -9,9 +9,13 @@ One file's executions take turns. AcquireLease takes the lease on the file's rec
 ReadSource looks which version is the newest, and an execution for another one ends, superseded, without a copy. So
 whatever is copied last is the newest (docs/reliability.md has the argument).
 
-S3 itself copies what Step Functions can ask it for: files up to a limit, into buckets of the stack's own region. What
-remains goes through copy-worker, in rounds, each of which ends with the record written; CheckIfAllSuccessful begins the
-next. So the common case passes nine states, and one for each destination, and pays for no function.
+S3 itself copies what Step Functions can ask it for: files up to a limit, whose keys need no encoding, into buckets of
+the stack's own region. What remains goes through copy-worker, in rounds, each of which ends with the record written;
+CheckIfAllSuccessful begins the next. So the common case passes nine states, and one for each destination, and pays for
+no function.
+
+A variable is an object wherever its text may hold a quote or a backslash, because not every engine quotes the text of a
+string variable (docs/engines.md).
 
 Variables, assigned by ValidateInput unless said otherwise:
     $job: sourceBucket, sourceKey, sourceVersionId (may be missing), destinationBuckets (without repeats), retry
@@ -20,13 +24,12 @@ Variables, assigned by ValidateInput unless said otherwise:
     $turn: how often the execution has waited for the lease; by AcquireLease's Catch
     $source: versionId (may be missing), etag, size in bytes, storageClass, checksums by name, and checksumOfParts, an
         algorithm's name, where there is only one of which copy-worker makes that of the whole; by ReadSource
-    $copySource: the source object, encoded for S3; by ReadSource
     $results: one object per copy that was made or has failed (see ``copyResults`` in docs/architecture.md), those of
         the record that a retry adds to among them; by AcquireLease, CopyToMultipleBuckets and CopyThroughWorker
     $remaining: the destinations that copy-worker is not done with; by CopyToMultipleBuckets and CopyThroughWorker
     $summary: status, counts and bucket lists, what a retry adds to included; by AcquireLease and ProcessResults
     $leaseUntil: seconds since 1970, before which a copy that nobody waits for may still land; by ProcessResults
-    $sourceProblem, $trackingProblem, $notificationProblem: what went wrong, or ""; by a Catch
+    $problem: source, tracking, notification: what went wrong with each, or ""; by a Catch
 """
 
 from __future__ import annotations
@@ -131,6 +134,8 @@ SNS_RETRY = [
 # One line of printable ASCII: what a log, a subject or a list can show without being forged or broken by it.
 _PLAIN = r"""$plain := function($text, $length) { $substring($replace($string($text), /[^ -~]/, "?"), 0, $length) };"""
 
+# Which of the destinations are wrong is found text by text: $filter drops an empty list, and on some engines a null,
+# which exists on the others.
 _JOB = (
     r"""(
     $input := $states.input;
@@ -143,7 +148,10 @@ _JOB = (
     };
     $given := $input.destinationBuckets;
     $isList := $type($given) = "array";
-    $wrong := $isList ? [$filter($given, function($bucket) { $not($isBucket($bucket)) })] : [];
+    $wrong := $isList ? [$filter([$map($given, function($bucket) {
+        $isBucket($bucket) ? ""
+            : $type($bucket) = "string" ? '"' & $bucket & '"' : $exists($bucket) ? $string($bucket) : "null"
+    })], function($text) { $text != "" })] : [];
     $problems :=
         ($isBucket($input.sourceBucket)
             ? "" : "; sourceBucket must be a bucket's name" & $said($input.sourceBucket))
@@ -152,8 +160,8 @@ _JOB = (
         & ($isList and $count($given) > 0 and $count($given) <= MAX_DESTINATIONS
             ? "" : "; destinationBuckets must be a list of 1 to MAX_DESTINATIONS bucket names"
                 & ($isList ? ", not of " & $string($count($given)) : $said($given)))
-        & ($count($wrong) = 0
-            ? "" : "; destinationBuckets must hold bucket names only" & $said($wrong))
+        & ($count($wrong) = 0 ? "" : "; destinationBuckets must hold bucket names only, not "
+            & $substring($join($wrong, ", "), 0, 100))
         & ($isList and $exists($input.sourceBucket) and $input.sourceBucket in $given
             ? "; destinationBuckets must not hold the source bucket, " & $string($input.sourceBucket) : "")
         & ($exists($input.sourceVersionId)
@@ -171,13 +179,18 @@ _JOB = (
 )"""
 ).replace("MAX_DESTINATIONS", str(MAX_DESTINATIONS))
 
-# The checksums in an answer of S3, by name. One that is made of the parts' ("…-3") says nothing of a copy, whose parts
-# may be others.
+# The checksums in an answer of S3, by S3's names, ChecksumCRC32 and its like: not every engine has their case. One that
+# is made of the parts' ("…-3") says nothing of a copy, whose parts may be others.
 _CHECKSUMS = r"""
-    $checksums := function($answer) {
+    $named := function($answer) {
         $merge([$each($answer, function($value, $name) {
-            $contains($name, /^Checksum[^T]/) and $type($value) = "string" and $not($contains($value, "-"))
-                ? {$name: $value} : {}
+            $contains($name, /^Checksum[^T]/) and $type($value) = "string"
+                ? {"Checksum" & $uppercase($substring($name, 8)): $value} : {}
+        })])
+    };
+    $checksums := function($answer) {
+        $merge([$each($named($answer), function($value, $name) {
+            $contains($value, "-") ? {} : {$name: $value}
         })])
     };"""
 
@@ -186,6 +199,7 @@ _SOURCE = (
     """
     + _CHECKSUMS
     + r"""
+    $theirs := $named($states.result);
     {
         "versionId": $states.result.VersionId,
         "etag": $replace($states.result.ETag, '"', ""),
@@ -193,17 +207,11 @@ _SOURCE = (
         "storageClass": $exists($states.result.StorageClass) ? $states.result.StorageClass : "STANDARD",
         "checksums": $states.result.ChecksumType = "COMPOSITE" ? {} : $checksums($states.result),
         "checksumOfParts": $filter(["CRC32C", "CRC32"], function($name) {
-            $states.result.ChecksumType = "COMPOSITE" and $exists($lookup($states.result, "Checksum" & $name))
+            $states.result.ChecksumType = "COMPOSITE" and $exists($lookup($theirs, "Checksum" & $name))
         })[0]
     }
 )"""
 )
-
-_COPY_SOURCE = r"""(
-    $version := $states.result.VersionId;
-    $job.sourceBucket & "/" & $encodeUrlComponent($job.sourceKey)
-        & ($exists($version) ? "?versionId=" & $encodeUrlComponent($version) : "")
-)"""
 
 _IS_SUPERSEDED = r"""
     $exists($job.sourceVersionId) and $exists($source.versionId) and $job.sourceVersionId != $source.versionId
@@ -271,17 +279,23 @@ _LEASE_VALUES = r"""(
     ])
 )"""
 
-# What S3 does not do when it is asked to, whichever the destination.
-_IS_FOR_WORKER = "($source.size > MULTIPART_THRESHOLD or $exists($source.checksumOfParts))"
+# What S3 does not do when Step Functions asks it to, whichever the destination. CopyObject takes its source URL-encoded
+# (S3 API reference, "CopySource"), and it is not documented whether Step Functions passes on what it is given or encodes
+# it once more. So only a key that is the same either way is left to it: RFC 3986, "Unreserved Characters", and "/". A
+# version's ID is URL-ready (S3 user guide, "Version IDs").
+_IS_FOR_WORKER = r"""(
+    $source.size > MULTIPART_THRESHOLD or $exists($source.checksumOfParts)
+        or $contains($replace($job.sourceKey, "/", ""), /[^A-Za-z0-9._~-]/)
+)"""
 
 # S3 copies these when it is asked to; copy-worker does the others.
 _DIRECT = r"""(
-    $sourceProblem != "" or IS_FOR_WORKER ? []
+    $problem.source != "" or IS_FOR_WORKER ? []
         : [$filter($job.destinationBuckets, function($bucket) { $not($exists($lookup($regions, $bucket))) })]
 )""".replace("IS_FOR_WORKER", _IS_FOR_WORKER)
 
 _REMAINING = r"""(
-    $sourceProblem != "" ? [] : IS_FOR_WORKER ? $job.destinationBuckets
+    $problem.source != "" ? [] : IS_FOR_WORKER ? $job.destinationBuckets
         : [$filter($job.destinationBuckets, function($bucket) { $exists($lookup($regions, $bucket)) })]
 )""".replace("IS_FOR_WORKER", _IS_FOR_WORKER)
 
@@ -301,7 +315,8 @@ _COPY_ARGUMENTS = (
     {
         "Bucket": $states.input,
         "Key": $job.sourceKey,
-        "CopySource": $copySource,
+        "CopySource": $job.sourceBucket & "/" & $job.sourceKey
+            & ($exists($source.versionId) ? "?versionId=" & $source.versionId : ""),
         "StorageClass": $source.storageClass,
         "ChecksumAlgorithm": $count($keys($source.checksums)) = 0 ? "CRC64NVME"
             : $substring($keys($source.checksums)[0], 8),
@@ -365,7 +380,7 @@ _SUMMARY = r"""(
     $copied := [$filter($states.input, function($result) { $result.success = true })];
     $failed := [$filter($states.input, function($result) { $result.success = false })];
     $successfulBuckets := [$summary.successfulBuckets, $copied.destinationBucket];
-    $failedBuckets := $sourceProblem != "" ? [$summary.failedBuckets, $job.destinationBuckets]
+    $failedBuckets := $problem.source != "" ? [$summary.failedBuckets, $job.destinationBuckets]
         : [$summary.failedBuckets, $failed.destinationBucket];
     {
         "status": $count($remaining) > 0 ? "IN_PROGRESS" : $count($failedBuckets) = 0 ? "COMPLETED"
@@ -447,7 +462,8 @@ _PROBLEM = (
     """
     + _PLAIN
     + r"""
-    $plain($states.errorOutput.Error, 60) & ": " & $plain($states.errorOutput.Cause, 1000)
+    $said := $plain($states.errorOutput.Error, 60) & ": " & $plain($states.errorOutput.Cause, 1000);
+    $merge([$problem, {"PART": $said}])
 )"""
 )
 
@@ -456,7 +472,7 @@ _SUBJECT = (
     """
     + _PLAIN
     + r"""
-    $what := $trackingProblem != "" ? "File copy not tracked: "
+    $what := $problem.tracking != "" ? "File copy not tracked: "
         : $summary.status = "FAILED" ? "File copy failed: " : "File copy partly failed: ";
     $plain($what & $job.sourceKey, 99)
 )"""
@@ -473,15 +489,15 @@ _MESSAGE = (
     $listed := [$filter($failed, function($result, $index) { $index < MAX_NOTIFIED_FAILURES })];
     $key := $replace($string({"fileKey": {"S": $job.sourceKey}, "sourceBucket": {"S": $job.sourceBucket}}),
         "'", "'\\''");
-    ($trackingProblem != "" ? "🚨 The tracking record could not be written\n"
+    ($problem.tracking != "" ? "🚨 The tracking record could not be written\n"
         : $summary.status = "FAILED" ? "🚨 File copy failed\n" : "⚠️ File copy partly failed\n")
     & "\n📄 File: " & $shown
     & "\n🪣 Source bucket: " & $job.sourceBucket
     & "\n🎯 Destinations: " & $string($count($job.destinationBuckets))
     & "\n✅ Copied: " & $string($summary.successfulCopies)
     & "\n❌ Failed: " & $string($summary.failedCopies)
-    & ($sourceProblem != "" ? "\n\n📭 The source could not be read: " & $sourceProblem : "")
-    & ($trackingProblem != "" ? "\n\n📒 Tracking: " & $trackingProblem : "")
+    & ($problem.source != "" ? "\n\n📭 The source could not be read: " & $problem.source : "")
+    & ($problem.tracking != "" ? "\n\n📒 Tracking: " & $problem.tracking : "")
     & ($count($failed) > 0 ? "\n\nFailed copies:" : "")
     & $join($map($listed, function($result) {
         "\n  ❌ " & $result.destinationBucket & ": " & $result.error & ": " & $substring($result.cause, 0, 120)
@@ -499,10 +515,10 @@ _MESSAGE = (
 )
 
 _FAILURE_CAUSE = r"""(
-    $trackingProblem != ""
+    $problem.tracking != ""
         ? $string($summary.successfulCopies) & " of " & $string($count($job.destinationBuckets))
-            & " copies were made, but the tracking record could not be written: " & $trackingProblem
-        : $sourceProblem != "" ? "The source could not be read: " & $sourceProblem
+            & " copies were made, but the tracking record could not be written: " & $problem.tracking
+        : $problem.source != "" ? "The source could not be read: " & $problem.source
         : $string($summary.failedCopies) & " of " & $string($summary.totalBuckets) & " copies failed: "
             & $substring($join($summary.failedBuckets, ", "), 0, 1000)
 )"""
@@ -521,6 +537,11 @@ def strings(expression: str) -> dict[str, str]:
 def number(expression: str) -> dict[str, str]:
     """A DynamoDB number."""
     return {"N": jsonata(f"$string({expression})")}
+
+
+def problem_of(part: str) -> str:
+    """``$problem`` with the error of the state that has failed as what is wrong with ``part``, a member of it."""
+    return jsonata(_PROBLEM.replace("PART", part))
 
 
 def text(expression: str) -> dict[str, str]:
@@ -590,9 +611,12 @@ def copy_workflow_definition(
     # Whatever goes wrong with the record, a person is told; the copies that were made stay.
     tell_of_tracking_problem = {
         "ErrorEquals": ["States.ALL"],
-        "Assign": {"trackingProblem": jsonata(_PROBLEM)},
+        "Assign": {"problem": problem_of("tracking")},
         "Next": "SendFailureNotification",
     }
+    # Before the first copy nothing can land any more, so the file's next execution need not wait. An AcquireLease that
+    # timed out may have taken the lease.
+    give_up_before_a_copy = {**tell_of_tracking_problem, "Next": "ReleaseLease"}
     return {
         "Comment": "Copies one file to every destination bucket, records each copy, tells a person of failures.",
         "QueryLanguage": "JSONata",
@@ -609,14 +633,11 @@ def copy_workflow_definition(
                     "owners": dict(owners or {}),
                     "turn": 0,
                     "source": {},
-                    "copySource": jsonata('""'),
                     "results": [],
                     "remaining": [],
                     "summary": {"status": "FAILED", "totalBuckets": 0, "successfulCopies": 0, "failedCopies": 0},
                     "leaseUntil": 0,
-                    "sourceProblem": jsonata('""'),
-                    "trackingProblem": jsonata('""'),
-                    "notificationProblem": jsonata('""'),
+                    "problem": {"source": jsonata('""'), "tracking": jsonata('""'), "notification": jsonata('""')},
                 },
                 "Next": "AcquireLease",
             },
@@ -639,7 +660,7 @@ def copy_workflow_definition(
                         "Next": "WaitForTurn",
                     },
                     # Nothing is copied without a record of it.
-                    tell_of_tracking_problem,
+                    give_up_before_a_copy,
                 ],
                 "Next": "ReadSource",
             },
@@ -659,12 +680,12 @@ def copy_workflow_definition(
                 },
                 "TimeoutSeconds": HEAD_TIMEOUT,
                 "Retry": HEAD_RETRY,
-                "Assign": {"source": jsonata(_SOURCE), "copySource": jsonata(_COPY_SOURCE)},
+                "Assign": {"source": jsonata(_SOURCE)},
                 # Without a source no copy is tried: the record says so, and one notification.
                 "Catch": [
                     {
                         "ErrorEquals": ["States.ALL"],
-                        "Assign": {"sourceProblem": jsonata(_PROBLEM)},
+                        "Assign": {"problem": problem_of("source")},
                         "Next": "LogWorkflowStart",
                     }
                 ],
@@ -694,20 +715,8 @@ def copy_workflow_definition(
                         ":noArrivals": {"M": {}},
                     },
                 },
-                "Catch": [
-                    {
-                        "ErrorEquals": ["DynamoDB.ConditionalCheckFailedException"],
-                        "Assign": {"trackingProblem": jsonata(_PROBLEM)},
-                        "Next": "CheckIfSuperseded",
-                    },
-                    tell_of_tracking_problem,
-                ],
+                "Catch": [give_up_before_a_copy],
                 "Next": "CopyToMultipleBuckets",
-            },
-            "CheckIfSuperseded": {
-                "Type": "Choice",
-                "Choices": [{"Condition": jsonata(_IS_SUPERSEDED), "Next": "ReleaseLease"}],
-                "Default": "SendFailureNotification",
             },
             "ReleaseLease": {
                 **dynamodb_task,
@@ -718,9 +727,14 @@ def copy_workflow_definition(
                     "ConditionExpression": "leaseOwner = :executionId",
                     "ExpressionAttributeValues": {":executionId": text("$executionId"), ":released": {"N": "0"}},
                 },
-                # If this fails, the newer version waits until the lease expires.
-                "Catch": [{"ErrorEquals": ["States.ALL"], "Next": "Superseded"}],
-                "Next": "Superseded",
+                # If this fails, the lease is another execution's, or the next one waits until it expires.
+                "Catch": [{"ErrorEquals": ["States.ALL"], "Next": "CheckIfSuperseded"}],
+                "Next": "CheckIfSuperseded",
+            },
+            "CheckIfSuperseded": {
+                "Type": "Choice",
+                "Choices": [{"Condition": jsonata(_IS_SUPERSEDED), "Next": "Superseded"}],
+                "Default": "SendFailureNotification",
             },
             "Superseded": {
                 "Type": "Pass",
@@ -793,7 +807,7 @@ def copy_workflow_definition(
                         ":successfulBuckets": strings("$summary.successfulBuckets"),
                         ":failedBuckets": strings("$summary.failedBuckets"),
                         ":copyResults": {"L": jsonata(_COPY_RESULTS)},
-                        ":problem": jsonata('$sourceProblem = "" ? {"NULL": true} : {"S": $sourceProblem}'),
+                        ":problem": jsonata('$problem.source = "" ? {"NULL": true} : {"S": $problem.source}'),
                         ":leaseUntil": {"N": filled_in(_LEASE_AFTER_ROUND)},
                     },
                 },
@@ -883,7 +897,7 @@ def copy_workflow_definition(
                 "Catch": [
                     {
                         "ErrorEquals": ["States.ALL"],
-                        "Assign": {"notificationProblem": jsonata(_PROBLEM)},
+                        "Assign": {"problem": problem_of("notification")},
                         "Next": "NotificationFailed",
                     }
                 ],
@@ -892,8 +906,8 @@ def copy_workflow_definition(
             "SomeCopiesFailed": {
                 "Type": "Fail",
                 "Error": jsonata(
-                    '$trackingProblem != "" ? "TrackingFailed"'
-                    ' : $sourceProblem != "" ? "SourceUnreadable" : "CopiesFailed"'
+                    '$problem.tracking != "" ? "TrackingFailed"'
+                    ' : $problem.source != "" ? "SourceUnreadable" : "CopiesFailed"'
                 ),
                 "Cause": jsonata(_FAILURE_CAUSE),
             },
@@ -901,7 +915,7 @@ def copy_workflow_definition(
                 "Type": "Fail",
                 "Error": "NotificationFailed",
                 "Cause": jsonata(
-                    _FAILURE_CAUSE + ' & ". Nobody could be told: " & $notificationProblem',
+                    _FAILURE_CAUSE + ' & ". Nobody could be told: " & $problem.notification',
                 ),
             },
         },

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -13,4 +14,11 @@ def document(build: Callable[..., Any], **inputs: pulumi.Input[Any]) -> pulumi.O
 
     ``build`` is a pure function from plain names and ARNs to dicts and lists, so it is tested without Pulumi.
     """
-    return pulumi.Output.json_dumps(pulumi.Output.all(**inputs).apply(lambda values: build(**values)))
+    return pulumi.Output.all(**inputs).apply(lambda values: as_json(build(**values)))
+
+
+def as_json(value: Any) -> str:
+    """``value`` as JSON the way AWS gives it back: without spaces, so that a deployment finds nothing to change, and
+    with every letter as it is, because not every engine reads the escapes of an emoji (docs/engines.md).
+    """
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))

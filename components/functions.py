@@ -7,6 +7,7 @@ import pulumi
 from . import policies
 from .buckets import BuildBuckets
 from .definition import COPY_WORKER_TIMEOUT, LEASE_GRACE
+from .documents import as_json
 from .failures import FailureTopic
 from .handler_function import HandlerFunction
 from .queues import BucketEventQueue, ExecutionEventQueue
@@ -69,7 +70,7 @@ def replication_worker(
         statements=workflow.arn.apply(policies.start_workflow),
         environment={
             "STATE_MACHINE_ARN": workflow.arn,
-            "DESTINATION_BUCKETS": pulumi.Output.json_dumps(buckets.destination_names),
+            "DESTINATION_BUCKETS": buckets.destination_names.apply(as_json),
         },
         timeout=REPLICATION_WORKER_TIMEOUT,
         queue=uploads,

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 
 import pulumi
 import pulumi_aws as aws
 
 from . import policies
-from .buckets import BucketRef
-from .documents import document
+from .buckets import BucketRef, formerly
+from .documents import as_json, document
 from .names import DEAD_LETTERS_SUFFIX, in_region
 from .settings import Settings
 
@@ -74,7 +73,7 @@ class EventQueue(pulumi.ComponentResource):
                 queue_url=dead_letters.url,
                 region=region,
                 policy=document(policies.queue_refuses_plain_http, queue_arn=dead_letters.arn),
-                opts=child,
+                opts=self._belonging_to(dead_letters),
             )
         queue = aws.sqs.Queue(
             name,
@@ -84,7 +83,7 @@ class EventQueue(pulumi.ComponentResource):
             sqs_managed_sse_enabled=True,
             visibility_timeout_seconds=VISIBILITY_TIMEOUT_PER_FUNCTION_TIMEOUT * function_timeout,
             redrive_policy=dead_letters.arn.apply(
-                lambda arn: json.dumps({"deadLetterTargetArn": arn, "maxReceiveCount": MAX_RECEIVE_COUNT})
+                lambda arn: as_json({"deadLetterTargetArn": arn, "maxReceiveCount": MAX_RECEIVE_COUNT})
             ),
             opts=child,
         )
@@ -93,14 +92,20 @@ class EventQueue(pulumi.ComponentResource):
             queue_url=dead_letters.url,
             region=region,
             redrive_allow_policy=queue.arn.apply(
-                lambda arn: json.dumps({"redrivePermission": "byQueue", "sourceQueueArns": [arn]})
+                lambda arn: as_json({"redrivePermission": "byQueue", "sourceQueueArns": [arn]})
             ),
-            opts=child,
+            opts=self._belonging_to(dead_letters),
         )
+        self._queue = queue
         self.url = queue.url
         self.arn = queue.arn
         self.dead_letter_url = dead_letters.url
         self.register_outputs({"url": self.url, "arn": self.arn, "dead_letter_url": self.dead_letter_url})
+
+    def _belonging_to(self, queue: aws.sqs.Queue) -> pulumi.ResourceOptions:
+        """Of what goes with the queue. Asked to take it from the queue first, some engines never say that it is gone
+        (docs/engines.md), and all take time for it."""
+        return pulumi.ResourceOptions(parent=self, deleted_with=queue)
 
 
 class BucketEventQueue(EventQueue):
@@ -140,7 +145,7 @@ class BucketEventQueue(EventQueue):
                 bucket_arns=[bucket.arn for bucket in buckets],
                 requires_tls=settings.requires_tls,
             ),
-            opts=pulumi.ResourceOptions(parent=self),
+            opts=self._belonging_to(self._queue),
         )
         for bucket in buckets:
             aws.s3.BucketNotification(
@@ -156,7 +161,11 @@ class BucketEventQueue(EventQueue):
                     }
                 ],
                 # S3 sends a test event when the notification is made, and refuses to make it if it may not.
-                opts=pulumi.ResourceOptions(parent=self, depends_on=[policy]),
+                opts=pulumi.ResourceOptions(
+                    parent=self,
+                    depends_on=[policy],
+                    aliases=formerly(f"{name}-{bucket.former_label}", now=f"{name}-{bucket.label}"),
+                ),
             )
 
 
@@ -190,7 +199,7 @@ class ExecutionEventQueue(EventQueue):
                 rule_arn=rule.arn,
                 requires_tls=settings.requires_tls,
             ),
-            opts=child,
+            opts=self._belonging_to(self._queue),
         )
         aws.cloudwatch.EventTarget(
             name, rule=rule.name, arn=self.arn, opts=pulumi.ResourceOptions(parent=self, depends_on=[policy])

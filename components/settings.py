@@ -11,12 +11,11 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
 from typing import Any
 from urllib.parse import urlsplit
 
-import botocore.session
 import pulumi
+import pulumi_aws
 
 from . import policies
 from .names import in_region
@@ -377,7 +376,7 @@ class _Reader:
         if own is None:
             self.problem(setting, region, "nothing as long as aws:region does not name the stack's own region")
             return None
-        allowed = [name for name in _regions() if _partition_of(name) == _partition_of(own)]
+        allowed = sorted(one.value for one in pulumi_aws.Region if _partition_of(one.value) == _partition_of(own))
         if not isinstance(region, str) or region not in allowed:
             self.problem(setting, region, f"a region of the stack's own partition: {', '.join(allowed)}")
             return None
@@ -456,17 +455,10 @@ def _own_region() -> str | None:
     return pulumi.Config("aws").get("region") or os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
 
 
-@cache
-def _regions() -> tuple[str, ...]:
-    """Those that the installed botocore knows."""
-    session = botocore.session.get_session()
-    partitions = session.get_available_partitions()
-    return tuple(sorted(region for one in partitions for region in session.get_available_regions("s3", one)))
-
-
 def _partition_of(region: str) -> str:
     """What a region's name tells of its partition: no copy goes from one to another."""
-    return next((part for part in ("cn", "us-gov", "us-iso", "eusc") if region.startswith(f"{part}-")), "aws")
+    parts = ("cn", "us-gov", "us-iso", "us-isob", "us-isof", "eu-isoe", "eusc")
+    return next((part for part in parts if region.startswith(f"{part}-")), "aws")
 
 
 def _region_of_key(arn: str) -> str | None:

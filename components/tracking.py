@@ -23,7 +23,10 @@ class TrackingTable(pulumi.ComponentResource):
     region: pulumi.Output[str]
 
     def __init__(self, name: str, settings: Settings, opts: pulumi.ResourceOptions | None = None) -> None:
-        super().__init__("file-copy-workflow:index:TrackingTable", name, None, opts)
+        protected = pulumi.ResourceOptions(protect=not settings.force_destroy)
+        super().__init__(
+            "file-copy-workflow:index:TrackingTable", name, None, pulumi.ResourceOptions.merge(protected, opts)
+        )
         table = aws.dynamodb.Table(
             name,
             name=settings.name("FileCopyTracking"),
@@ -49,7 +52,7 @@ class TrackingTable(pulumi.ComponentResource):
             server_side_encryption={"enabled": True},
             point_in_time_recovery={"enabled": True},
             deletion_protection_enabled=not settings.force_destroy,
-            opts=pulumi.ResourceOptions(parent=self, protect=not settings.force_destroy),
+            opts=pulumi.ResourceOptions(parent=self),
         )
         self.table_name = table.name
         self.arn = table.arn

@@ -90,6 +90,11 @@ class Registered:
     parent: str
     dependencies: frozenset[str]
     protect: bool
+    former_names: frozenset[str]
+    """The logical names of its aliases."""
+    deleted_with: str
+    """The URN of the resource that it goes with, or nothing."""
+    retain_on_delete: bool
 
     @property
     def is_component(self) -> bool:
@@ -160,6 +165,9 @@ class _Monitor(MockMonitor):
                     parent=request.parent,
                     dependencies=frozenset(request.dependencies),
                     protect=request.protect,
+                    former_names=frozenset(alias.spec.name for alias in request.aliases),
+                    deleted_with=request.deletedWith,
+                    retain_on_delete=request.retainOnDelete,
                 )
             )
         return response

@@ -183,6 +183,14 @@ def test_calls_are_limited() -> None:
     }
 
 
+def test_limits_go_with_their_stage() -> None:
+    """ "pulumi destroy" takes the stage alone: not every engine can take a method's settings from it."""
+    recording = made()
+    [stage] = recording.of("apigateway/stage:Stage").values()
+    limits = recording.of("apigateway/methodSettings:MethodSettings").values()
+    assert {found.deleted_with for found in limits} == {stage.urn}
+
+
 def test_every_call_is_kept_in_a_group_that_forgets() -> None:
     """Who called what, when, and what came of it is a line of JSON in a group with the stack's retention."""
     recording = made(replace(DEFAULTS, name_prefix="acme-", log_retention_days=90))

@@ -58,10 +58,40 @@ def test_a_bucket_that_holds_files_is_destroyed_only_where_that_is_asked_for(for
     """Builds are not deleted with the stack, unless the setting says so: the engine refuses, before it takes a
     bucket's policy away and then fails on its files.
     """
-    made = buckets(force_destroy=force_destroy).of("s3/bucket:Bucket")
-    assert {name: (bucket.inputs, bucket.protect) for name, bucket in made.items()} == {
+    recording = buckets(force_destroy=force_destroy)
+    made = recording.of("s3/bucket:Bucket")
+    assert {name: (bucket.inputs, bucket.retain_on_delete) for name, bucket in made.items()} == {
         name: ({"bucket": name, "forceDestroy": force_destroy}, not force_destroy) for name in OWN
     }
+    # Whatever belongs to them too: the engine deletes what is not protected, and keeps the rest.
+    assert len(recording.registered) == 1 + len(OWN) * (1 + len(BELONGINGS))
+    assert {found.protect for found in recording.registered} == {not force_destroy}
+
+
+@pytest.mark.parametrize("resource_type", BELONGINGS)
+def test_what_belongs_to_a_bucket_goes_with_it_or_stays(resource_type: str) -> None:
+    """A bucket that is taken out of the stack and kept keeps its policy, its versions and its encryption as well."""
+    recording = buckets()
+    made = recording.of("s3/bucket:Bucket")
+    for name, found in recording.of(resource_type).items():
+        assert found.deleted_with == made[name.removesuffix(f"-{BELONGINGS[resource_type]}")].urn
+
+
+@pytest.mark.parametrize("resource_type", ["s3/bucket:Bucket", *BELONGINGS])
+def test_logical_names_do_not_change_with_the_prefix(resource_type: str) -> None:
+    """With another prefix Pulumi sees that a protected bucket would be replaced, and refuses, instead of deleting one
+    and making another. A stack that is up knows its buckets again by their former names, which had the prefix."""
+    prefixed = buckets(
+        name_prefix="acme-",
+        source_bucket=f"acme-{OWN[0]}",
+        destinations=tuple(Destination(bucket=f"acme-{name}") for name in OWN[1:]),
+    )
+    assert prefixed.of(resource_type).keys() == buckets().of(resource_type).keys()
+    assert {found.inputs["bucket"] for found in prefixed.of(resource_type).values()} == {f"acme-{one}" for one in OWN}
+    assert {name: found.former_names for name, found in prefixed.of(resource_type).items()} == {
+        name: {f"acme-{name}"} for name in prefixed.of(resource_type)
+    }
+    assert {found.former_names for found in buckets().of(resource_type).values()} == {frozenset()}
 
 
 @pytest.mark.parametrize(

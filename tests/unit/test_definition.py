@@ -63,7 +63,7 @@ def test_states_are_the_users_in_their_order() -> None:
         "ValidateInput",
         *["AcquireLease", "WaitForTurn", "ReadSource"],
         "LogWorkflowStart",
-        *["CheckIfSuperseded", "ReleaseLease", "Superseded"],
+        *["ReleaseLease", "CheckIfSuperseded", "Superseded"],
         "CopyToMultipleBuckets",
         "ProcessResults",
         "UpdateDynamoDBFinal",
@@ -144,6 +144,36 @@ def test_copy_that_timed_out_is_not_retried_and_keeps_the_lease() -> None:
     assert max(COPY_TIMEOUT, COPY_WORKER_TIMEOUT) <= LEASE_GRACE
     release = STATES["UpdateDynamoDBFinal"]["Arguments"]["ExpressionAttributeValues"][":leaseUntil"]["N"]
     assert "$count($remaining) = 0 ? $leaseUntil : " in release
+
+
+def test_what_ends_before_a_copy_began_lets_go_of_the_lease() -> None:
+    """Nothing can land any more, so the file's next execution need not wait for a quarter of an hour. A state that
+    fails without having told whether it took the lease, which a time-out does not tell, may have taken it."""
+    ends = {"Superseded", "SendFailureNotification"}
+    before_a_copy = ["AcquireLease", "WaitForTurn", "ReadSource", "LogWorkflowStart"]
+    assert not ends & {target for name in before_a_copy for target in targets(STATES[name])}
+    assert targets(STATES["ReleaseLease"]) == {"CheckIfSuperseded"}
+    assert targets(STATES["CheckIfSuperseded"]) == ends
+    release = STATES["ReleaseLease"]["Arguments"]
+    assert release["UpdateExpression"] == "SET leaseExpiresAt = :released"
+    assert release["ConditionExpression"] == "leaseOwner = :executionId"
+    assert release["ExpressionAttributeValues"][":released"] == {"N": "0"}
+
+
+def test_no_text_of_somebody_else_is_a_variable_by_itself() -> None:
+    """An engine that puts a text variable between quotes as it is fails at a quote or a backslash in it; in an object
+    both are escaped. A variable that is a text holds a name of AWS's, or a time."""
+    assigned: dict[str, Any] = {}
+    for state in ALL_STATES.values():
+        for step in (state, *state.get("Catch", [])):
+            assigned |= step.get("Assign", {})
+    own = {"executionId", "startTime"}
+    lists_and_numbers = {"turn", "leaseUntil", "results", "remaining"}
+    objects = {"job", "regions", "owners", "source", "summary", "problem"}
+    assert assigned.keys() == own | lists_and_numbers | objects
+    first = STATES["ValidateInput"]["Assign"]
+    assert all(isinstance(first[name], dict) for name in objects - {"job"})
+    assert all(not isinstance(first[name], str) for name in lists_and_numbers)
 
 
 @pytest.mark.parametrize("concurrency", [1, 10, 40])

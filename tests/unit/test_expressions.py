@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import quote
 
 import jsonata
 import pytest
 
 from components.definition import EXECUTION_TIMEOUT, MAX_DESTINATIONS, copy_workflow_definition
+from handlers import copy_job
 
 THEIRS, OUR_ACCOUNT, THEIR_ACCOUNT = "partner-builds", "123456789012", "210987654321"
 STATES: dict[str, Any] = copy_workflow_definition(
@@ -26,15 +28,26 @@ ASSIGNED = STATES["ValidateInput"]["Assign"]
 EXECUTION = f"arn:aws:states:us-east-1:{OUR_ACCOUNT}:execution:file-copy-workflow:1"
 JOB = {"sourceBucket": "global-builds", "sourceKey": "k.zip", "destinationBuckets": ["near-builds"], "retry": False}
 
+NO_PROBLEM = dict.fromkeys(("source", "tracking", "notification"), "")
+
 
 def evaluated(expression: str, **variables: Any) -> Any:
     """The value of a field, by the implementation of JSONata that the embedded stack uses."""
     made = jsonata.Jsonata.jsonata(expression.removeprefix("{% ").removesuffix(" %}"))
     scope = made.create_frame()
     named = {name: ASSIGNED[name] for name in ("regions", "owners")}
-    for name, value in {"executionId": EXECUTION, "job": JOB, "sourceProblem": "", **named, **variables}.items():
+    for name, value in {"executionId": EXECUTION, "job": JOB, "problem": NO_PROBLEM, **named, **variables}.items():
         scope.bind(name, value)
     return made.evaluate(None, scope)
+
+
+def done_by_s3(key: str) -> Any:
+    """The destinations of a file called ``key`` that S3 is asked to copy to. The others are copy-worker's."""
+    found = {"job": {**JOB, "sourceKey": key}, "source": source()}
+    copying = STATES["CopyToMultipleBuckets"]
+    direct, remaining = evaluated(copying["Items"], **found), evaluated(copying["Assign"]["remaining"], **found)
+    assert direct + remaining == JOB["destinationBuckets"]
+    return direct
 
 
 def source(**head: Any) -> Any:
@@ -52,6 +65,9 @@ def source(**head: Any) -> Any:
         # Of parts: a copy has others, so it would differ for the same bytes.
         ({"ChecksumCRC32": "AA-3", "ChecksumType": "COMPOSITE"}, {}),
         ({"ChecksumCRC32": "AA-3"}, {}),
+        # The case of an engine that does not have the SDK's.
+        ({"ChecksumCrc64Nvme": "AA", "ChecksumType": "FULL_OBJECT"}, {"ChecksumCRC64NVME": "AA"}),
+        ({"ChecksumSha256": "BB"}, {"ChecksumSHA256": "BB"}),
     ],
 )
 def test_the_sources_checksum_is_that_of_the_whole(head: dict[str, str], checksums: dict[str, str]) -> None:
@@ -63,9 +79,7 @@ def test_the_storage_class_is_kept() -> None:
     """S3 does not say the standard class, and a copy would get it if no other were asked for."""
     assert source()["storageClass"] == "STANDARD"
     assert source(StorageClass="STANDARD_IA")["storageClass"] == "STANDARD_IA"
-    asked = evaluated(
-        COPY["Arguments"], states={"input": "b"}, copySource="x", source=source(StorageClass="STANDARD_IA")
-    )
+    asked = evaluated(COPY["Arguments"], states={"input": "b"}, source=source(StorageClass="STANDARD_IA"))
     assert asked["StorageClass"] == "STANDARD_IA"
 
 
@@ -74,7 +88,7 @@ def test_the_storage_class_is_kept() -> None:
 )
 def test_a_copy_is_asked_for_with_the_sources_checksum(checksums: dict[str, str], algorithm: str) -> None:
     """What has the same checksum can be compared; what has none gets one."""
-    asked = evaluated(COPY["Arguments"], states={"input": "b"}, copySource="x", source=source(**checksums))
+    asked = evaluated(COPY["Arguments"], states={"input": "b"}, source=source(**checksums))
     assert asked["ChecksumAlgorithm"] == algorithm
 
 
@@ -84,7 +98,7 @@ def test_a_copy_is_asked_for_with_the_sources_checksum(checksums: dict[str, str]
 )
 def test_the_bucket_is_its_owners(bucket: str, owner: str, acl: str | None) -> None:
     """A bucket that has become somebody else's is refused by S3, and an object in another account is its owner's."""
-    asked = evaluated(COPY["Arguments"], states={"input": bucket}, copySource="x", source=source())
+    asked = evaluated(COPY["Arguments"], states={"input": bucket}, source=source())
     assert (asked["Bucket"], asked["ExpectedBucketOwner"], asked.get("ACL")) == (bucket, owner, acl)
     payload = WORKER["Arguments"]["Payload"]
     assert evaluated(payload["account"], states={"input": bucket}) == owner
@@ -101,6 +115,8 @@ def test_the_bucket_is_its_owners(bucket: str, owner: str, acl: str | None) -> N
         # Another kind of checksum says nothing, and ETags that differ say nothing either.
         ({"ChecksumCRC32": "A"}, {"ETag": '"other"', "ChecksumSHA1": "B"}, (True, "none")),
         ({"ChecksumCRC32": "A"}, {"ETag": '"abc"', "ChecksumCRC32": "B"}, (False, None)),
+        ({"ChecksumCRC32": "A"}, {"ETag": '"other"', "ChecksumCrc32": "A"}, (True, "CRC32")),
+        ({"ChecksumCrc32": "A"}, {"ETag": '"abc"', "ChecksumCrc32": "B"}, (False, None)),
     ],
 )
 def test_a_copy_is_compared_with_its_source(
@@ -140,6 +156,7 @@ def test_a_cause_is_what_was_said(cause: str | None, said: str) -> None:
     [
         ({"ChecksumCRC32": "AA-3", "ChecksumType": "COMPOSITE"}, "CRC32"),
         ({"ChecksumCRC32C": "AA-3", "ChecksumType": "COMPOSITE"}, "CRC32C"),
+        ({"ChecksumCrc32C": "AA-3", "ChecksumType": "COMPOSITE"}, "CRC32C"),
         # That of the whole cannot be told from these.
         ({"ChecksumSHA256": "AA-3", "ChecksumType": "COMPOSITE"}, None),
         ({"ChecksumCRC32": "AA", "ChecksumType": "FULL_OBJECT"}, None),
@@ -156,6 +173,28 @@ def test_a_file_with_checksums_of_its_parts_is_for_copy_worker(head: dict[str, s
     assert (direct, remaining) == (([], ["near-builds"]) if algorithm else (["near-builds"], []))
 
 
+@pytest.mark.parametrize("key", ["k.zip", "a/b-c_d.e~f/0.zip", "k" * 1024])
+def test_a_key_that_needs_no_encoding_is_s3s_own(key: str) -> None:
+    """S3 is asked for the copy by the name that the file has: what encodes it, or does not, changes nothing of it."""
+    assert done_by_s3(key) == ["near-builds"]
+    copy_source = evaluated(
+        COPY["Arguments"], states={"input": "b"}, job={**JOB, "sourceKey": key}, source=source(VersionId="v.1_-")
+    )["CopySource"]
+    assert copy_source == f"global-builds/{key}?versionId=v.1_-"
+    assert quote(copy_source, safe="/?=") == copy_source
+    without_version = {name: value for name, value in source().items() if name != "versionId"}
+    asked = evaluated(COPY["Arguments"], states={"input": "b"}, source=without_version)
+    assert asked["CopySource"] == "global-builds/k.zip"
+
+
+@pytest.mark.parametrize("letter", [*" !\"#$%&'()*+,:;<=>?@[\\]^`{|}", "é", "日", "🚀", "\n", "\x7f", "\u202e"])
+def test_a_key_that_needs_encoding_is_copy_workers(letter: str) -> None:
+    """Whether Step Functions encodes a CopySource is not documented, and engines differ: a key that it matters to goes
+    through copy-worker, whose SDK takes the key as it is."""
+    for key in (f"a{letter}b.zip", letter, f"folder/{letter}"):
+        assert done_by_s3(key) == []
+
+
 @pytest.mark.parametrize("size", [100, 101])
 def test_what_s3_is_asked_for_and_what_copy_worker_does(size: int) -> None:
     """Each destination is copied to once: by S3 itself where it can be, by copy-worker otherwise."""
@@ -166,7 +205,7 @@ def test_what_s3_is_asked_for_and_what_copy_worker_does(size: int) -> None:
     assert (direct, remaining) == (
         (["near-builds", THEIRS], ["far-builds"]) if size == 100 else ([], job["destinationBuckets"])
     )
-    found = {"job": job, "source": {}, "sourceProblem": "no"}
+    found = {"job": job, "source": {}, "problem": {**NO_PROBLEM, "source": "no"}}
     assert evaluated(copying["Items"], **found) == evaluated(copying["Assign"]["remaining"], **found) == []
 
 
@@ -202,3 +241,45 @@ def test_an_execution_that_has_lost_the_record_copies_no_more() -> None:
         1,
         ["far-builds"],
     )
+
+
+@pytest.mark.parametrize(
+    ("destinations", "named"),
+    [
+        ([[]], "not []"),
+        ([None], "not null"),
+        (["region-a-builds", []], "not []"),
+        (["region-a-builds", None], "not null"),
+        ([["region-a-builds"]], 'not ["region-a-builds"]'),
+        ([{}], "not {}"),
+        ([{"bucket": "region-a-builds"}], "not {"),
+        ([0], "not 0"),
+        ([False], "not false"),
+        ([""], 'not ""'),
+        (["a b", None, []], 'not "a b", null, []'),
+        ([[], []], "not [], []"),
+    ],
+    ids=repr,
+)
+def test_what_is_no_name_of_a_bucket_is_no_destination(destinations: list[Any], named: str) -> None:
+    """What passes ValidateInput is a job that the other states can do: an empty list or a null among the names would
+    end as a record that cannot be written."""
+    with pytest.raises(jsonata.jexception.JException, match="destinationBuckets must hold bucket names only") as error:
+        evaluated(ASSIGNED["job"], states={"input": {**JOB, "destinationBuckets": destinations}})
+    assert named in str(error.value)
+    assert any(
+        "destinationBuckets must hold bucket names only" in one
+        for one in copy_job.problems({**JOB, "destinationBuckets": destinations})
+    )
+
+
+def test_a_problem_is_kept_beside_the_others() -> None:
+    """Each state that fails says what is wrong with its own part, with the quotes and backslashes of the error."""
+    error = {"Error": "S3.S3Exception", "Cause": 'a "quoted" \\ cause'}
+    problem = {"source": "no", "tracking": "", "notification": ""}
+    catch = STATES["SendFailureNotification"]["Catch"][0]["Assign"]["problem"]
+    assert evaluated(catch, states={"errorOutput": error}, problem=problem) == {
+        "source": "no",
+        "tracking": "",
+        "notification": 'S3.S3Exception: a "quoted" \\ cause',
+    }

@@ -50,8 +50,7 @@ def told(key: str, failed: int, problem: str = "") -> dict[str, Any]:
         "job": {"sourceBucket": "global-builds", "sourceKey": key, "destinationBuckets": ["b"] * max(failed, 1)},
         "results": results,
         "summary": {"status": "FAILED", "successfulCopies": 0, "failedCopies": failed, "totalBuckets": failed},
-        "sourceProblem": "",
-        "trackingProblem": problem,
+        "problem": {"source": "", "tracking": problem, "notification": ""},
         "executionId": "arn:aws:states:us-east-1:123456789012:execution:file-copy-workflow:" + "n" * 80,
     }
 

@@ -275,6 +275,20 @@ def test_no_output_was_turned_into_text(as_on_aws: Recording) -> None:
     assert [text for text in texts([given, as_on_aws.outputs]) if "Calling __str__" in text] == []
 
 
+def test_documents_are_as_aws_gives_them_back(whole_program: Recording, as_on_aws: Recording) -> None:
+    """JSON without spaces, or every deployment would find it changed; and with an emoji as itself, because an engine
+    that reads a definition's text as Python's makes two halves of its escapes."""
+    checked = 0
+    for found in (*whole_program.registered, *as_on_aws.registered):
+        for value in found.inputs.values():
+            if isinstance(value, str) and value.startswith(("{", "[")):
+                checked += 1
+                assert value == json.dumps(json.loads(value), ensure_ascii=False, separators=(",", ":")), found.name
+    assert checked > 50
+    [machine] = whole_program.inputs("sfn/stateMachine:StateMachine").values()
+    assert "🚨" in machine["definition"]
+
+
 def test_every_function_has_a_handler_that_gets_its_environment(whole_program: Recording) -> None:
     """Each function names a handler that is there, and is told exactly the variables that its module reads."""
     functions = whole_program.inputs("lambda/function:Function")
@@ -298,7 +312,7 @@ def test_functions_are_told_what_they_work_with(whole_program: Recording) -> Non
     assert told == {
         "replication-worker": {
             "STATE_MACHINE_ARN": machine,
-            "DESTINATION_BUCKETS": '["region-a-builds", "region-b-builds"]',
+            "DESTINATION_BUCKETS": '["region-a-builds","region-b-builds"]',
         },
         "copy-worker": {
             "TABLE_NAME": "FileCopyTracking",
@@ -588,7 +602,7 @@ def test_policies_grant_nothing_wholesale(as_on_aws: Recording, with_every_setti
 def refer(name: str, region: str | None) -> BucketRef:
     """A bucket that nothing is made for."""
     arn = pulumi.Output.from_input(f"arn:aws:s3:::{name}")
-    return BucketRef(label=name, name=pulumi.Output.from_input(name), arn=arn, region=region)
+    return BucketRef(label=name, former_label=name, name=pulumi.Output.from_input(name), arn=arn, region=region)
 
 
 def as_list(value: str | list[str]) -> list[str]:

@@ -25,6 +25,7 @@ DESTINATIONS: list[dict[str, Any]] = [
     {"bucket": "far-2", "region": FAR, "kmsKeyArn": FAR_KEY},
 ]
 FAR_BUCKETS = {"acme-far-1", "acme-far-2"}
+FAR_LABELS = {"far-1", "far-2"}
 SUFFIX = f"-{FAR}"
 
 # AWS documentation, "AWS Regions": none has a longer name.
@@ -52,7 +53,7 @@ def local() -> Recording:
 
 def is_there(resource: Registered) -> bool:
     """Whether the resource belongs to the other region, going by its name alone."""
-    return SUFFIX in resource.name or any(bucket in resource.name for bucket in FAR_BUCKETS)
+    return SUFFIX in resource.name or any(label in resource.name for label in FAR_LABELS)
 
 
 def test_whatever_is_there_says_so(recording: Recording) -> None:
