@@ -280,8 +280,8 @@ _LEASE_VALUES = r"""(
 )"""
 
 # What S3 does not do when Step Functions asks it to, whichever the destination. CopyObject takes its source URL-encoded
-# (S3 API reference, "CopySource"), and it is not documented whether Step Functions passes on what it is given or encodes
-# it once more. So only a key that is the same either way is left to it: RFC 3986, "Unreserved Characters", and "/". A
+# (S3 API reference, "CopySource"), and whether Step Functions passes on what it is given or encodes it once more is not
+# documented. So only a key that is the same either way is left to it: RFC 3986, "Unreserved Characters", and "/". A
 # version's ID is URL-ready (S3 user guide, "Version IDs").
 _IS_FOR_WORKER = r"""(
     $source.size > MULTIPART_THRESHOLD or $exists($source.checksumOfParts)
@@ -614,9 +614,6 @@ def copy_workflow_definition(
         "Assign": {"problem": problem_of("tracking")},
         "Next": "SendFailureNotification",
     }
-    # Before the first copy nothing can land any more, so the file's next execution need not wait. An AcquireLease that
-    # timed out may have taken the lease.
-    give_up_before_a_copy = {**tell_of_tracking_problem, "Next": "ReleaseLease"}
     return {
         "Comment": "Copies one file to every destination bucket, records each copy, tells a person of failures.",
         "QueryLanguage": "JSONata",
@@ -659,8 +656,9 @@ def copy_workflow_definition(
                         "Assign": {"turn": jsonata("$turn + 1")},
                         "Next": "WaitForTurn",
                     },
-                    # Nothing is copied without a record of it.
-                    give_up_before_a_copy,
+                    # Nothing is copied without a record of it. Should the lease have been taken all the same,
+                    # execution-watcher lets go of it.
+                    tell_of_tracking_problem,
                 ],
                 "Next": "ReadSource",
             },
@@ -715,7 +713,8 @@ def copy_workflow_definition(
                         ":noArrivals": {"M": {}},
                     },
                 },
-                "Catch": [give_up_before_a_copy],
+                # No copy has begun, and none can land any more: the file's next execution need not wait.
+                "Catch": [{**tell_of_tracking_problem, "Next": "ReleaseLease"}],
                 "Next": "CopyToMultipleBuckets",
             },
             "ReleaseLease": {

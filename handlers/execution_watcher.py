@@ -107,7 +107,9 @@ def _close(body: str) -> None:
     is_closed, record = False, dict[str, Any]()
     if _may_have_record(ending):
         is_closed, record = _close_record(ending)
-        _shorten_lease(ending)
+        # A record that never became the execution's is of one that ended before its first copy.
+        may_copy = is_closed or record.get("executionId") == {"S": ending.execution_arn}
+        _shorten_lease(ending, int(time.time()) + environment().lease_grace_seconds if may_copy else 0)
     is_told = ending.error in _TOLD_BY_THE_WORKFLOW
     log.info(
         "Execution did not succeed",
@@ -231,14 +233,17 @@ def _close_record(ending: Ending) -> tracking.Update:
     )
 
 
-def _shorten_lease(ending: Ending) -> None:
-    """Lets the file's next execution begin when no copy of this one can land any more, not when its lease ends."""
-    until = {":until": {"N": str(int(time.time()) + environment().lease_grace_seconds)}}
+def _shorten_lease(ending: Ending, until: int) -> None:
+    """Lets the file's next execution begin when no copy of this one can land any more, not when its lease ends.
+
+    Args:
+        until: when that is, in seconds since 1970.
+    """
     _update(
         ending,
         "SET #until = :until",
         "leaseOwner = :executionId AND #until > :until",
-        until,
+        {":until": {"N": str(until)}},
         {"#until": "leaseExpiresAt"},
     )
 

@@ -146,6 +146,31 @@ def test_newer_executions_record_and_lease_are_left_alone(
     assert len(notifications.received()) == 1
 
 
+@pytest.mark.parametrize(("status", "error"), [("ABORTED", None), ("FAILED", "TrackingFailed")])
+@pytest.mark.parametrize("before", ["COMPLETED", "IN_PROGRESS"])
+def test_who_ended_before_the_first_copy_lets_go_of_the_lease(
+    status: str, error: str | None, before: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An execution that took the lease, and whose record is still another's, has copied nothing: nobody waits."""
+    track(before, execution=OTHER, expires=int(time.time()) + 100_000)
+    handler(sqs_event(ended(monkeypatch, status, error)), None)
+    after = record()
+    assert (after["status"], after["leaseExpiresAt"]) == ({"S": before}, {"N": "0"})
+
+
+def test_who_took_the_first_lease_of_a_file_and_no_more_lets_go_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where there never was a record, the lease alone is one."""
+    track(expires=int(time.time()) + 100_000)
+    account.dynamodb().update_item(
+        TableName=TABLE,
+        Key={"fileKey": {"S": KEY}, "sourceBucket": {"S": SOURCE}},
+        UpdateExpression="REMOVE executionId, #status",
+        ExpressionAttributeNames={"#status": "status"},
+    )
+    handler(sqs_event(ended(monkeypatch, "ABORTED")), None)
+    assert record()["leaseExpiresAt"] == {"N": "0"}
+
+
 def test_released_lease_is_not_taken_up_again(monkeypatch: pytest.MonkeyPatch) -> None:
     """A lease that has ended stays ended: a later end of its execution must not hold the file up."""
     track("FAILED", expires=0)

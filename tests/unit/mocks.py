@@ -165,7 +165,7 @@ class _Monitor(MockMonitor):
                     parent=request.parent,
                     dependencies=frozenset(request.dependencies),
                     protect=request.protect,
-                    former_names=frozenset(alias.spec.name for alias in request.aliases),
+                    former_names=frozenset(alias.spec.name for alias in request.aliases if alias.spec.name),
                     deleted_with=request.deletedWith,
                     retain_on_delete=request.retainOnDelete,
                 )

@@ -132,7 +132,7 @@ def test_every_state_and_way_is_in_the_graph() -> None:
 def test_labels_are_short() -> None:
     """A condition without what only asks for presence, an error without its service; all of it is in the meaning."""
     said = {(edge.source, edge.target, edge.kind): edge for edge in graph(DEFINITION).edges}
-    superseded = said["CheckIfSuperseded", "ReleaseLease", "choice"]
+    superseded = said["CheckIfSuperseded", "Superseded", "choice"]
     assert superseded.label == "$job.sourceVersionId != $source.versionId"
     assert superseded.meaning.startswith("$exists($job.sourceVersionId) and ")
     assert said["CheckIfSuperseded", "SendFailureNotification", "choice"].label == "otherwise"

@@ -88,7 +88,7 @@ def test_what_the_program_imports_is_asked_for_by_name() -> None:
     """A package that comes only because another needs it may be gone with the next version of that one."""
     sources = [PROJECT_ROOT / "__main__.py", *(PROJECT_ROOT / "components").rglob("*.py")]
     packages = importlib.metadata.packages_distributions()
-    used = {packages[module][0] for path in sources for module in imported(path)}
+    used = {packages[module][0].replace("_", "-") for path in sources for module in imported(path)}
     assert used == declared("requirements.in")
 
 
