@@ -55,7 +55,7 @@ def read(system: System, execution: str, key: str) -> History:
 
 def test_a_copy_everywhere(open_system: System) -> None:
     """An upload's execution is told state by state, with every copy and its verified arrival."""
-    key = f"{uuid.uuid4().hex}/build.zip"
+    key = open_system.key(f"{uuid.uuid4().hex}/build.zip")
     open_system.upload(key)
     (execution,) = open_system.executions_of(key)
     open_system.finish(execution)
@@ -79,9 +79,10 @@ def test_a_copy_everywhere(open_system: System) -> None:
 
 def test_a_copy_that_failed_somewhere(open_system: System) -> None:
     """The failed destination is told with its error, and as many calls as were made. The key breaks nothing."""
-    key = f"{uuid.uuid4().hex}/<script>alert('1')</script>&amp;.zip"
+    key = open_system.key(f"{uuid.uuid4().hex}/<script>alert('1')</script>&amp;.zip")
     open_system.upload(key)
-    execution = open_system.run(open_system.job(key, open_system.destinations[0], "invalid-bucket"))["executionArn"]
+    missing = open_system.bucket("invalid-bucket")
+    execution = open_system.run(open_system.job(key, open_system.destinations[0], missing))["executionArn"]
     history = read(open_system, execution, key)
     assert (history.status, history.error) == ("FAILED", "CopiesFailed")
     good, bad = history.copies
@@ -92,7 +93,7 @@ def test_a_copy_that_failed_somewhere(open_system: System) -> None:
     made = map_.calls.scheduled if map_.calls else sum(len(copy.attempts or ()) for copy in history.copies)
     assert made == open_system.attempts(execution, "copyObject")
     assert history.states[-1].name == "SomeCopiesFailed"
-    assert history.states[-1].cause == "1 of 2 copies failed: invalid-bucket"
+    assert history.states[-1].cause == f"1 of 2 copies failed: {missing}"
     page = report_page(history, load_definition(open_system.stepfunctions, execution))
     assert "Partly failed: 1 of 2 copies failed" in page
     assert "<script" not in page
@@ -170,9 +171,10 @@ def look(browser: str, page: str, folder: Path) -> Seen:
 def test_the_report_in_a_browser(open_system: System, browser: str, tmp_path: Path) -> None:
     """On a narrow screen nothing stands out of the page, with the longest of keys; nothing is fetched or complained
     of."""
-    key = f"{uuid.uuid4().hex}/" + "very-long-name-without-a-space" * 30 + "<b>.zip"
+    key = open_system.key(f"{uuid.uuid4().hex}/" + "very-long-name-without-a-space" * 30 + "<b>.zip")
     open_system.upload(key)
-    execution = open_system.run(open_system.job(key, open_system.destinations[0], "invalid-bucket"))["executionArn"]
+    missing = open_system.bucket("invalid-bucket")
+    execution = open_system.run(open_system.job(key, open_system.destinations[0], missing))["executionArn"]
     history = read(open_system, execution, key)
     page = report_page(history, load_definition(open_system.stepfunctions, execution))
     seen = look(browser, page, tmp_path)
