@@ -20,7 +20,13 @@ class Engine:
     interval: float
     """Seconds between two looks."""
     burst: int
-    """How many files are uploaded at once."""
+    """How many files are uploaded at once, where as many as one likes would do."""
+
+    @property
+    def has_response_templates(self) -> bool:
+        """Whether its API Gateway answers a body that a model refuses as the API says. LocalStack's says no more than
+        that it refuses it."""
+        return self.name != LOCALSTACK
 
 
 _KINDS = {
@@ -108,6 +114,31 @@ LIMITS = (
         GIVEN,
         ("test_api_fuzz.py",),
         "sends 2,000 wrong requests at once, which the limits of a deployed API do not let through",
+    ),
+    Limit(
+        (LOCALSTACK, AWS),
+        ("test_backfill.py::test_copies_that_fail_are_named_and_end_the_run",),
+        "lets 20 copies and more fail, each after its retries: minutes where waits are real, and a notification each",
+    ),
+    Limit(
+        (LOCALSTACK,),
+        ("test_direct_start.py::test_subject_and_message_stay_inside_the_limits_of_sns",),
+        "calls copy-worker for each of 600 destinations, of which LocalStack answers two or three a second",
+    ),
+    Limit(
+        (AWS,),
+        ("test_backfill.py",),
+        "uploads while the bucket's notification is taken away; S3 may take minutes to follow either change",
+    ),
+    Limit(
+        (AWS,),
+        (
+            "test_retry_and_replay.py::test_failed_copies_alone_are_retried_and_merged",
+            "test_retry_and_replay.py::test_retry_through_the_api",
+            "test_copy_worker.py::test_a_retry_of_a_large_copy_keeps_the_others",
+            "test_monitoring.py::test_failed_copies_are_counted_and_a_retry_counts_its_own",
+        ),
+        "copies to a bucket that the test makes later; on AWS the workflow may write to the stack's destinations only",
     ),
 )
 

