@@ -25,7 +25,7 @@ down: $(READY) ## Take the local stack down (PORT=4566)
 test: $(READY) ## Run the tests, but for those of faults
 	$(BIN)/python -m pytest -q -n 2 --dist loadfile --ignore=tests/faults $(ARGS)
 
-test-stack: $(READY) ## Run the end-to-end tests on a stack that is deployed (STACK=outputs.json or a stack's name)
+test-stack: $(if $(STACK),$(READY)) ## Run the end-to-end tests on a stack that is deployed (STACK=outputs.json or a stack's name)
 	@test -n "$(STACK)" || { echo "error: STACK must be a file with what 'pulumi stack output --json' printed, or the name of a stack: make test-stack STACK=outputs.json"; exit 1; }
 	$(BIN)/python -m pytest -q -rs tests/e2e --stack "$(STACK)" $(ARGS)
 
