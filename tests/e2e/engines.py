@@ -126,6 +126,11 @@ LIMITS = (
         "calls copy-worker for each of 600 destinations, of which LocalStack answers two or three a second",
     ),
     Limit(
+        (LOCALSTACK,),
+        ("test_monitoring.py::test_a_file_that_was_copied_everywhere_is_measured_once",),
+        "measures the time until an execution's end, which events tell in milliseconds, and LocalStack's as a text",
+    ),
+    Limit(
         (AWS,),
         ("test_backfill.py",),
         "uploads while the bucket's notification is taken away; S3 may take minutes to follow either change",

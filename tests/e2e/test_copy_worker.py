@@ -97,7 +97,8 @@ def test_a_small_file_passes_no_function(parts: System) -> None:
     assert parts.states(record["executionId"]) == STATES_OF_A_SUCCESS
     assert parts.attempts(record["executionId"], "copyObject") == len(parts.destinations)
     assert parts.attempts(record["executionId"], "invoke") == 0
-    assert [result["check"] for result in record["copyResults"]] == ["ETag", "ETag"]
+    # By a checksum where S3 makes one of every upload.
+    assert all(result["check"] != "none" for result in record["copyResults"])
 
 
 def test_a_copy_goes_on_from_run_to_run(slow: System) -> None:

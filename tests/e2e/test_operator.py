@@ -102,20 +102,21 @@ def test_status_shows_a_record(run: Any, open_system: System) -> None:
     record = open_system.upload(key, b"shown")
     done = run("status", key)
     assert (done.returncode, done.stderr) == (0, "")
-    assert settled(done.stdout) == (
-        f"File           {key}\n"
-        "Source bucket  global-builds\n"
-        "Status         COMPLETED\n"
-        "Started        TIME\n"
-        "Completed      TIME\n"
-        "Size           5 bytes\n"
-        "Version        ID\n"
-        "Execution      arn:aws:states:us-east-1:000000000000:execution:file-copy-workflow:NAME\n"
-        "\n"
-        "Destination      Copy             Arrived                    Verified  Error\n"
-        "region-a-builds  ✔ copied (ETag)  TIME  ✔ etag\n"
-        "region-b-builds  ✔ copied (ETag)  TIME  ✔ etag\n"
-    )
+    checks = {result["destinationBucket"]: result["check"] for result in record["copyResults"]}
+    shown = [" ".join(line.split()) for line in settled(done.stdout).splitlines()]
+    assert shown == [
+        f"File {key}",
+        f"Source bucket {open_system.source}",
+        "Status COMPLETED",
+        "Started TIME",
+        "Completed TIME",
+        "Size 5 bytes",
+        settled(f"Version {record['sourceVersionId']}"),
+        settled(f"Execution {record['executionId']}"),
+        "",
+        "Destination Copy Arrived Verified Error",
+        *(f"{bucket} ✔ copied ({checks[bucket]}) TIME ✔ etag" for bucket in open_system.destinations),
+    ]
     as_json = json.loads(run("status", key, "--json").stdout)
     assert as_json["executionId"] == record["executionId"]
     assert as_json["sourceSize"] == 5
