@@ -73,7 +73,7 @@ def with_upload(record: dict[str, Any] | None) -> dict[str, Any] | None:
 
 def test_a_large_file_arrives_everywhere(parts: System) -> None:
     """A file that one CopyObject would not take arrives whole, and its record is like any other's."""
-    key = parts.key("large.zip")
+    key = parts.key("in-parts/large.zip")
     parts.user("s3").put_object(
         Bucket=parts.source, Key=key, Body=LARGE, ContentType="application/zip", Metadata={"commit": "abc123"}
     )
@@ -93,7 +93,7 @@ def test_a_large_file_arrives_everywhere(parts: System) -> None:
 
 def test_a_small_file_passes_no_function(parts: System) -> None:
     """What S3 copies when it is asked to is not paid for twice: nine states, and a copy for each destination."""
-    record = parts.upload(parts.key("small.zip"), b"x" * LIMIT)
+    record = parts.upload(parts.key("in-parts/small.zip"), b"x" * LIMIT)
     assert parts.states(record["executionId"]) == STATES_OF_A_SUCCESS
     assert parts.attempts(record["executionId"], "copyObject") == len(parts.destinations)
     assert parts.attempts(record["executionId"], "invoke") == 0
@@ -103,7 +103,7 @@ def test_a_small_file_passes_no_function(parts: System) -> None:
 
 def test_a_copy_goes_on_from_run_to_run(slow: System) -> None:
     """A copy that takes longer than a function may run is made in several runs, and the record says how far it is."""
-    key = slow.key("slow.zip")
+    key = slow.key("in-parts/slow.zip")
     slow.put(key, LARGE)
     seen: list[dict[str, int]] = []
 
@@ -130,7 +130,7 @@ def test_a_copy_goes_on_from_run_to_run(slow: System) -> None:
 
 def test_runs_are_told_and_are_no_retries(slow: System) -> None:
     """What watch and history tell of copies that took several runs, of which none failed."""
-    key = slow.key("told.zip")
+    key = slow.key("in-parts/told.zip")
     slow.put(key, LARGE)
     record = slow.wait_for("the first part", lambda: with_upload(slow.record(key)))
     watcher = Watcher(slow.target)
@@ -152,7 +152,7 @@ def test_runs_are_told_and_are_no_retries(slow: System) -> None:
 
 def test_a_copy_that_is_given_up_leaves_no_parts(slow: System) -> None:
     """When a copy has failed for good, what was copied of it is thrown away, and a person is told."""
-    inbox, key = slow.inbox(), slow.key("given-up.zip")
+    inbox, key = slow.inbox(), slow.key("in-parts/given-up.zip")
     slow.put(key, LARGE)
     # Both: a run that is ended between its beginning an upload and its note of it leaves an upload, if one of no parts.
     slow.wait_for("both uploads", lambda: len((slow.record(key) or {}).get("uploads", {})) == 2 or None)
@@ -168,7 +168,7 @@ def test_a_copy_that_is_given_up_leaves_no_parts(slow: System) -> None:
 
 def test_a_missing_bucket_fails_alone(open_parts: System) -> None:
     """A destination that is not there costs the others nothing, and is tried once."""
-    key, missing = open_parts.key("partly.zip"), open_parts.bucket("not-there")
+    key, missing = open_parts.key("in-parts/partly.zip"), open_parts.bucket("not-there")
     open_parts.put(key, LARGE)
     open_parts.finished_record(key)
     ended = open_parts.run(open_parts.job(key, open_parts.destinations[0], missing))
@@ -183,7 +183,7 @@ def test_a_missing_bucket_fails_alone(open_parts: System) -> None:
 
 def test_a_retry_of_a_large_copy_keeps_the_others(open_parts: System) -> None:
     """What has been copied is in the record once, and what is tried again joins it."""
-    key, late = open_parts.key("again.zip"), open_parts.bucket("late-large")
+    key, late = open_parts.key("in-parts/again.zip"), open_parts.bucket("late-large")
     open_parts.put(key, LARGE)
     open_parts.finished_record(key)
     open_parts.run(open_parts.job(key, open_parts.destinations[0], late))

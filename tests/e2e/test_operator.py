@@ -213,7 +213,11 @@ def read_until(terminal: int, pattern: bytes) -> bytes:
     while not re.search(pattern, seen):
         assert time.monotonic() < deadline, seen.decode(errors="replace")
         if select.select([terminal], [], [], 0.2)[0]:
-            seen += os.read(terminal, 65536)
+            try:
+                seen += os.read(terminal, 65536)
+            except OSError:
+                # So Linux says that the command has ended.
+                pytest.fail(f"{pattern!r} was not shown:\n{seen.decode(errors='replace')}")
     return seen
 
 
