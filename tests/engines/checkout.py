@@ -1,0 +1,181 @@
+"""A fresh checkout of the project, and the Pulumi CLI in it, as a person uses it."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from filecopy.configuration import PROJECT_ROOT
+
+from .engines import cli_environment, ends_with_its_parent
+
+# Seconds. A deployment takes a minute and a half on a busy machine.
+DEADLINE = 900.0
+
+STACK_TYPE = "pulumi:pulumi:Stack"
+
+
+class CommandError(AssertionError):
+    """A command that was to succeed did not."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Step:
+    """What an operation would do with a resource, as ``pulumi preview --json`` says it."""
+
+    operation: str
+    type: str
+    name: str
+    properties: frozenset[str]
+    """The properties that differ."""
+
+
+@dataclass(kw_only=True)
+class Checkout:
+    """The project's files, as a clone has them, with a state of the CLI's own.
+
+    ``environment`` is what the person has set besides.
+    """
+
+    folder: Path
+    environment: dict[str, str] = field(default_factory=dict)
+    timings: dict[str, float] = field(default_factory=dict)
+    """How many seconds each step took, by what it was."""
+
+    @classmethod
+    def make(cls, folder: Path, **environment: str) -> Checkout:
+        """Copies the files that git knows, changes that are not committed included, into a repository of their own."""
+        project, state = folder / "project", folder / "state"
+        (state / "backend").mkdir(parents=True)
+        listed = _git(PROJECT_ROOT, "ls-files", "-z").split("\0")
+        for name in filter(None, listed):
+            if (source := PROJECT_ROOT / name).exists():
+                target = project / name
+                target.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy2(source, target)
+        _git(project, "init", "--quiet")
+        _git(project, "add", "--all")
+        _git(project, "-c", "user.name=t", "-c", "user.email=t@example.com", "commit", "--quiet", "--message=All")
+        return cls(folder=project, environment=cli_environment(state, **environment))
+
+    def changes(self) -> str:
+        """What git says has changed in the checkout: nothing in a clone that is as it was."""
+        return _git(self.folder, "status", "--porcelain")
+
+    @contextmanager
+    def step(self, name: str) -> Iterator[None]:
+        """Keeps how long the block takes, and names it where it fails."""
+        began = time.monotonic()
+        try:
+            yield
+        except BaseException as error:
+            error.add_note(f"in the step: {name}")
+            raise
+        self.timings[name] = round(time.monotonic() - began, 1)
+
+    def pulumi(self, *arguments: str, fails: bool = False) -> str:
+        """Runs a command to its end, and returns what it printed.
+
+        Raises:
+            CommandError: it failed, or, with ``fails``, it did not.
+        """
+        done = subprocess.run(
+            ["pulumi", *arguments, "--non-interactive", "--color=never"],
+            cwd=self.folder,
+            env=self.environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=DEADLINE,
+            preexec_fn=ends_with_its_parent,
+        )
+        if (done.returncode != 0) is not fails:
+            said = f"{done.stdout[-6000:]}\n{done.stderr[-3000:]}"
+            raise CommandError(f"pulumi {' '.join(arguments)} ended with {done.returncode}:\n{said}")
+        # What the CLI says of itself is on stderr; of a command that fails, all of it counts.
+        return done.stdout + done.stderr if fails else done.stdout
+
+    def up(self, *arguments: str) -> dict[str, int]:
+        """``pulumi up``: how many resources were created, updated, deleted, unchanged and so on."""
+        return counts(self.pulumi("up", "--yes", "--skip-preview", *arguments))
+
+    def interrupted_up(self, how: signal.Signals) -> str:
+        """``pulumi up`` that gets a signal as soon as it has changed something. Returns what it printed."""
+        log = self.folder.parent / "interrupted.log"
+        with log.open("wb") as output:
+            process = subprocess.Popen(
+                ["pulumi", "up", "--yes", "--skip-preview", "--non-interactive", "--color=never"],
+                cwd=self.folder,
+                env=self.environment,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                preexec_fn=ends_with_its_parent,  # noqa: PLW1509 - no other thread holds a lock here
+            )
+        deadline = time.monotonic() + DEADLINE
+        try:
+            while not re.search(r"aws:\S+ \S+ (created|updated) ", log.read_text(errors="replace")):
+                assert process.poll() is None, f"It ended before it had changed anything:\n{log.read_text()}"
+                assert time.monotonic() < deadline, f"It changes nothing:\n{log.read_text()}"
+                time.sleep(0.1)
+            process.send_signal(how)
+            process.wait(DEADLINE)
+        finally:
+            # Its plugins, which a process that is killed cannot end.
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+        said = log.read_text(errors="replace")
+        assert process.returncode != 0, f"It ended before the signal came:\n{said}"
+        return said
+
+    def steps(self, *arguments: str) -> list[Step]:
+        """What ``pulumi preview`` would change."""
+        plan = json.loads(self.pulumi("preview", "--json", *arguments))
+        return [
+            Step(
+                operation=step["op"],
+                type=step["urn"].split("::")[2].rpartition("$")[2],
+                name=step["urn"].split("::")[3],
+                properties=frozenset(name.split(".")[0].split("[")[0] for name in step.get("detailedDiff") or {}),
+            )
+            for step in plan["steps"]
+            if step["op"] not in ("same", "read", "refresh")
+        ]
+
+    def outputs(self) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads(self.pulumi("stack", "output", "--json"))
+        return found
+
+    def resources(self) -> list[dict[str, Any]]:
+        """The resources in the stack's state, the provider and the stack itself left out."""
+        deployment = json.loads(self.pulumi("stack", "export"))["deployment"]
+        return [
+            resource
+            for resource in deployment.get("resources") or []
+            if not resource["type"].startswith("pulumi:providers:") and resource["type"] != STACK_TYPE
+        ]
+
+
+def counts(printed: str) -> dict[str, int]:
+    """What stands under "Resources:" at the end of what an operation printed: ``{"created": 130}``."""
+    _, _, summary = printed.rpartition("\nResources:\n")
+    kinds = "created|updated|deleted|replaced|unchanged|errored"
+    return {kind: int(number) for number, kind in re.findall(rf"(\d+) ({kinds})\b", summary)}
+
+
+def _git(folder: Path, *arguments: str) -> str:
+    done = subprocess.run(["git", *arguments], cwd=folder, capture_output=True, text=True, check=True, timeout=60)
+    return done.stdout

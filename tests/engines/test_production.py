@@ -1,0 +1,101 @@
+"""A stack as on AWS, with README's commands, deployed to MiniStack by its address: the program takes it for AWS."""
+
+from __future__ import annotations
+
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from components import outputs
+
+from .checkout import Checkout, counts
+from .engines import Engine, ministack, missing
+
+KEPT = "acme-region-b-builds"
+
+pytestmark = pytest.mark.skipif(missing("MiniStack") is not None, reason=missing("MiniStack") or "")
+
+
+def test_what_must_not_go_stays(tmp_path: Path) -> None:
+    """Files and records outlive a mistake: a destroy in whatever form, another prefix, a destination taken away. A
+    stack that is meant to go leaves nothing but the bucket that was taken out of it before."""
+    (tmp_path / "engine").mkdir()
+    with ministack(tmp_path / "engine") as engine:
+        credentials = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
+        checkout = Checkout.make(tmp_path, AWS_ENDPOINT_URL=engine.url, **credentials)
+        checkout.pulumi("stack", "init", "production")
+        for arguments in (
+            ("aws:region", "us-east-1"),
+            # An emulator's address alone, which has no room for a bucket's name in front.
+            ("aws:s3UsePathStyle", "true"),
+            ("namePrefix", "acme-"),
+            ("manageApiLoggingRole", "true"),
+            ("--path", "notificationEmails[0]", "builds@example.com"),
+            ("--path", "operationsEmails[0]", "operators@example.com"),
+        ):
+            checkout.pulumi("config", "set", *arguments)
+
+        with checkout.step("up that is interrupted, and another"):
+            checkout.interrupted_up(signal.SIGINT)
+            checkout.up()
+            found = checkout.outputs()
+            assert found[outputs.ENDPOINT] == ""
+            assert found[outputs.API_GATEWAY_URL].startswith("https://")
+        before = contents(engine)
+        assert before.keys() == {f"acme-{name}" for name in ("global-builds", "region-a-builds", "region-b-builds")}
+
+        with checkout.step("destroy is refused"):
+            assert "because it is protected" in checkout.pulumi("destroy", "--yes", fails=True)
+            assert "because it is protected" in checkout.pulumi("destroy", "--yes", "--skip-preview", fails=True)
+            assert contents(engine) == before
+            assert engine.clients("dynamodb").list_tables()["TableNames"] == ["acme-FileCopyTracking"]
+
+        with checkout.step("another prefix is refused"):
+            checkout.pulumi("config", "set", "namePrefix", "other-")
+            said = checkout.pulumi("preview", fails=True)
+            assert "unable to replace resource" in said
+            assert "marked for protection" in said
+            checkout.pulumi("config", "set", "namePrefix", "acme-")
+
+        with checkout.step("a destination is taken out"):
+            engine.clients("s3").put_object(Bucket=KEPT, Key="kept.zip", Body=b"kept")
+            checkout.pulumi("config", "set", "--path", "destinations[0].bucket", "region-a-builds")
+            assert "because it is protected" in checkout.pulumi("up", "--yes", "--skip-preview", fails=True)
+            assert contents(engine) == before
+            checkout.pulumi("state", "unprotect", "--all", "--yes")
+            checkout.up()
+            assert checkout.outputs()[outputs.DESTINATION_BUCKETS] == ["acme-region-a-builds"]
+            # As it was, but for the events that the stack asked it for.
+            assert contents(engine) == {**before, KEPT: {**before[KEPT], "events": 0}}
+            assert engine.clients("s3").get_object(Bucket=KEPT, Key="kept.zip")["Body"].read() == b"kept"
+            assert "because it is protected" in checkout.pulumi("destroy", "--yes", fails=True)
+
+        with checkout.step("destroy"):
+            checkout.pulumi("config", "set", "forceDestroy", "true")
+            checkout.up()
+            assert counts(checkout.pulumi("destroy", "--yes")).keys() == {"deleted"}
+            assert checkout.resources() == []
+            assert [line.split() for line in engine.leftovers()] == [["buckets", "1", KEPT]]
+            checkout.pulumi("stack", "rm", "--yes", "production")
+        assert checkout.changes() == ""
+
+
+def contents(engine: Engine) -> dict[str, dict[str, Any]]:
+    """What each bucket has that protects it and its files, and how many queues hear of its files."""
+    s3 = engine.clients("s3")
+    return {
+        bucket["Name"]: {
+            "versions": s3.get_bucket_versioning(Bucket=bucket["Name"])["Status"],
+            "encryption": s3.get_bucket_encryption(Bucket=bucket["Name"])["ServerSideEncryptionConfiguration"],
+            "policy": s3.get_bucket_policy(Bucket=bucket["Name"])["Policy"],
+            "lifecycle": s3.get_bucket_lifecycle_configuration(Bucket=bucket["Name"])["Rules"],
+            "public": s3.get_public_access_block(Bucket=bucket["Name"])["PublicAccessBlockConfiguration"],
+            "owner": s3.get_bucket_ownership_controls(Bucket=bucket["Name"])["OwnershipControls"],
+            "events": len(
+                s3.get_bucket_notification_configuration(Bucket=bucket["Name"]).get("QueueConfigurations", [])
+            ),
+        }
+        for bucket in s3.list_buckets()["Buckets"]
+    }
