@@ -21,7 +21,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from . import demo as demonstration
-from . import screens, sending, stack, target, usage
+from . import screens, sending, shell, stack, target, usage
 from .backfill import DEFAULT_RATE, Backfill
 from .errors import StackError
 from .graph import mermaid, own_definition, svg
@@ -152,6 +152,25 @@ def outputs(
             raise StackError(f"There is no output {name!r}. The outputs are {', '.join(found)}.")
         value = found[name]
         typer.echo(value if isinstance(value, str) and not as_json else json.dumps(value))
+
+
+@app.command()
+def env(port: Port = stack.DEFAULT_PORT, stack_name: StackName = None) -> None:
+    """Print what a shell needs to reach the stack with 'aws' and 'filecopy', for it to evaluate.
+
+    That is the address, region and credentials, STEP_FUNCTION_ARN and API_URL, and this stack as the one that
+    'filecopy' works on.
+
+    Example: eval "$(filecopy env)"
+    """
+    with one_sentence_errors():
+        found = target.find(port, stack_name)
+        if stack_name is None:
+            own = {"FILECOPY_PORT": str(port)}
+        else:
+            file = Path(stack_name)
+            own = {"FILECOPY_STACK": str(file.resolve()) if file.suffix == ".json" else stack_name}
+        typer.echo("\n".join(shell.exports(found.outputs, **own)))
 
 
 @app.command()

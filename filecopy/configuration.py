@@ -28,7 +28,7 @@ def stack_configuration(
         Values by namespaced key, structured values as JSON, as the Pulumi engine hands them to a program.
 
     Raises:
-        StackError: an override that ``Pulumi.yaml`` does not declare.
+        StackError: an override that ``Pulumi.yaml`` does not declare, or a file that is not there.
     """
     declared: dict[str, Any] = _read("Pulumi.yaml")["config"]
     configuration = {f"{PROJECT}:{name}": _value(setting["default"]) for name, setting in declared.items()}
@@ -43,7 +43,12 @@ def stack_configuration(
 
 
 def _read(name: str) -> dict[str, Any]:
-    content: dict[str, Any] = yaml.safe_load((PROJECT_ROOT / name).read_text(encoding="utf-8"))
+    try:
+        text = (PROJECT_ROOT / name).read_text(encoding="utf-8")
+    except FileNotFoundError:
+        # "pulumi stack rm" deletes the file of its stack.
+        raise StackError(f"{name} must be in {PROJECT_ROOT}, and is not. Bring it back: git checkout {name}") from None
+    content: dict[str, Any] = yaml.safe_load(text)
     return content
 
 
