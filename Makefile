@@ -7,7 +7,7 @@ PROGRAM_READY := .venv/.ready-program
 BENCH_READY := .venv/.ready-bench
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up down test test-faults test-engines lint format docs bench audit lock clean
+.PHONY: help setup demo up down test test-faults test-engines lint format docs docs-engines bench audit lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -30,7 +30,12 @@ test-faults: $(READY) ## Run the tests of faults: bursts, kills, late and repeat
 	$(BIN)/python -m pytest -q tests/faults $(ARGS)
 
 test-engines: $(READY) $(PROGRAM_READY) ## Deploy with the Pulumi CLI to LocalStack and MiniStack, and test there (ENGINES=folder)
+	@rm -rf build/engines
 	$(BIN)/python -m pytest -q -n 2 --dist loadfile -rs tests/engines $(ARGS)
+	@$(BIN)/python -m tools.engines_table --show
+
+docs-engines: $(READY) ## Write what the last make test-engines showed into docs/engines.md
+	$(BIN)/python -m tools.engines_table
 
 lint: $(READY) ## Check style, types, and that generated documentation is current
 	$(BIN)/ruff check .

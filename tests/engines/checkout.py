@@ -8,6 +8,7 @@ import re
 import shutil
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -66,7 +67,40 @@ class Checkout:
         _git(project, "init", "--quiet")
         _git(project, "add", "--all")
         _git(project, "-c", "user.name=t", "-c", "user.email=t@example.com", "commit", "--quiet", "--message=All")
+        # What "make setup" makes, as far as README's commands name it.
+        (project / ".venv" / "bin").mkdir(parents=True)
+        command = project / ".venv" / "bin" / "filecopy"
+        command.write_text(f'#!/bin/sh\nexec {sys.executable} -m filecopy "$@"\n', encoding="utf-8")
+        command.chmod(0o755)
         return cls(folder=project, environment=cli_environment(state, **environment))
+
+    def type_readme(self, section: str, beginning: str) -> str:
+        """Types a block of README's as it stands there, and returns what was printed.
+
+        Pulumi's questions are answered with yes. What sets up the machine is left out: the engine runs, the packages
+        are installed, and the CLI has a backend.
+
+        Args:
+            section: the block's heading.
+            beginning: how the block begins.
+        """
+        [block] = [block for block in readme_blocks(section) if block.startswith(beginning)]
+        left_out = 'localstack() { :; }; make() { :; }; pulumi() { [ $1 = login ] || command pulumi "$@"; }'
+        done = subprocess.run(
+            ["bash", "-euo", "pipefail", "-c", f"{left_out}\n{block}"],
+            cwd=self.folder,
+            env={**self.environment, "PULUMI_SKIP_CONFIRMATIONS": "true", "COLUMNS": "100", "NO_COLOR": "1"},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=DEADLINE,
+            preexec_fn=ends_with_its_parent,
+        )
+        if done.returncode != 0:
+            said = f"{done.stdout[-6000:]}\n{done.stderr[-3000:]}"
+            raise CommandError(f"{block}ended with {done.returncode}:\n{said}")
+        return done.stdout
 
     def changes(self) -> str:
         """What git says has changed in the checkout: nothing in a clone that is as it was."""
@@ -167,6 +201,13 @@ class Checkout:
             for resource in deployment.get("resources") or []
             if not resource["type"].startswith("pulumi:providers:") and resource["type"] != STACK_TYPE
         ]
+
+
+def readme_blocks(section: str) -> list[str]:
+    """The commands in a section of README, block by block."""
+    readme = (PROJECT_ROOT / "README.md").read_text(encoding="utf-8")
+    [text] = re.findall(rf"^## {section}$(.*?)^## ", readme, re.MULTILINE | re.DOTALL)
+    return re.findall(r"^```bash\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
 
 
 def counts(printed: str) -> dict[str, int]:

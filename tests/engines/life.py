@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import signal
 import subprocess
 import sys
@@ -15,10 +14,11 @@ from filecopy.configuration import PROJECT_ROOT, stack_configuration
 from filecopy.emulator import free_port
 from tests.unit.mocks import Recording
 
-from .checkout import Checkout, Step
+from .checkout import Checkout, Step, counts
 from .engines import Engine, ends_with_its_parent
 from .results import Results
 
+SECTION = "On LocalStack"
 STACK = "localstack"
 FILE = f"Pulumi.{STACK}.yaml"
 
@@ -35,12 +35,11 @@ def live(engine: Engine, folder: Path, faults: Iterable[tuple[str, str]]) -> Non
             resource's type and its property.
     """
     checkout = Checkout.make(folder)
-    results = Results(engine=engine)
-    shutil.copy(checkout.folder / "Pulumi.local.yaml", checkout.folder / FILE)
-    _listen_on(checkout.folder / FILE, engine.port)
+    results = Results(engine=engine, cli=checkout.pulumi("version").strip())
 
     with checkout.step("stack init"):
-        checkout.pulumi("stack", "init", STACK)
+        checkout.type_readme(SECTION, "pulumi login")
+        _listen_on(checkout.folder / FILE, engine.port)
 
     with checkout.step("a wrong setting"):
         checkout.pulumi("config", "set", "maxConcurrency", "41")
@@ -61,7 +60,7 @@ def live(engine: Engine, folder: Path, faults: Iterable[tuple[str, str]]) -> Non
 
     with checkout.step("up"):
         # The stack itself is one more.
-        assert checkout.up() == {"created": expected + 1}
+        assert counts(checkout.type_readme(SECTION, "pulumi up")) == {"created": expected + 1}
         results.resources = expected + 1
 
     with checkout.step("stack output"):
@@ -72,8 +71,15 @@ def live(engine: Engine, folder: Path, faults: Iterable[tuple[str, str]]) -> Non
         told = folder / "outputs.json"
         told.write_text(json.dumps(found), encoding="utf-8")
 
+    with checkout.step("see that it works"):
+        assert found[outputs.STEP_FUNCTION_ARN] in checkout.type_readme(SECTION, "eval")
+
     with checkout.step("preview without a change"):
-        assert_nothing_of_ours(checkout.steps(), faults)
+        found_changed = checkout.steps()
+        assert_nothing_of_ours(found_changed, faults)
+        results.drift = ", ".join(
+            sorted(f"`{name}` of `{step.name}`" for step in found_changed for name in step.properties)
+        )
 
     with checkout.step("preview --refresh without a change"):
         assert_nothing_of_ours(checkout.steps("--refresh"), faults)
@@ -87,10 +93,8 @@ def live(engine: Engine, folder: Path, faults: Iterable[tuple[str, str]]) -> Non
     with checkout.step("an update that is interrupted, and another"):
         checkout.pulumi("config", "set", "maxConcurrency", "5")
         checkout.pulumi("config", "set", "logRetentionDays", "60")
-        for index, name in enumerate(("region-a-builds", "region-b-builds", "region-c-builds")):
-            checkout.pulumi("config", "set", "--path", f"destinations[{index}].bucket", name)
         checkout.interrupted_up(signal.SIGINT)
-        checkout.up()
+        checkout.type_readme(SECTION, "pulumi config set --path 'destinations[0]")
         assert _concurrency(engine, arn) == 5
         assert "region-c-builds" in _buckets(engine)
         assert {group.get("retentionInDays") for group in _log_groups(engine)} == {60}
@@ -107,12 +111,9 @@ def live(engine: Engine, folder: Path, faults: Iterable[tuple[str, str]]) -> Non
         assert _authorizations(engine) == {"AWS_IAM"}
 
     with checkout.step("destroy"):
-        checkout.pulumi("destroy", "--yes", "--skip-preview")
-        assert checkout.resources() == []
+        checkout.type_readme(SECTION, "pulumi destroy")
         assert engine.leftovers() == []
-
-    with checkout.step("stack rm"):
-        checkout.pulumi("stack", "rm", "--yes", STACK)
+        assert STACK not in checkout.pulumi("stack", "ls")
 
     # The CLI writes salt into a stack's file, and deletes it with the stack: none of it is the repository's.
     assert checkout.changes() == ""

@@ -17,7 +17,11 @@ RESULTS = PROJECT_ROOT / "build" / "engines"
 @dataclass(kw_only=True)
 class Results:
     engine: Engine
+    cli: str = ""
+    """The version of the Pulumi CLI."""
     resources: int = 0
+    drift: str = ""
+    """What a preview would change of a stack that nobody has changed."""
     passed: int = 0
     skipped: list[dict[str, str]] = field(default_factory=list)
     """The tests that were left out, each with ``test`` and ``reason``."""

@@ -10,9 +10,12 @@ import pytest
 
 from components import outputs
 
-from .checkout import Checkout, counts
+from .checkout import Checkout
 from .engines import Engine, ministack, missing
 
+SECTION = "On AWS"
+# What README says, of which one is the stack itself.
+RESOURCES = 138
 KEPT = "acme-region-b-builds"
 
 pytestmark = pytest.mark.skipif(missing("MiniStack") is not None, reason=missing("MiniStack") or "")
@@ -25,21 +28,15 @@ def test_what_must_not_go_stays(tmp_path: Path) -> None:
     with ministack(tmp_path / "engine") as engine:
         credentials = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
         checkout = Checkout.make(tmp_path, AWS_ENDPOINT_URL=engine.url, **credentials)
-        checkout.pulumi("stack", "init", "production")
-        for arguments in (
-            ("aws:region", "us-east-1"),
-            # An emulator's address alone, which has no room for a bucket's name in front.
-            ("aws:s3UsePathStyle", "true"),
-            ("namePrefix", "acme-"),
-            ("manageApiLoggingRole", "true"),
-            ("--path", "notificationEmails[0]", "builds@example.com"),
-            ("--path", "operationsEmails[0]", "operators@example.com"),
-        ):
-            checkout.pulumi("config", "set", *arguments)
+        checkout.type_readme(SECTION, "make setup")
+        checkout.type_readme(SECTION, "pulumi config set aws:region")
+        # The engine has an address alone, and no room for a bucket's name in front of it.
+        checkout.pulumi("config", "set", "aws:s3UsePathStyle", "true")
 
         with checkout.step("up that is interrupted, and another"):
             checkout.interrupted_up(signal.SIGINT)
-            checkout.up()
+            checkout.type_readme(SECTION, "pulumi up")
+            assert len(checkout.resources()) + 1 == RESOURCES
             found = checkout.outputs()
             assert found[outputs.ENDPOINT] == ""
             assert found[outputs.API_GATEWAY_URL].startswith("https://")
@@ -79,12 +76,9 @@ def test_what_must_not_go_stays(tmp_path: Path) -> None:
             assert engine.clients("dynamodb").list_tables()["TableNames"] == ["acme-FileCopyTracking"]
 
         with checkout.step("destroy"):
-            checkout.pulumi("config", "set", "forceDestroy", "true")
-            checkout.up()
-            assert counts(checkout.pulumi("destroy", "--yes")).keys() == {"deleted"}
-            assert checkout.resources() == []
+            checkout.type_readme(SECTION, "pulumi config set forceDestroy")
             assert [line.split() for line in engine.leftovers()] == [["buckets", "1", KEPT]]
-            checkout.pulumi("stack", "rm", "--yes", "production")
+            assert "production" not in checkout.pulumi("stack", "ls")
         assert checkout.changes() == ""
 
 
