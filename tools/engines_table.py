@@ -57,7 +57,8 @@ def shown(found: list[dict[str, Any]]) -> str:
         engine, timings = result["engine"], result["timings"]
         lines.append(
             f"{engine['name']} {engine['version']}: {result['resources']} resources,"
-            f" {result['passed']} end-to-end tests passed, {len(result['skipped'])} left out, {sum(timings.values()):.0f} s"
+            f" {result['passed']} end-to-end tests passed, {len(result['skipped'])} left out,"
+            f" {sum(timings.values()):.0f} s"
         )
         lines += [f"  {seconds:6.1f} s  {step}" for step, seconds in timings.items()]
     return "\n".join(lines) or "No engine was run."
