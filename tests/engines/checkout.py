@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
 import signal
@@ -11,14 +10,15 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from filecopy.configuration import PROJECT_ROOT
 
-from .engines import cli_environment, ends_with_its_parent
+from . import session
+from .engines import cli_environment
 
 # Seconds. A deployment takes a minute and a half on a busy machine.
 DEADLINE = 900.0
@@ -86,16 +86,12 @@ class Checkout:
         """
         [block] = [block for block in readme_blocks(section) if block.startswith(beginning)]
         left_out = 'localstack() { :; }; make() { :; }; pulumi() { [ $1 = login ] || command pulumi "$@"; }'
-        done = subprocess.run(
+        answers = {"PULUMI_SKIP_CONFIRMATIONS": "true", "COLUMNS": "100", "NO_COLOR": "1"}
+        done = session.run(
             ["bash", "-euo", "pipefail", "-c", f"{left_out}\n{block}"],
             cwd=self.folder,
-            env={**self.environment, "PULUMI_SKIP_CONFIRMATIONS": "true", "COLUMNS": "100", "NO_COLOR": "1"},
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            check=False,
+            env={**self.environment, **answers},
             timeout=DEADLINE,
-            preexec_fn=ends_with_its_parent,
         )
         if done.returncode != 0:
             said = f"{done.stdout[-6000:]}\n{done.stderr[-3000:]}"
@@ -123,17 +119,8 @@ class Checkout:
         Raises:
             CommandError: it failed, or, with ``fails``, it did not.
         """
-        done = subprocess.run(
-            ["pulumi", *arguments, "--non-interactive", "--color=never"],
-            cwd=self.folder,
-            env=self.environment,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=DEADLINE,
-            preexec_fn=ends_with_its_parent,
-        )
+        command = ["pulumi", *arguments, "--non-interactive", "--color=never"]
+        done = session.run(command, cwd=self.folder, env=self.environment, timeout=DEADLINE)
         if (done.returncode != 0) is not fails:
             said = f"{done.stdout[-6000:]}\n{done.stderr[-3000:]}"
             raise CommandError(f"pulumi {' '.join(arguments)} ended with {done.returncode}:\n{said}")
@@ -147,16 +134,10 @@ class Checkout:
     def interrupted_up(self, how: signal.Signals) -> str:
         """``pulumi up`` that gets a signal as soon as it has changed something. Returns what it printed."""
         log = self.folder.parent / "interrupted.log"
+        command = ["pulumi", "up", "--yes", "--skip-preview", "--non-interactive", "--color=never"]
         with log.open("wb") as output:
-            process = subprocess.Popen(
-                ["pulumi", "up", "--yes", "--skip-preview", "--non-interactive", "--color=never"],
-                cwd=self.folder,
-                env=self.environment,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-                preexec_fn=ends_with_its_parent,  # noqa: PLW1509 - no other thread holds a lock here
+            process = session.start(
+                command, cwd=self.folder, env=self.environment, output=output, errors=subprocess.STDOUT
             )
         deadline = time.monotonic() + DEADLINE
         try:
@@ -164,13 +145,10 @@ class Checkout:
                 assert process.poll() is None, f"It ended before it had changed anything:\n{log.read_text()}"
                 assert time.monotonic() < deadline, f"It changes nothing:\n{log.read_text()}"
                 time.sleep(0.1)
-            process.send_signal(how)
+            process.send_signal(signal.SIGUSR1 if how is signal.SIGKILL else how)
             process.wait(DEADLINE)
         finally:
-            # Its plugins, which a process that is killed cannot end.
-            with suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
+            session.end(process)
         said = log.read_text(errors="replace")
         assert process.returncode != 0, f"It ended before the signal came:\n{said}"
         return said

@@ -8,11 +8,10 @@ missing, the tests say what, and are skipped.
 from __future__ import annotations
 
 import contextlib
-import ctypes
+import importlib.metadata
 import json
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import time
@@ -22,11 +21,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 from filecopy.clients import Clients
 from filecopy.configuration import PROJECT_ROOT
 from filecopy.emulator import free_port
+
+from . import session
 
 ENGINES = Path(os.environ.get("ENGINES") or PROJECT_ROOT.parent / "shared" / "engines").resolve()
 
@@ -36,10 +36,6 @@ PROGRAM_PYTHON = PROJECT_ROOT / ".venv" / "program" / "bin" / "python"
 # Seconds. A first build of the CLI takes ten minutes of two processors.
 BUILD_DEADLINE = 1800.0
 START_DEADLINE = 180.0
-STOP_DEADLINE = 30.0
-
-# Linux, prctl(2): the signal that a process gets when its parent ends, however it ends.
-_PR_SET_PDEATHSIG = 1
 
 _DIRECTLY = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
@@ -115,22 +111,10 @@ def cli_environment(state: Path, **more: str) -> dict[str, str]:
     }
 
 
-def ends_with_its_parent() -> None:
-    """Has this process, between fork and exec, end when the tests do, also when they are killed."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
-
-
 def build(script: str, *arguments: str) -> None:
     """Builds an engine, or finds that it is built."""
-    made = subprocess.run(
-        ["bash", str(ENGINES / script), *arguments],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=BUILD_DEADLINE,
-        preexec_fn=ends_with_its_parent,
-    )
+    command = ["bash", str(ENGINES / script), *arguments]
+    made = session.run(command, cwd=PROJECT_ROOT, env=os.environ, timeout=BUILD_DEADLINE)
     assert made.returncode == 0, f"{script} failed:\n{made.stdout[-3000:]}{made.stderr[-3000:]}"
 
 
@@ -140,7 +124,13 @@ def ministack(folder: Path) -> Iterator[Engine]:
     build("pulumi/build.sh")
     with _server("ministack/run.sh", folder, "{port}", str(PROJECT_ROOT)) as (port, log):
         _wait_until_it_answers(f"http://127.0.0.1:{port}/_ministack/health", log)
-        yield Engine(name="MiniStack", version=_version_of("ministack"), how="empty, by itself", port=port, log=log)
+        yield Engine(
+            name="MiniStack",
+            version=importlib.metadata.version("ministack"),
+            how="empty, by itself",
+            port=port,
+            log=log,
+        )
 
 
 @contextlib.contextmanager
@@ -190,25 +180,19 @@ def _server(script: str, folder: Path, *arguments: str, **environment: str) -> I
     port, log = free_port(), folder / "engine.log"
     temporary = folder / "tmp"
     temporary.mkdir()
+    command = ["bash", str(ENGINES / script), *(argument.format(port=port) for argument in arguments)]
     with log.open("wb") as output:
-        process = subprocess.Popen(
-            ["bash", str(ENGINES / script), *(argument.format(port=port) for argument in arguments)],
+        process = session.start(
+            command,
+            cwd=folder,
             env={**_cli_environment(), "TMPDIR": str(temporary), **environment},
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-            preexec_fn=ends_with_its_parent,  # noqa: PLW1509 - no other thread holds a lock here
+            output=output,
+            errors=subprocess.STDOUT,
         )
     try:
         yield port, log
     finally:
-        process.terminate()
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(STOP_DEADLINE)
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
+        session.end(process)
 
 
 def _wait_until_it_answers(url: str, log: Path) -> None:
@@ -219,9 +203,3 @@ def _wait_until_it_answers(url: str, log: Path) -> None:
                 return
         assert time.monotonic() < deadline, f"{url} does not answer:\n{log.read_text(errors='replace')[-3000:]}"
         time.sleep(0.2)
-
-
-def _version_of(package: str) -> Any:
-    from importlib.metadata import version
-
-    return version(package)

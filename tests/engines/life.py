@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
-import subprocess
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -14,8 +14,9 @@ from filecopy.configuration import PROJECT_ROOT, stack_configuration
 from filecopy.emulator import free_port
 from tests.unit.mocks import Recording
 
+from . import session
 from .checkout import Checkout, Step, counts
-from .engines import Engine, ends_with_its_parent
+from .engines import Engine
 from .results import Results
 
 SECTION = "On LocalStack"
@@ -139,14 +140,11 @@ def _listen_on(file: Path, port: int) -> None:
 
 def _run_stack_tests(outputs_file: Path, results_file: Path) -> Path:
     command = [sys.executable, "-m", "pytest", "-q", "-rs", "-p", "no:cacheprovider", "tests/e2e"]
-    done = subprocess.run(
+    done = session.run(
         [*command, "--stack", str(outputs_file), "--results", str(results_file)],
         cwd=PROJECT_ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
+        env=os.environ,
         timeout=STACK_TESTS_DEADLINE,
-        preexec_fn=ends_with_its_parent,
     )
     assert done.returncode == 0, done.stdout[-20_000:] + done.stderr[-3000:]
     return results_file
