@@ -53,7 +53,7 @@ def test_a_command_that_is_ended_takes_along_what_it_has_started(how: signal.Sig
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux says that a parent was killed")
-def test_a_test_run_that_is_killed_leaves_nothing(tmp_path: Path) -> None:
+def test_a_test_run_that_is_killed_leaves_nothing() -> None:
     """A test run that gets no chance to clean up leaves no engine of a gigabyte behind."""
     code = (
         "import os, pathlib, sys, time; from tests.engines import session;"
