@@ -53,8 +53,8 @@ class Place(StrEnum):
     LOG_GROUPS = "log groups"
     ROLES = "roles"
     PASSED_ROLES = "roles that are passed to services"
-    FUNCTIONS = "functions, and tags of event source mappings"
-    MAPPINGS = "event source mappings"
+    FUNCTIONS = "functions, and reading and tagging of event source mappings"
+    MAPPINGS = "event source mappings of the stack's functions"
     STATE_MACHINE = "the state machine"
     RULES = "rules"
     ALARMS = "alarms"
@@ -107,7 +107,7 @@ NEEDS: dict[str, Needs] = {
             *("cloudwatch:PutMetricAlarm", "cloudwatch:DeleteAlarms"),
             *("cloudwatch:ListTagsForResource", "cloudwatch:TagResource", "cloudwatch:UntagResource"),
         ),
-        # Asked for some alarms, CloudWatch wants to know whether the caller may see all of them.
+        # One call may ask for many alarms: it is checked against all of them.
         Place.ALL_ALARMS: ("cloudwatch:DescribeAlarms",),
     },
     "aws:dynamodb/table:Table": {
@@ -130,10 +130,13 @@ NEEDS: dict[str, Needs] = {
     },
     "aws:lambda/eventSourceMapping:EventSourceMapping": {
         Place.MAPPINGS: (
-            *("lambda:CreateEventSourceMapping", "lambda:GetEventSourceMapping"),
-            *("lambda:UpdateEventSourceMapping", "lambda:DeleteEventSourceMapping"),
+            *("lambda:CreateEventSourceMapping", "lambda:UpdateEventSourceMapping"),
+            "lambda:DeleteEventSourceMapping",
         ),
-        Place.FUNCTIONS: ("lambda:ListTags", "lambda:TagResource", "lambda:UntagResource"),
+        # To get one is not bound to its function: the provider asks for it until it is gone, and what is gone has none.
+        Place.FUNCTIONS: (
+            *("lambda:GetEventSourceMapping", "lambda:ListTags", "lambda:TagResource", "lambda:UntagResource"),
+        ),
     },
     "aws:lambda/function:Function": {
         Place.FUNCTIONS: (
@@ -173,7 +176,8 @@ NEEDS: dict[str, Needs] = {
         Place.BUCKETS: ("s3:PutBucketOwnershipControls", "s3:GetBucketOwnershipControls"),
     },
     "aws:s3/bucketPolicy:BucketPolicy": {
-        Place.BUCKETS: ("s3:PutBucketPolicy", "s3:GetBucketPolicy", "s3:DeleteBucketPolicy"),
+        # It is never taken from its bucket, but goes with it.
+        Place.BUCKETS: ("s3:PutBucketPolicy", "s3:GetBucketPolicy"),
     },
     "aws:s3/bucketPublicAccessBlock:BucketPublicAccessBlock": {
         Place.BUCKETS: ("s3:PutBucketPublicAccessBlock", "s3:GetBucketPublicAccessBlock"),
@@ -240,19 +244,31 @@ IN_EACH_REGION = "regional-sync"
 """The function that there is once for each region."""
 
 
-def deployer_policies(stack: Deployment) -> list[Policy]:
-    """What it takes to deploy, update and, with ``force_destroy``, destroy the stack: one policy where that is not
-    longer than a managed policy may be, else several, all of which are needed.
-    """
-    return _parts(list(_statements(stack)))
+def deployer_policy(stack: Deployment) -> Policy:
+    """What it takes to deploy and update the stack and, with ``force_destroy``, to destroy it."""
+    return policy(*_statements(stack))
+
+
+def managed_policies(document: Policy) -> list[Policy]:
+    """The policy as managed policies, each as long as IAM lets one be at most. All are needed together."""
+    found = [policy()]
+    for statement in document["Statement"]:
+        for piece in _pieces(statement):
+            longer = policy(*found[-1]["Statement"], piece)
+            if characters(longer) <= MAX_CHARACTERS:
+                found[-1] = longer
+            else:
+                found.append(policy(piece))
+    return found
 
 
 def characters(document: Policy) -> int:
-    """How long IAM takes a policy to be: white space is not counted, and there is none in a name."""
+    """How long the policy is to IAM, which counts no white space. There is none in the names of a policy."""
     return len(json.dumps(document, separators=(",", ":")))
 
 
 def _statements(stack: Deployment) -> Iterator[Statement]:
+    """A statement for each place, with all that the types of resources need there."""
     needed: dict[Place, set[str]] = {}
     for of_type, needs in NEEDS.items():
         if of_type == "aws:apigateway/account:Account" and not stack.manage_api_logging_role:
@@ -307,7 +323,7 @@ def _resources(place: Place, stack: Deployment) -> tuple[list[str], dict[str, di
             passed_to = [f"{service}.amazonaws.com" for service in (*services, "lambda", "states")]
             return _roles(stack), {"StringEquals": {"iam:PassedToService": passed_to}}
         case Place.FUNCTIONS:
-            # A mapping's ARN has its identifier, and no name: its tags are everybody's who has this.
+            # A mapping's ARN has its identifier, and no name.
             mappings = [
                 f"arn:{stack.partition}:lambda:{region}:{stack.account}:event-source-mapping:*"
                 for region in (stack.region, *stack.other_regions)
@@ -368,19 +384,6 @@ def _elsewhere(service: str, resource: str, name: str, stack: Deployment) -> Ite
 
 def _api(path: str, stack: Deployment) -> str:
     return f"arn:{stack.partition}:apigateway:{stack.region}::{path}"
-
-
-def _parts(statements: Sequence[Statement]) -> list[Policy]:
-    """Policies of these statements in their order, none longer than a managed policy may be."""
-    found = [policy()]
-    for statement in statements:
-        for piece in _pieces(statement):
-            longer = policy(*found[-1]["Statement"], piece)
-            if characters(longer) <= MAX_CHARACTERS:
-                found[-1] = longer
-            else:
-                found.append(policy(piece))
-    return found
 
 
 def _pieces(statement: Statement) -> Iterator[Statement]:
