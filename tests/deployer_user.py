@@ -1,8 +1,8 @@
 """An IAM user who may deploy a stack and nothing else, on a MiniStack that enforces IAM (``AUTH=true``).
 
-``python -m tests.deployer_user ENDPOINT [STACK]`` makes one for the stack with the settings of ``Pulumi.STACK.yaml``, or
-of ``Pulumi.local.yaml``, and prints its keys as ``aws:accessKey`` and ``aws:secretKey`` take them. Run again, with
-other settings, it gives the same user the new policy, and new keys.
+``python -m tests.deployer_user ENDPOINT [STACK]`` makes one for the stack with the settings of ``Pulumi.STACK.yaml``
+or ``Pulumi.local.yaml``, and prints its keys as ``aws:accessKey`` and ``aws:secretKey`` take them. Run again with other
+settings, it gives the same user the new policy, and new keys.
 """
 
 from __future__ import annotations
@@ -21,6 +21,17 @@ from filecopy.deployer import policy_of
 ACCOUNT = "000000000000"
 REGION = "us-east-1"
 NAME = "deployer"
+
+# MiniStack asks for these on no resource, where AWS asks for them on an alarm, a table, a topic, a rule.
+UNKNOWN = "cloudwatch:"
+UNKNOWN_TAGS = {
+    "dynamodb:ListTagsOfResource",
+    *(
+        f"{service}:{action}"
+        for service in ("dynamodb", "events", "sns", "states")
+        for action in ("ListTagsForResource", "TagResource", "UntagResource")
+    ),
+}
 
 
 def make_deployer(clients: Clients, document: Policy) -> tuple[str, str]:
@@ -48,33 +59,17 @@ def make_deployer(clients: Clients, document: Policy) -> tuple[str, str]:
 def as_ministack_asks(document: Policy) -> Policy:
     """The same actions, on the resources that MiniStack asks them for where those are not AWS's."""
     statements: list[dict[str, Any]] = copy.deepcopy(document["Statement"])
+    on_anything = {"lambda:ListEventSourceMappings"}
+    """What is asked for no resource, and how MiniStack calls to get one mapping."""
     for statement in statements:
-        [service] = {action.partition(":")[0] for action in statement["Action"]} if _is_named(statement) else [""]
-        if service == "cloudwatch":
-            # Asked for no resource.
-            statement["Resource"] = ["*"]
-        elif service == "events":
-            # A rule has its bus in front of its name, also the default one.
-            statement["Resource"] += [arn.replace(":rule/", ":rule/default/") for arn in statement["Resource"]]
-        elif "lambda:CreateEventSourceMapping" in statement["Action"]:
-            # It does not say whose function a mapping is.
+        actions, resources = statement["Action"], statement["Resource"]
+        on_anything.update(action for action in actions if action.startswith(UNKNOWN) or action in UNKNOWN_TAGS)
+        # A rule has its bus in front of its name, the default one as well.
+        resources += [arn.replace(":rule/", ":rule/default/") for arn in resources if ":rule/" in arn]
+        if "lambda:CreateEventSourceMapping" in actions:
+            # MiniStack does not say whose function a mapping is.
             del statement["Condition"]
-    tags = [
-        action
-        for statement in statements
-        for action in statement["Action"]
-        if action.partition(":")[0] in ("sns", "states", "events")
-        and action.endswith(("TagResource", "TagsForResource", "UntagResource"))
-    ]
-    return policy(
-        *statements,
-        # Asked for no resource; and to get a mapping is to list all of them.
-        allow([*tags, "lambda:ListEventSourceMappings"], ["*"]),
-    )
-
-
-def _is_named(statement: dict[str, Any]) -> bool:
-    return statement["Resource"] != ["*"] or "Condition" in statement
+    return policy(*statements, allow(sorted(on_anything), ["*"]))
 
 
 def main() -> None:

@@ -391,7 +391,7 @@ def test_policy_of_a_deployer_where_the_environment_says_the_region(monkeypatch:
     ],
 )
 def test_policy_with_wrong_options(arguments: tuple[str, ...], said: str) -> None:
-    """Which ones go together, and what each takes, is said in a sentence; a file that the output goes to stays empty."""
+    """Which ones go together, and what each takes, is said in a sentence; an output file stays empty."""
     assert refusal("policy", *arguments).startswith(said)
 
 
