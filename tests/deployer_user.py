@@ -22,10 +22,10 @@ ACCOUNT = "000000000000"
 REGION = "us-east-1"
 NAME = "deployer"
 
-# MiniStack asks for these on no resource, where AWS asks for them on an alarm, a table, a topic, a rule.
-UNKNOWN = "cloudwatch:"
-UNKNOWN_TAGS = {
-    "dynamodb:ListTagsOfResource",
+# MiniStack asks for these on no resource, where AWS asks for them on an alarm, a table, a topic, a rule, a function.
+OF_NO_RESOURCE = {
+    *("dynamodb:ListTagsOfResource", "lambda:CreateFunction"),
+    *("events:ListTargetsByRule", "events:PutTargets", "events:RemoveTargets"),
     *(
         f"{service}:{action}"
         for service in ("dynamodb", "events", "sns", "states")
@@ -63,7 +63,7 @@ def as_ministack_asks(document: Policy) -> Policy:
     """What is asked for no resource, and how MiniStack calls to get one mapping."""
     for statement in statements:
         actions, resources = statement["Action"], statement["Resource"]
-        on_anything.update(action for action in actions if action.startswith(UNKNOWN) or action in UNKNOWN_TAGS)
+        on_anything.update(action for action in actions if action.startswith("cloudwatch:") or action in OF_NO_RESOURCE)
         # A rule has its bus in front of its name, the default one as well.
         resources += [arn.replace(":rule/", ":rule/default/") for arn in resources if ":rule/" in arn]
         if "lambda:CreateEventSourceMapping" in actions:
