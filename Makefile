@@ -7,7 +7,7 @@ PROGRAM_READY := .venv/.ready-program
 BENCH_READY := .venv/.ready-bench
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up down test test-faults test-engines lint format docs docs-engines bench audit lock clean
+.PHONY: help setup demo up down test test-stack test-faults test-engines lint format docs docs-engines bench audit lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -25,6 +25,10 @@ down: $(READY) ## Take the local stack down (PORT=4566)
 
 test: $(READY) ## Run the tests, but for those of faults
 	$(BIN)/python -m pytest -q -n 2 --dist loadfile --ignore=tests/faults --ignore=tests/engines $(ARGS)
+
+test-stack: $(if $(STACK),$(READY)) ## Run the end-to-end tests on a stack that is deployed (STACK=outputs.json or a stack's name)
+	@test -n "$(STACK)" || { echo "error: STACK must be a file with what 'pulumi stack output --json' printed, or the name of a stack: make test-stack STACK=outputs.json"; exit 1; }
+	$(BIN)/python -m pytest -q -rs tests/e2e --stack "$(STACK)" $(ARGS)
 
 test-faults: $(READY) ## Run the tests of faults: bursts, kills, late and repeated events (some minutes)
 	$(BIN)/python -m pytest -q tests/faults $(ARGS)

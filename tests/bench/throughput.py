@@ -184,7 +184,7 @@ def in_threads(act: Callable[[T], object], items: Iterable[T]) -> None:
 
 def _waiting(system: System) -> int:
     attribute = "ApproximateNumberOfMessages"
-    url = system.stack.outputs[outputs.UPLOAD_QUEUE_URL]
+    url = system.outputs[outputs.UPLOAD_QUEUE_URL]
     attributes = system.sqs.get_queue_attributes(QueueUrl=url, AttributeNames=[attribute])["Attributes"]
     return int(attributes[attribute])
 
@@ -210,7 +210,7 @@ def copy_plainly(system: System, files: int) -> None:
 
 def make_bare_machine(system: System) -> str:
     """A state machine that does nothing, beside the stack's own. Returns its ARN."""
-    role = system.stack.outputs[outputs.STEP_FUNCTION_ROLE_ARN]
+    role = system.outputs[outputs.STEP_FUNCTION_ROLE_ARN]
     made = system.stepfunctions.create_state_machine(name="bare", definition=json.dumps(BARE), roleArn=role)
     return str(made["stateMachineArn"])
 

@@ -23,7 +23,7 @@ from filecopy.configuration import PROJECT_ROOT
 from filecopy.errors import StackError
 
 from .conftest import NO_WAITS
-from .system import System, filecopy, stack_up
+from .system import System, stack_up
 from .test_operator import hold_lease, read_until
 
 A, B = "region-a-builds", "region-b-builds"
@@ -48,7 +48,7 @@ def put_unheard(system: System, *keys: str, body: bytes = b"content") -> None:
 
 
 def run(system: System, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return filecopy("backfill", *arguments, "--port", str(system.stack.port))
+    return system.filecopy("backfill", *arguments)
 
 
 def outcomes(system: System, *arguments: str) -> dict[str, dict[str, Any]]:
@@ -64,14 +64,8 @@ def keys_in(system: System, bucket: str, prefix: str) -> list[str]:
 
 def executions(system: System, prefix: str) -> Counter[str]:
     """How many executions there are for each key that begins so."""
-    found: Counter[str] = Counter()
-    for page in system.stepfunctions.get_paginator("list_executions").paginate(stateMachineArn=system.state_machine):
-        for execution in page["executions"]:
-            described = system.stepfunctions.describe_execution(executionArn=execution["executionArn"])
-            key = json.loads(described["input"]).get("sourceKey")
-            if isinstance(key, str) and key.startswith(prefix):
-                found[key] += 1
-    return found
+    told = [job.get("sourceKey") for job in system.executions().values() if isinstance(job, dict)]
+    return Counter(key for key in told if isinstance(key, str) and key.startswith(prefix))
 
 
 ODD_KEYS = ["p re/a b+c.zip", "p re/%41.zip", "p re/x&<>\"'.zip", "p re/z\x7f.zip", "p re/\uffee.zip", "p re/😀.zip"]
@@ -79,51 +73,56 @@ ODD_KEYS = ["p re/a b+c.zip", "p re/%41.zip", "p re/x&<>\"'.zip", "p re/z\x7f.zi
 
 def test_what_was_there_before_is_distributed_once(open_system: System) -> None:
     """Whatever the keys, a dry run copies nothing, a run copies all, and another one finds nothing to do."""
-    put_unheard(open_system, *ODD_KEYS)
-    dry = run(open_system, "p re/", "--dry-run")
+    prefix, keys = open_system.key("p re/"), [open_system.key(key) for key in ODD_KEYS]
+    lacking = ", ".join(f"{bucket} (missing)" for bucket in open_system.destinations)
+    put_unheard(open_system, *keys)
+    dry = run(open_system, prefix, "--dry-run")
     assert (dry.returncode, dry.stderr) == (0, "")
-    assert "… p re/a b+c.zip: to be copied: region-a-builds (missing), region-b-builds (missing)\n" in dry.stdout
+    assert f"… {prefix}a b+c.zip: to be copied: {lacking}\n" in dry.stdout
     assert dry.stdout.endswith("\n6 objects compared: 6 to be copied.\n")
-    assert keys_in(open_system, A, "p re/") == []
-    assert [open_system.record(key) for key in ODD_KEYS] == [None] * 6
-    done = run(open_system, "p re/")
+    assert keys_in(open_system, open_system.destinations[0], prefix) == []
+    assert [open_system.record(key) for key in keys] == [None] * 6
+    done = run(open_system, prefix)
     assert (done.returncode, done.stderr) == (0, "")
-    assert "✔ p re/z?.zip: copied: region-a-builds (missing), region-b-builds (missing)\n" in done.stdout
+    assert f"✔ {prefix}z?.zip: copied: {lacking}\n" in done.stdout
     assert done.stdout.endswith("\n6 objects compared: 6 copied.\n")
     for bucket in open_system.destinations:
-        assert sorted(keys_in(open_system, bucket, "p re/")) == sorted(ODD_KEYS)
-    assert {open_system.finished_record(key)["status"] for key in ODD_KEYS} == {"COMPLETED"}
-    assert run(open_system, "p re/").stdout == "6 objects compared: 6 up to date.\n"
-    assert run(open_system, "nowhere/").stdout == "No key in global-builds begins with 'nowhere/'.\n"
-    assert executions(open_system, "p re/") == dict.fromkeys(ODD_KEYS, 1)
+        assert sorted(keys_in(open_system, bucket, prefix)) == sorted(keys)
+    assert {open_system.finished_record(key)["status"] for key in keys} == {"COMPLETED"}
+    assert run(open_system, prefix).stdout == "6 objects compared: 6 up to date.\n"
+    nowhere = open_system.key("nowhere/")
+    assert run(open_system, nowhere).stdout == f"No key in {open_system.source} begins with '{nowhere}'.\n"
+    assert executions(open_system, prefix) == dict.fromkeys(keys, 1)
 
 
 def test_only_what_lacks_or_has_something_else_is_copied(open_system: System) -> None:
     """A copy that was deleted, one that was overwritten, and a source that changed unheard are mended, each where it is
     needed; the record keeps what it says of the other destination, and of another destination nothing is said."""
-    for key in ("deleted", "overwritten", "changed", "fine"):
-        open_system.upload(f"mend/{key}", b"first")
-    before = open_system.record("mend/deleted")
+    (a, b), prefix = open_system.destinations, open_system.key("mend/")
+    deleted, overwritten, changed, fine = (f"{prefix}{name}" for name in ("deleted", "overwritten", "changed", "fine"))
+    for key in (deleted, overwritten, changed, fine):
+        open_system.upload(key, b"first")
+    before = open_system.record(deleted)
     assert before is not None
-    open_system.s3.delete_object(Bucket=B, Key="mend/deleted")
-    open_system.s3.put_object(Bucket=A, Key="mend/overwritten", Body=b"larger than the first")
-    put_unheard(open_system, "mend/changed", body=b"other")
-    assert outcomes(open_system, "mend/", "--to", A, "--dry-run").keys() == {"mend/changed", "mend/overwritten"}
-    told = outcomes(open_system, "mend/")
+    open_system.s3.delete_object(Bucket=b, Key=deleted)
+    open_system.s3.put_object(Bucket=a, Key=overwritten, Body=b"larger than the first")
+    put_unheard(open_system, changed, body=b"other")
+    assert outcomes(open_system, prefix, "--to", a, "--dry-run").keys() == {changed, overwritten}
+    told = outcomes(open_system, prefix)
     assert {key: (outcome["result"], outcome["destinations"]) for key, outcome in told.items()} == {
-        "mend/deleted": ("copied", {B: "missing"}),
-        "mend/overwritten": ("copied", {A: "size"}),
-        "mend/changed": ("copied", {A: "checksum", B: "checksum"}),
+        deleted: ("copied", {b: "missing"}),
+        overwritten: ("copied", {a: "size"}),
+        changed: ("copied", {a: "checksum", b: "checksum"}),
     }
-    assert open_system.get(B, "mend/deleted") == open_system.get(A, "mend/overwritten") == b"first"
-    assert [open_system.get(bucket, "mend/changed") for bucket in (A, B)] == [b"other", b"other"]
-    record = open_system.record("mend/deleted")
+    assert open_system.get(b, deleted) == open_system.get(a, overwritten) == b"first"
+    assert [open_system.get(bucket, changed) for bucket in (a, b)] == [b"other", b"other"]
+    record = open_system.record(deleted)
     assert record is not None
-    assert record["executionId"] == told["mend/deleted"]["executionArn"] != before["executionId"]
+    assert record["executionId"] == told[deleted]["executionArn"] != before["executionId"]
     assert open_system.attempts(record["executionId"], "copyObject") == 1
-    assert (record["status"], record["destinationBuckets"]) == ("COMPLETED", [A, B])
+    assert (record["status"], record["destinationBuckets"]) == ("COMPLETED", [a, b])
     assert record["copyResults"][0] == before["copyResults"][0]
-    assert outcomes(open_system, "mend/") == {}
+    assert outcomes(open_system, prefix) == {}
 
 
 def put_in_parts(system: System, bucket: str, key: str, content: bytes, cut: int) -> str:
@@ -141,27 +140,29 @@ def put_in_parts(system: System, bucket: str, key: str, content: bytes, cut: int
 def test_what_etags_do_not_tell_is_not_copied_for_nothing(open_system: System) -> None:
     """Of a file that was uploaded in parts the copy may have another ETag. Its size and age have to do, until there is
     a record; what took a copy's place is found by that, however young it is."""
-    key, content = "parts/large.zip", os.urandom(5 * 1024**2 + 100)
+    (a, b), prefix, content = open_system.destinations, open_system.key("parts/"), os.urandom(5 * 1024**2 + 100)
+    key = f"{prefix}large.zip"
     with unheard(open_system):
         etag = put_in_parts(open_system, open_system.source, key, content, 5 * 1024**2)
-    assert put_in_parts(open_system, A, key, content, 5 * 1024**2 + 50) != etag
-    assert outcomes(open_system, "parts/")[key]["destinations"] == {B: "missing"}
-    assert outcomes(open_system, "parts/") == {}
-    open_system.s3.put_object(Bucket=B, Key=key, Body=content[::-1])
-    assert outcomes(open_system, "parts/")[key]["destinations"] == {B: "record"}
-    assert open_system.get(B, key) == content
-    assert outcomes(open_system, "parts/") == {}
+    assert put_in_parts(open_system, a, key, content, 5 * 1024**2 + 50) != etag
+    assert outcomes(open_system, prefix)[key]["destinations"] == {b: "missing"}
+    assert outcomes(open_system, prefix) == {}
+    open_system.s3.put_object(Bucket=b, Key=key, Body=content[::-1])
+    assert outcomes(open_system, prefix)[key]["destinations"] == {b: "record"}
+    assert open_system.get(b, key) == content
+    assert outcomes(open_system, prefix) == {}
 
 
 def test_what_an_execution_is_at_work_on_is_left_alone(open_system: System) -> None:
     """An upload that is being copied is its own execution's, and no failure."""
-    put_unheard(open_system, "busy/k.zip")
-    hold_lease(open_system, "busy/k.zip", 3600)
-    done = run(open_system, "busy/")
+    prefix, key = open_system.key("busy/"), open_system.key("busy/k.zip")
+    put_unheard(open_system, key)
+    hold_lease(open_system, key, 3600)
+    done = run(open_system, prefix)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.endswith("\n1 object compared: 1 left to an execution that is at work.\n")
-    hold_lease(open_system, "busy/k.zip", -1)
-    assert run(open_system, "busy/").stdout.endswith("\n1 object compared: 1 copied.\n")
+    hold_lease(open_system, key, -1)
+    assert run(open_system, prefix).stdout.endswith("\n1 object compared: 1 copied.\n")
 
 
 def test_what_the_filter_leaves_out_is_left_out() -> None:
@@ -178,57 +179,61 @@ def test_what_the_filter_leaves_out_is_left_out() -> None:
 def test_interrupted_run_is_gone_on_with(open_system: System) -> None:
     """On a terminal a bar tells how far it is; Ctrl-C starts nothing more and says how to go on, and then nothing is
     started twice."""
-    keys = [f"resumed/{number:02}.zip" for number in range(60)]
+    prefix = open_system.key("resumed/")
+    count = open_system.engine.burst
+    keys = [f"{prefix}{number:02}.zip" for number in range(count)]
     put_unheard(open_system, *keys)
     master, terminal = pty.openpty()
-    arguments = ["backfill", "resumed/", "--rate", "2", "--port", str(open_system.stack.port)]
+    arguments = ["backfill", prefix, "--rate", "2", *open_system.named]
     with subprocess.Popen(
         [sys.executable, "-m", "filecopy", *arguments],
         cwd=PROJECT_ROOT,
         stdin=terminal,
         stdout=terminal,
         stderr=terminal,
-        env={**os.environ, "TERM": "xterm", "COLUMNS": "120", "LINES": "20"},
+        env={**os.environ, "TERM": "xterm", "COLUMNS": "200", "LINES": "20"},
         start_new_session=True,
     ) as running:
         os.close(terminal)
         try:
-            read_until(master, rb"\xe2\x94\x81.*\d:\d\d:\d\d.* \d+ objects compared: \d+ copied; at resumed/")
+            read_until(master, rb"\xe2\x94\x81.*\d:\d\d:\d\d.* \d+ objects compared: \d+ copied; at ")
             running.send_signal(signal.SIGINT)
-            ended = read_until(master, rb"For the rest, type: filecopy backfill resumed/ --rate 2 --port \d+")
+            ended = read_until(master, rb"For the rest, type: filecopy backfill \S*resumed/ --rate 2 --\S+\s+\S+")
             assert running.wait(60) == 130
         finally:
             running.kill()
             os.close(master)
     assert re.search(rb"objects compared: [^\n]*not started\.", ended), ended
-    assert 0 < len(executions(open_system, "resumed/")) < 60
-    done = run(open_system, "resumed/", "--rate", "100")
+    assert 0 < len(executions(open_system, prefix)) < count
+    done = run(open_system, prefix, "--rate", "100")
     assert (done.returncode, done.stderr) == (0, "")
-    assert executions(open_system, "resumed/") == dict.fromkeys(keys, 1)
-    assert [len(keys_in(open_system, bucket, "resumed/")) for bucket in open_system.destinations] == [60, 60]
+    assert executions(open_system, prefix) == dict.fromkeys(keys, 1)
+    assert [len(keys_in(open_system, bucket, prefix)) for bucket in open_system.destinations] == [count, count]
 
 
 def test_copies_that_fail_are_named_and_end_the_run(open_system: System) -> None:
     """Of objects that cannot be copied so many are told to people, and no more; the exit status is 1, and once they are
     mended, the same command does the rest."""
-    keys = [f"failed/{number:03}.zip" for number in range(100)]
+    prefix = open_system.key("failed/")
+    keys = [f"{prefix}{number:03}.zip" for number in range(100)]
     with unheard(open_system):
         for key in keys:
             # A customer's own key, which the workflow does not have.
             customer = {"SSECustomerAlgorithm": "AES256", "SSECustomerKey": "k" * 32}
             open_system.s3.put_object(Bucket=open_system.source, Key=key, Body=b"content", **customer)
-    done = run(open_system, "failed/", "--rate", "100")
-    failed = re.findall(r"✘ (\S+): failed: region-a-builds \(missing\), region-b-builds \(missing\): S3.", done.stdout)
+    done = run(open_system, prefix, "--rate", "100")
+    lacking = ", ".join(rf"{bucket} \(missing\)" for bucket in open_system.destinations)
+    failed = re.findall(rf"✘ (\S+): failed: {lacking}: S3.", done.stdout)
     assert done.returncode == 1
     assert 20 <= len(failed) < 20 + 32
     assert re.search(rf"^\d+ objects compared: {len(failed)} failed", done.stdout, re.MULTILINE)
     assert "Each failure is a notification, so after 20 nothing more was started.\n" in done.stderr
     assert f"Not copied everywhere: '{failed[0]}', " in done.stderr
-    command = f"filecopy backfill failed/ --rate 100 --port {open_system.stack.port}"
+    command = " ".join(["filecopy backfill", prefix, "--rate 100", *open_system.named])
     assert done.stderr.endswith(f"mend it, then type: {command}\n")
-    assert set(executions(open_system, "failed/")) == set(failed)
+    assert set(executions(open_system, prefix)) == set(failed)
     put_unheard(open_system, *keys)
-    done = run(open_system, "failed/", "--rate", "100")
+    done = run(open_system, prefix, "--rate", "100")
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.endswith("\n100 objects compared: 100 copied.\n")
 
@@ -249,7 +254,7 @@ def test_documented_permissions_are_enough(enforced: System) -> None:
                 policies.allow(["s3:GetBucketNotification"], buckets[:1]),
             ),
         )
-        found = target.Target(enforced.stack.outputs, enforced.clients_of(user))
+        found = target.Target(enforced.outputs, enforced.clients_of(user))
         told: list[Outcome] = []
         Backfill(found, [A, B], prefix="allowed/", rate=100, is_dry=False).run(told.append)
         return {outcome.key: outcome.result for outcome in told}

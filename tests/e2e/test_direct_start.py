@@ -36,21 +36,35 @@ BAD_JOBS: list[tuple[object, str]] = [
     ({**GOOD, "destinationBuckets": ["region-a-builds", 7]}, "destinationBuckets"),
     ({**GOOD, "destinationBuckets": ["region-a-builds", "a/../b"]}, "destinationBuckets"),
     ({**GOOD, "destinationBuckets": ["global-builds"]}, "destinationBuckets"),
+    ({**GOOD, "destinationBuckets": [[]]}, "destinationBuckets"),
+    ({**GOOD, "destinationBuckets": [None]}, "destinationBuckets"),
     ({**GOOD, "destinationBuckets": [f"bucket-{number}" for number in range(1001)]}, "1000"),
     ({**GOOD, "sourceVersionId": 3}, "sourceVersionId"),
     ({**GOOD, "sourceVersionId": ""}, "sourceVersionId"),
 ]
 
 
+def of_the_stack(system: System, value: Any, key: str) -> Any:
+    """The value with the stack's buckets and this key in place of those of GOOD."""
+    if isinstance(value, dict):
+        return {name: of_the_stack(system, member, key) for name, member in value.items()}
+    if isinstance(value, list):
+        return [of_the_stack(system, member, key) for member in value]
+    names = {"global-builds": system.source, "region-a-builds": system.destinations[0], "k.zip": key}
+    return names.get(value, value) if isinstance(value, str) else value
+
+
 @pytest.mark.parametrize(("job", "named"), BAD_JOBS, ids=lambda value: json.dumps(value)[:60])
 def test_bad_input_fails_in_validate_input(system: System, job: object, named: str) -> None:
-    """A wrong input fails in ValidateInput, names the member, and leaves no record; the function says the same."""
-    ended = system.run(job)
+    """A wrong input fails in ValidateInput, names the member, and leaves no record and no lease, which the file's next
+    upload would wait for; the function says the same."""
+    key = system.key("k.zip")
+    ended = system.run(of_the_stack(system, job, key))
     assert ended["status"] == "FAILED"
     assert "Invalid input" in ended["cause"]
     assert named in ended["cause"]
     assert system.states(ended["executionArn"]) == ["ValidateInput"]
-    assert system.record("k.zip") is None
+    assert system.record(key) is None
     assert any(named in problem for problem in copy_job.problems(job))
 
 
@@ -64,8 +78,9 @@ def test_several_problems_are_all_named(system: System) -> None:
 
 def test_success(system: System) -> None:
     """A start by hand, as the user's guide prints it, copies and succeeds, state by state."""
-    system.upload("direct.zip", b"direct")
-    ended = system.run(system.job("direct.zip"))
+    key = system.key("direct.zip")
+    system.upload(key, b"direct")
+    ended = system.run(system.job(key))
     assert ended["status"] == "SUCCEEDED"
     assert json.loads(ended["output"]) == {
         "status": "COMPLETED",
@@ -80,45 +95,45 @@ def test_success(system: System) -> None:
 
 def test_one_destination_given_twice_is_copied_to_once(system: System) -> None:
     """A repeated name costs no second copy, and a single destination is still a list."""
-    system.upload("once.zip")
-    bucket = system.destinations[0]
-    ended = system.run(system.job("once.zip", bucket, bucket))
+    key, bucket = system.key("once.zip"), system.destinations[0]
+    system.upload(key)
+    ended = system.run(system.job(key, bucket, bucket))
     assert json.loads(ended["output"])["successfulBuckets"] == [bucket]
-    record = system.finished_record("once.zip")
+    record = system.finished_record(key)
     assert record["destinationBuckets"] == [bucket]
     assert len(record["copyResults"]) == 1
 
 
 def test_partial_failure(system: System) -> None:
     """One destination that does not exist costs the others nothing, fails the execution and tells a person."""
-    notification = system.inbox()
-    system.upload("partial é\u202e.zip")
-    ended = system.run(system.job("partial é\u202e.zip", system.destinations[0], "invalid-bucket"))
+    notification, key, missing = system.inbox(), system.key("partial é\u202e.zip"), system.bucket("invalid-bucket")
+    system.upload(key)
+    ended = system.run(system.job(key, system.destinations[0], missing))
     assert (ended["status"], ended["error"]) == ("FAILED", "CopiesFailed")
-    assert "1 of 2 copies failed: invalid-bucket" in ended["cause"]
+    assert f"1 of 2 copies failed: {missing}" in ended["cause"]
     assert system.states(ended["executionArn"])[-3:] == [
         "CheckIfAllSuccessful",
         "SendFailureNotification",
         "SomeCopiesFailed",
     ]
 
-    record = system.finished_record("partial é\u202e.zip")
+    record = system.finished_record(key)
     assert record["status"] == "PARTIAL_FAILURE"
     assert (record["successfulCopies"], record["failedCopies"]) == (1, 1)
-    assert (record["successfulBuckets"], record["failedBuckets"]) == ([system.destinations[0]], ["invalid-bucket"])
+    assert (record["successfulBuckets"], record["failedBuckets"]) == ([system.destinations[0]], [missing])
     assert record["copyResults"][1]["error"] == "S3.NoSuchBucketException"
     assert record["copyResults"][1]["cause"] == "The specified bucket does not exist"
 
     told = notification(ended["executionArn"])
-    assert told["Subject"] == "File copy partly failed: partial ??.zip"
+    assert told["Subject"] == f"File copy partly failed: {system.key('partial ??.zip')}"
     for line in (
         "⚠️ File copy partly failed",
-        "📄 File: partial é?.zip",
+        f"📄 File: {system.key('partial é?.zip')}",
         f"🪣 Source bucket: {system.source}",
         "🎯 Destinations: 2",
         "✅ Copied: 1",
         "❌ Failed: 1",
-        "  ❌ invalid-bucket: S3.NoSuchBucketException: The specified bucket does not exist",
+        f"  ❌ {missing}: S3.NoSuchBucketException: The specified bucket does not exist",
         f"🔎 Execution: {ended['executionArn']}",
     ):
         assert line in told["Message"].splitlines()
@@ -128,45 +143,45 @@ def test_partial_failure(system: System) -> None:
 
 def test_total_failure(system: System) -> None:
     """When no destination takes the file, the record and the notification say that nothing was copied."""
-    notification = system.inbox()
-    system.upload("nowhere.zip")
-    ended = system.run(system.job("nowhere.zip", "invalid-bucket", "another-invalid-bucket"))
+    notification, key = system.inbox(), system.key("nowhere.zip")
+    system.upload(key)
+    ended = system.run(system.job(key, system.bucket("invalid-bucket"), system.bucket("another-invalid-bucket")))
     assert (ended["status"], ended["error"]) == ("FAILED", "CopiesFailed")
-    record = system.finished_record("nowhere.zip")
+    record = system.finished_record(key)
     assert (record["status"], record["failedCopies"]) == ("FAILED", 2)
     assert {result["error"] for result in record["copyResults"]} == {"S3.NoSuchBucketException"}
     told = notification(ended["executionArn"])
-    assert told["Subject"] == "File copy failed: nowhere.zip"
+    assert told["Subject"] == f"File copy failed: {key}"
     assert f"📋 Record: aws dynamodb get-item --table-name {system.table} --key '{{" in told["Message"]
 
 
 def test_missing_source_is_told_once_and_no_copy_is_tried(system: System) -> None:
     """A source that does not exist fails fast with one notification, not with as many as there are destinations."""
-    notification = system.inbox()
-    ended = system.run(system.job("missing.zip"))
+    notification, key = system.inbox(), system.key("missing.zip")
+    ended = system.run(system.job(key))
     assert (ended["status"], ended["error"]) == ("FAILED", "SourceUnreadable")
     assert "The source could not be read" in ended["cause"]
     assert system.attempts(ended["executionArn"], "copyObject") == 0
     assert system.attempts(ended["executionArn"], "publish") == 1
-    record = system.finished_record("missing.zip")
+    record = system.finished_record(key)
     assert (record["status"], record["failedBuckets"]) == ("FAILED", system.destinations)
     assert record["problem"].startswith("S3.")
     told = notification(ended["executionArn"])
-    assert told["Subject"] == "File copy failed: missing.zip"
+    assert told["Subject"] == f"File copy failed: {key}"
     assert "📭 The source could not be read: S3." in told["Message"]
 
 
 def test_errors_that_no_retry_can_mend_fail_at_once(system: System) -> None:
     """A bucket that does not exist is tried once: seconds of retries would only delay the notification."""
-    system.upload("at-once.zip")
-    ended = system.run(system.job("at-once.zip", "invalid-bucket"))
+    key = system.key("at-once.zip")
+    system.upload(key)
+    ended = system.run(system.job(key, system.bucket("invalid-bucket")))
     assert system.attempts(ended["executionArn"], "copyObject") == 1
 
 
 def test_subject_and_message_stay_inside_the_limits_of_sns(system: System) -> None:
     """500 failed destinations and the longest key still give one notification that SNS takes."""
-    notification = system.inbox()
-    key = "ä" * 512
+    notification, key = system.inbox(), system.key("ä" * 500)
     system.upload(key)
     ended = system.run(system.job(key, *(f"missing-{number:03}-{'x' * 50}" for number in range(600))))
     assert ended["error"] == "CopiesFailed"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from components.definition import copy_workflow_definition
@@ -21,61 +20,59 @@ def variant(system: System, name: str, **changes: dict[str, Any]) -> str:
     )
     for state, arguments in changes.items():
         definition["States"][state]["Arguments"].update(arguments)
-    described = system.stepfunctions.describe_state_machine(stateMachineArn=system.state_machine)
-    made = system.stepfunctions.create_state_machine(
-        name=name, roleArn=described["roleArn"], definition=json.dumps(definition)
-    )
-    return str(made["stateMachineArn"])
+    return system.make_state_machine(name, definition)
 
 
 def test_without_a_record_nothing_is_copied_and_a_person_is_told(system: System) -> None:
     """A table that cannot be written at the start stops the work before it begins, and not in silence."""
-    notification = system.inbox()
-    system.upload("untracked.zip")
+    notification, key = system.inbox(), system.key("untracked.zip")
+    system.upload(key)
     machine = variant(system, "no-first-record", AcquireLease={"TableName": "NoSuchTable"})
-    ended = system.run(system.job("untracked.zip", "invalid-bucket"), machine)
+    ended = system.run(system.job(key, system.bucket("invalid-bucket")), machine)
     assert (ended["status"], ended["error"]) == ("FAILED", "TrackingFailed")
     assert "0 of 1 copies were made" in ended["cause"]
     assert "CopyToMultipleBuckets" not in system.states(ended["executionArn"])
     told = notification(ended["executionArn"])
-    assert told["Subject"] == "File copy not tracked: untracked.zip"
+    assert told["Subject"] == f"File copy not tracked: {key}"
     assert "DynamoDB.ResourceNotFoundException" in told["Message"]
 
 
 def test_record_that_cannot_be_finished_is_told_of(system: System) -> None:
     """A table that cannot be written at the end leaves the copies made, and tells a person that it does not say so."""
-    notification = system.inbox()
-    system.upload("unfinished.zip")
+    notification, key = system.inbox(), system.key("unfinished.zip")
+    system.upload(key)
     machine = variant(system, "no-last-record", UpdateDynamoDBFinal={"TableName": "NoSuchTable"})
-    ended = system.run(system.job("unfinished.zip"), machine)
+    ended = system.run(system.job(key), machine)
     assert (ended["status"], ended["error"]) == ("FAILED", "TrackingFailed")
     assert "2 of 2 copies were made" in ended["cause"]
     told = notification(ended["executionArn"])
-    assert told["Subject"] == "File copy not tracked: unfinished.zip"
+    assert told["Subject"] == f"File copy not tracked: {key}"
     assert "✅ Copied: 2" in told["Message"]
 
 
 def test_newer_executions_record_is_left_alone(system: System) -> None:
     """An execution that has lost its lease does not overwrite the record, and still ends as its copies did."""
-    system.upload("taken-over.zip")
+    key = system.key("taken-over.zip")
+    system.upload(key)
     # Another execution takes the lease between the copies and the last write.
     machine = variant(
         system, "taken-over", UpdateDynamoDBFinal={"ConditionExpression": "NOT leaseOwner = :executionId"}
     )
-    ended = system.run(system.job("taken-over.zip"), machine)
+    ended = system.run(system.job(key), machine)
     assert ended["status"] == "SUCCEEDED"
-    record = system.record("taken-over.zip")
+    record = system.record(key)
     assert record is not None
     assert record["status"] == "IN_PROGRESS"
 
 
 def test_notification_that_fails_ends_in_notification_failed(system: System) -> None:
     """When SNS cannot be told either, the execution says so in its own name, after the retries it was promised."""
-    system.upload("unheard.zip")
+    key, missing = system.key("unheard.zip"), system.bucket("invalid-bucket")
+    system.upload(key)
     machine = variant(system, "no-topic", SendFailureNotification={"TopicArn": f"{system.topic}-gone"})
-    ended = system.run(system.job("unheard.zip", "invalid-bucket"), machine)
+    ended = system.run(system.job(key, missing), machine)
     assert (ended["status"], ended["error"]) == ("FAILED", "NotificationFailed")
-    assert "1 of 1 copies failed: invalid-bucket" in ended["cause"]
+    assert f"1 of 1 copies failed: {missing}" in ended["cause"]
     assert "Nobody could be told: SNS." in ended["cause"]
     assert system.states(ended["executionArn"])[-2:] == ["SendFailureNotification", "NotificationFailed"]
     assert system.attempts(ended["executionArn"], "publish") == 1 + 2

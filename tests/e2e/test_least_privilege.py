@@ -182,7 +182,7 @@ def copies(system: System, **changes: Any) -> Iterator[dict[str, Any]]:
                 "sourceKey": KEY,
                 "source": source,
                 "destinationBucket": bucket,
-                "region": system.stack.region,
+                "region": system.region,
                 "account": ACCOUNT,
             }
 
@@ -290,10 +290,10 @@ def done_by_a_function(system: System, name: str, monkeypatch: pytest.MonkeyPatc
     with aws_events.serving_artifacts() as host, monkeypatch.context() as patch:
         for variable, value in {
             **configuration["Environment"]["Variables"],
-            "AWS_ENDPOINT_URL": system.stack.endpoint,
+            "AWS_ENDPOINT_URL": system.endpoint,
             "AWS_ACCESS_KEY_ID": "test",
             "AWS_SECRET_ACCESS_KEY": "test",
-            "AWS_DEFAULT_REGION": system.stack.region,
+            "AWS_DEFAULT_REGION": system.region,
             **({"ARTIFACT_BASE_URL": host.url} if name == "build-worker" else {}),
             **({"MULTIPART_THRESHOLD": "0"} if name == "copy-worker" else {}),
         }.items():
@@ -456,7 +456,7 @@ def test_a_bucket_of_the_same_name_in_another_account_is_out_of_reach(
 
     The emulator takes no aws:ResourceAccount from who asks, but that of the account that the simulator is asked in.
     """
-    elsewhere = Clients(open_system.stack.endpoint, open_system.stack.region, access_key=OTHER_ACCOUNT)
+    elsewhere = Clients(open_system.endpoint, open_system.region, access_key=OTHER_ACCOUNT)
     policy = json.dumps(policies.policy(*granted(open_system, role)))
     of_buckets = sorted((action, resource) for action, resource in used[role] if action.startswith("s3:"))
     assert of_buckets

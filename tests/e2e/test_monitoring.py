@@ -10,14 +10,16 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from components import outputs, policies
+from components import alarms, outputs, policies
 
-from .system import System
+from .system import Inbox, System
 
 
 def measured(system: System, key: str) -> list[dict[str, Any]]:
     """The lines of execution-watcher's log that CloudWatch makes metrics of, for one file."""
-    events = system.clients("logs").filter_log_events(logGroupName="/aws/lambda/execution-watcher")["events"]
+    group = f"/aws/lambda/{system.functions['execution-watcher'].split(':')[-1]}"
+    pages = system.clients("logs").get_paginator("filter_log_events").paginate(logGroupName=group)
+    events = [event for page in pages for event in page["events"]]
     lines = [line for event in events for line in event["message"].splitlines() if '"_aws"' in line]
     return [line for line in map(json.loads, lines) if line["key"] == key]
 
@@ -38,9 +40,15 @@ def wait_for_measured(system: System, key: str, number: int) -> list[dict[str, A
     return system.wait_for(f"{number} lines of metrics", look)
 
 
+def alarm_of(system: System, name: str) -> str:
+    """The name of one of the stack's alarms: what goes in front of every name is in front of the state machine's."""
+    machine = system.state_machine.split(":")[-1]
+    return f"{machine.removesuffix('file-copy-workflow')}{alarms.NAMES_BEGIN_WITH}{name}"
+
+
 def test_a_file_that_was_copied_everywhere_is_measured_once(system: System) -> None:
     """The time since its upload and its copies are counted, once, for the execution that the upload has started."""
-    key = f"{uuid.uuid4().hex}.zip"
+    key = system.key(f"{uuid.uuid4().hex}.zip")
     record = system.upload(key)
     [line] = wait_for_measured(system, key, 1)
     assert (line["CopiesMade"], line["CopiesFailed"]) == (len(system.destinations), 0)
@@ -50,17 +58,17 @@ def test_a_file_that_was_copied_everywhere_is_measured_once(system: System) -> N
 
 def test_failed_copies_are_counted_and_a_retry_counts_its_own(open_system: System) -> None:
     """A file that did not arrive everywhere has no time; its copies are counted as they were made."""
-    key = f"{uuid.uuid4().hex}.zip"
+    key = open_system.key(f"{uuid.uuid4().hex}.zip")
     open_system.upload(key)
     wait_for_measured(open_system, key, 1)
-    missing = f"missing-{uuid.uuid4().hex}"
+    missing = open_system.bucket(f"missing-{uuid.uuid4().hex}")
     open_system.run(open_system.job(key, open_system.destinations[0], missing))
 
     line = wait_for_measured(open_system, key, 2)[1]
     assert (line["CopiesMade"], line["CopiesFailed"]) == (1, 1)
     assert "UploadToCompleted" not in line
 
-    open_system.s3.create_bucket(Bucket=missing)
+    open_system.make_bucket(missing)
     open_system.run({**open_system.job(key, missing), "retry": True})
     line = wait_for_measured(open_system, key, 3)[2]
     assert (line["CopiesMade"], line["CopiesFailed"], "UploadToCompleted" in line) == (1, 0, False)
@@ -68,22 +76,13 @@ def test_failed_copies_are_counted_and_a_retry_counts_its_own(open_system: Syste
 
 def test_an_alarm_reaches_the_operators(open_system: System) -> None:
     """An alarm that goes off is told on the operations topic, with what it means and what to type."""
-    topic: str = open_system.stack.outputs[outputs.OPERATIONS_TOPIC_ARN]
-    queue = open_system.sqs.create_queue(QueueName=f"operators-{uuid.uuid4().hex}")["QueueUrl"]
-    arn = open_system.sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
-    open_system.sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn)
+    told = Inbox(open_system, open_system.outputs[outputs.OPERATIONS_TOPIC_ARN])
     cloudwatch = open_system.clients("cloudwatch")
+    name, reason = alarm_of(open_system, "executions-failed"), f"A test, {uuid.uuid4().hex}"
     for state in ("ALARM", "OK"):
-        cloudwatch.set_alarm_state(AlarmName="file-copy-executions-failed", StateValue=state, StateReason="A test")
-
-        def told() -> dict[str, Any] | None:
-            messages = open_system.sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=1).get("Messages", [])
-            for message in messages:
-                open_system.sqs.delete_message(QueueUrl=queue, ReceiptHandle=message["ReceiptHandle"])
-            return next((json.loads(json.loads(message["Body"])["Message"]) for message in messages), None)
-
-        message = open_system.wait_for(f"the alarm to be told as {state}", told)
-        assert (message["AlarmName"], message["NewStateValue"]) == ("file-copy-executions-failed", state)
+        cloudwatch.set_alarm_state(AlarmName=name, StateValue=state, StateReason=f"{reason} {state}")
+        message = json.loads(told(f"{reason} {state}")["Message"])
+        assert (message["AlarmName"], message["NewStateValue"]) == (name, state)
         assert "filecopy list --status FAILED" in message["AlarmDescription"]
 
 
@@ -92,7 +91,7 @@ def test_nobody_but_cloudwatch_tells_operators(enforced: System) -> None:
     everywhere = policies.policy(policies.allow(["sns:Publish"], ["*"]))
     publisher = enforced.clients_of(enforced.make_user(everywhere))
     with pytest.raises(ClientError, match="Authorization"):
-        publisher("sns").publish(TopicArn=enforced.stack.outputs[outputs.OPERATIONS_TOPIC_ARN], Message="x")
+        publisher("sns").publish(TopicArn=enforced.outputs[outputs.OPERATIONS_TOPIC_ARN], Message="x")
     other = enforced.sns.create_topic(Name=f"other-{uuid.uuid4().hex}")["TopicArn"]
     publisher("sns").publish(TopicArn=other, Message="x")
 
@@ -100,11 +99,11 @@ def test_nobody_but_cloudwatch_tells_operators(enforced: System) -> None:
 def test_everything_that_monitors_is_there(open_system: System) -> None:
     """The dashboard and every alarm are in the stack, and alarms tell the operations topic."""
     cloudwatch = open_system.clients("cloudwatch")
-    name: str = open_system.stack.outputs[outputs.DASHBOARD_NAME]
+    name: str = open_system.outputs[outputs.DASHBOARD_NAME]
     body = json.loads(cloudwatch.get_dashboard(DashboardName=name)["DashboardBody"])
     watched = {(line[0], line[1]) for widget in body["widgets"] for line in widget["properties"]["metrics"]}
-    found = cloudwatch.describe_alarms()["MetricAlarms"]
+    found = cloudwatch.describe_alarms(AlarmNamePrefix=alarm_of(open_system, ""))["MetricAlarms"]
     assert len(found) == 21
     for alarm in found:
-        assert alarm["AlarmActions"] == [open_system.stack.outputs[outputs.OPERATIONS_TOPIC_ARN]]
+        assert alarm["AlarmActions"] == [open_system.outputs[outputs.OPERATIONS_TOPIC_ARN]]
         assert (alarm["Namespace"], alarm["MetricName"]) in watched

@@ -21,7 +21,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from filecopy import screens, sending, target
+from filecopy import screens, sending
 from filecopy.configuration import PROJECT_ROOT
 from filecopy.errors import StackError
 from filecopy.watching import Watcher
@@ -33,7 +33,7 @@ from .system import System, filecopy
 @pytest.fixture
 def run(open_system: System) -> Callable[..., subprocess.CompletedProcess[str]]:
     """Runs a command on the stack."""
-    return lambda *arguments: filecopy(*arguments, "--port", str(open_system.stack.port))
+    return open_system.filecopy
 
 
 def hold_lease(system: System, key: str, seconds: int) -> None:
@@ -49,12 +49,13 @@ def hold_lease(system: System, key: str, seconds: int) -> None:
 def test_file_is_sent_and_followed(run: Any, open_system: System, tmp_path: Path) -> None:
     """A file is uploaded under its name, and the command ends when it is everywhere."""
     (tmp_path / "sent.zip").write_bytes(b"sent")
-    done = run("send", str(tmp_path / "sent.zip"))
+    folder, key = open_system.key(""), open_system.key("sent.zip")
+    done = run("send", str(tmp_path / "sent.zip"), *(["--key", folder] if folder else []))
     assert (done.returncode, done.stderr) == (0, "")
     assert settled(done.stdout) == (
-        "Uploaded sent.zip (4 bytes) to s3://global-builds\n✔ sent.zip: 2 of 2 destinations, N s\n"
+        f"Uploaded {key} (4 bytes) to s3://{open_system.source}\n✔ {key}: 2 of 2 destinations, N s\n"
     )
-    assert [open_system.get(bucket, "sent.zip") for bucket in open_system.destinations] == [b"sent"] * 2
+    assert [open_system.get(bucket, key) for bucket in open_system.destinations] == [b"sent"] * 2
 
 
 def test_folder_is_sent_with_what_is_in_it(run: Any, open_system: System, tmp_path: Path) -> None:
@@ -62,23 +63,23 @@ def test_folder_is_sent_with_what_is_in_it(run: Any, open_system: System, tmp_pa
     (tmp_path / "folder" / "inner").mkdir(parents=True)
     (tmp_path / "folder" / "a.zip").write_bytes(b"a")
     (tmp_path / "folder" / "inner" / "large ä.zip").write_bytes(os.urandom(20_000_000))
-    done = run("send", str(tmp_path / "folder"), "--key", "releases/1/", "--to", open_system.destinations[0])
+    prefix, key = open_system.key("releases/1/"), open_system.key("releases/1/inner/large ä.zip")
+    done = run("send", str(tmp_path / "folder"), "--key", prefix, "--to", open_system.destinations[0])
     assert (done.returncode, done.stderr) == (0, "")
-    assert "✔ releases/1/a.zip: 1 of 1 destination" in done.stdout
-    assert "Uploaded releases/1/inner/large ä.zip (20.0 MB)" in done.stdout
-    key = "releases/1/inner/large ä.zip"
+    assert f"✔ {prefix}a.zip: 1 of 1 destination" in done.stdout
+    assert f"Uploaded {key} (20.0 MB)" in done.stdout
     assert "-" in open_system.s3.head_object(Bucket=open_system.source, Key=key)["ETag"]
     assert open_system.get(open_system.destinations[0], key) == open_system.get(open_system.source, key)
 
 
 def test_file_is_sent_again(run: Any, open_system: System, tmp_path: Path) -> None:
     """The outcome is that of this upload, not of an earlier one of the same key."""
-    file = tmp_path / "again.zip"
+    file, key = tmp_path / "again.zip", open_system.key("again.zip")
     file.write_bytes(b"first")
-    assert run("send", str(file)).returncode == 0
+    assert run("send", str(file), "--key", key).returncode == 0
     file.write_bytes(b"second")
-    assert run("send", str(file)).returncode == 0
-    assert open_system.get(open_system.destinations[0], "again.zip") == b"second"
+    assert run("send", str(file), "--key", key).returncode == 0
+    assert open_system.get(open_system.destinations[0], key) == b"second"
 
 
 def test_upload_that_does_not_arrive_everywhere_is_a_failure(breakable: System, tmp_path: Path) -> None:
@@ -88,7 +89,7 @@ def test_upload_that_does_not_arrive_everywhere_is_a_failure(breakable: System, 
     for version in breakable.s3.list_object_versions(Bucket=lost).get("Versions", []):
         breakable.s3.delete_object(Bucket=lost, Key=version["Key"], VersionId=version["VersionId"])
     breakable.s3.delete_bucket(Bucket=lost)
-    done = filecopy("send", str(tmp_path / "lost.zip"), "--port", str(breakable.stack.port))
+    done = breakable.filecopy("send", str(tmp_path / "lost.zip"))
     assert done.returncode == 1
     assert "✘ lost.zip: 1 of 2 destinations" in done.stdout
     assert f"Missing: {lost}" in done.stdout
@@ -97,60 +98,64 @@ def test_upload_that_does_not_arrive_everywhere_is_a_failure(breakable: System, 
 
 def test_status_shows_a_record(run: Any, open_system: System) -> None:
     """All that the record says, for people and as JSON."""
-    record = open_system.upload("shown.zip", b"shown")
-    done = run("status", "shown.zip")
+    key = open_system.key("shown.zip")
+    record = open_system.upload(key, b"shown")
+    done = run("status", key)
     assert (done.returncode, done.stderr) == (0, "")
-    assert settled(done.stdout) == (
-        "File           shown.zip\n"
-        "Source bucket  global-builds\n"
-        "Status         COMPLETED\n"
-        "Started        TIME\n"
-        "Completed      TIME\n"
-        "Size           5 bytes\n"
-        "Version        ID\n"
-        "Execution      arn:aws:states:us-east-1:000000000000:execution:file-copy-workflow:NAME\n"
-        "\n"
-        "Destination      Copy             Arrived                    Verified  Error\n"
-        "region-a-builds  ✔ copied (ETag)  TIME  ✔ etag\n"
-        "region-b-builds  ✔ copied (ETag)  TIME  ✔ etag\n"
-    )
-    as_json = json.loads(run("status", "shown.zip", "--json").stdout)
+    checks = {result["destinationBucket"]: result["check"] for result in record["copyResults"]}
+    shown = [" ".join(line.split()) for line in settled(done.stdout).splitlines()]
+    assert shown == [
+        f"File {key}",
+        f"Source bucket {open_system.source}",
+        "Status COMPLETED",
+        "Started TIME",
+        "Completed TIME",
+        "Size 5 bytes",
+        settled(f"Version {record['sourceVersionId']}"),
+        settled(f"Execution {record['executionId']}"),
+        "",
+        "Destination Copy Arrived Verified Error",
+        *(f"{bucket} ✔ copied ({checks[bucket]}) TIME ✔ etag" for bucket in open_system.destinations),
+    ]
+    as_json = json.loads(run("status", key, "--json").stdout)
     assert as_json["executionId"] == record["executionId"]
     assert as_json["sourceSize"] == 5
 
 
 def test_failed_copies_are_shown_and_listed(run: Any, open_system: System) -> None:
     """A failure is found by its status, with its reason."""
-    open_system.upload("half.zip")
-    open_system.run(open_system.job("half.zip", open_system.destinations[0], "not-there"))
+    key, missing = open_system.key("half.zip"), open_system.bucket("not-there")
+    open_system.upload(key)
+    open_system.run(open_system.job(key, open_system.destinations[0], missing))
     assert re.search(
-        r"not-there +✘ failed +- +- +S3.NoSuchBucketException: The specified bucket\s",
-        run("status", "half.zip").stdout,
+        rf"{missing} +✘ failed +- +- +S3.NoSuchBucketException: The specified\s", run("status", key).stdout
     )
     listed = [json.loads(line) for line in run("list", "--status", "partial_failure", "--json").stdout.splitlines()]
     assert {record["status"] for record in listed} == {"PARTIAL_FAILURE"}
-    assert ["not-there"] in [record["failedBuckets"] for record in listed if record["fileKey"] == "half.zip"]
+    assert [missing] in [record["failedBuckets"] for record in listed if record["fileKey"] == key]
     shown = run("list", "--status", "PARTIAL_FAILURE", "--since", "1h").stdout
-    assert re.search(r"PARTIAL_FAILURE +1 of 2 +half.zip +not-there *\n", shown)
+    assert re.search(rf"PARTIAL_FAILURE +1 of 2 +{key} +{missing} *\n", shown)
     assert run("list", "--since", "2999-01-01").stdout == "No record.\n"
 
 
 def test_list_is_the_latest_first_and_reads_the_index(run: Any, open_system: System) -> None:
     """As many as are asked for, by their start, whatever their status; and never by a scan."""
     for number in range(3):
-        open_system.upload(f"listed/{number}.zip")
+        open_system.upload(open_system.key(f"listed/{number}.zip"))
     done = run("list", "--limit", "2")
-    assert [line.split()[-1] for line in done.stdout.splitlines()[1:3]] == ["listed/2.zip", "listed/1.zip"]
+    latest = [open_system.key(f"listed/{number}.zip") for number in (2, 1)]
+    assert [line.split()[-1] for line in done.stdout.splitlines()[1:3]] == latest
     assert done.stdout.splitlines()[3].startswith("These are the latest 2;")
 
 
 def test_watch_of_an_execution_ends_with_it(run: Any, open_system: System) -> None:
     """Off a terminal a line for each change, or JSON; the exit status is the execution's."""
-    open_system.upload("watched.zip")
-    done = run("watch", "watched.zip")
+    key = open_system.key("watched.zip")
+    open_system.upload(key)
+    done = run("watch", key)
     assert (done.returncode, done.stderr) == (0, "")
-    assert settled(done.stdout) == "watched.zip: SUCCEEDED AllCopiesSuccessful, 2 of 2 copied, N s\n"
-    ended = open_system.run(open_system.job("watched.zip", "not-there"))
+    assert settled(done.stdout) == f"{key}: SUCCEEDED AllCopiesSuccessful, 2 of 2 copied, N s\n"
+    ended = open_system.run(open_system.job(key, open_system.bucket("not-there")))
     done = run("watch", ended["executionArn"], "--json")
     assert done.returncode == 1
     seen = json.loads(done.stdout)
@@ -164,15 +169,16 @@ def test_watch_of_an_execution_ends_with_it(run: Any, open_system: System) -> No
 
 def test_watch_on_a_terminal(open_system: System) -> None:
     """On a terminal, what runs is drawn again and again; Ctrl-C ends the watching, and not the workflow."""
-    hold_lease(open_system, "slow.zip", 3600)
-    open_system.put("slow.zip")
+    key = open_system.key("slow.zip")
+    hold_lease(open_system, key, 3600)
+    open_system.put(key)
 
     def waits() -> bool | None:
-        return True if open_system.executions_of("slow.zip") else None
+        return True if open_system.executions_of(key) else None
 
     open_system.wait_for("the execution", waits)
     master, terminal = pty.openpty()
-    command = [sys.executable, "-m", "filecopy", "watch", "--port", str(open_system.stack.port)]
+    command = [sys.executable, "-m", "filecopy", "watch", *open_system.named]
     environment = {**os.environ, "TERM": "xterm", "COLUMNS": "100", "LINES": "20"}
     with subprocess.Popen(
         command,
@@ -195,15 +201,15 @@ def test_watch_on_a_terminal(open_system: System) -> None:
         finally:
             watching.kill()
             os.close(master)
-    [execution] = open_system.executions_of("slow.zip")
+    [execution] = open_system.executions_of(key)
     assert open_system.stepfunctions.describe_execution(executionArn=execution)["status"] == "RUNNING"
-    hold_lease(open_system, "slow.zip", -1)
+    hold_lease(open_system, key, -1)
     assert open_system.finish(execution)["status"] == "SUCCEEDED"
 
 
 def read_until(terminal: int, pattern: bytes) -> bytes:
     """What has been drawn when the pattern is there."""
-    seen, deadline = b"", time.monotonic() + 30
+    seen, deadline = b"", time.monotonic() + 120
     while not re.search(pattern, seen):
         assert time.monotonic() < deadline, seen.decode(errors="replace")
         if select.select([terminal], [], [], 0.2)[0]:
@@ -213,12 +219,14 @@ def read_until(terminal: int, pattern: bytes) -> bytes:
 
 def test_execution_that_waits_for_its_turn_is_found_by_its_key(run: Any, open_system: System) -> None:
     """Before there is a record, too. A part of the key finds nothing."""
-    execution = open_system.start_waiting("first.zip")
+    key = open_system.key("first.zip")
+    execution = open_system.start_waiting(key)
     try:
-        seen = json.loads(run("watch", "first.zip", "--once", "--json").stdout)
+        seen = json.loads(run("watch", key, "--once", "--json").stdout)
         assert (seen["executionArn"], seen["status"]) == (execution, "RUNNING")
-        with pytest.raises(StackError, match="There is no file 'first' with a record"):
-            Watcher(target.of(open_system.stack.outputs)).find("first")
+        part = key.removesuffix(".zip")
+        with pytest.raises(StackError, match=f"There is no file '{part}' with a record"):
+            Watcher(open_system.target).find(part)
     finally:
         open_system.stepfunctions.stop_execution(executionArn=execution)
     open_system.finish(execution)
@@ -227,11 +235,11 @@ def test_execution_that_waits_for_its_turn_is_found_by_its_key(run: Any, open_sy
 def retried_while(system: System, key: str, act: Callable[[str], None]) -> subprocess.CompletedProcess[str]:
     """Retries a file of which a copy has failed, and does something while the retry waits for its turn."""
     system.upload(key)
-    system.run(system.job(key, "not-there"))
+    system.run(system.job(key, system.bucket("not-there")))
     before = set(system.executions_of(key))
     hold_lease(system, key, 3600)
     with ThreadPoolExecutor(1) as pool:
-        retrying = pool.submit(filecopy, "retry", key, "--port", str(system.stack.port))
+        retrying = pool.submit(system.filecopy, "retry", key)
         [retry] = system.wait_for("the retry", lambda: set(system.executions_of(key)) - before or None)
         act(retry)
         return retrying.result()
@@ -245,7 +253,7 @@ def test_retry_that_is_stopped_ends_in_a_sentence(open_system: System) -> None:
         stopped.append(execution)
         open_system.stepfunctions.stop_execution(executionArn=execution)
 
-    done = retried_while(open_system, "stopped-retry.zip", stop)
+    done = retried_while(open_system, open_system.key("stopped-retry.zip"), stop)
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == (
         f"error: The retry ended as ABORTED and left no results in the record. See: filecopy history {stopped[0]}\n"
@@ -255,50 +263,54 @@ def test_retry_that_is_stopped_ends_in_a_sentence(open_system: System) -> None:
 def test_retry_of_what_was_uploaded_anew_ends_in_a_sentence(open_system: System) -> None:
     """The newer upload has an execution of its own, which copies it."""
 
-    def upload_anew(_execution: str) -> None:
-        open_system.put("anew-retry.zip", b"anew")
-        hold_lease(open_system, "anew-retry.zip", -1)
+    key = open_system.key("anew-retry.zip")
 
-    done = retried_while(open_system, "anew-retry.zip", upload_anew)
+    def upload_anew(_execution: str) -> None:
+        open_system.put(key, b"anew")
+        hold_lease(open_system, key, -1)
+
+    done = retried_while(open_system, key, upload_anew)
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == (
         "error: Nothing was tried: a newer upload has taken the place of the one that failed. See: filecopy status"
-        " anew-retry.zip\n"
+        f" {key}\n"
     )
     open_system.wait_for(
         "the newer upload",
-        lambda: (open_system.record("anew-retry.zip") or {}).get("status") == "COMPLETED" or None,
+        lambda: (open_system.record(key) or {}).get("status") == "COMPLETED" or None,
     )
 
 
 def test_stack_is_known_by_its_outputs_too(open_system: System, tmp_path: Path) -> None:
     """What 'pulumi stack output --json' prints is enough to work with a stack."""
     file = tmp_path / "outputs.json"
-    file.write_text(json.dumps(open_system.stack.outputs))
-    open_system.upload("by-outputs.zip")
-    assert "COMPLETED" in filecopy("status", "by-outputs.zip", "--stack", str(file)).stdout
+    file.write_text(json.dumps(open_system.outputs))
+    key = open_system.key("by-outputs.zip")
+    open_system.upload(key)
+    assert "COMPLETED" in filecopy("status", key, "--stack", str(file)).stdout
 
 
 def test_history_and_report_tell_what_an_execution_did(run: Any, open_system: System, tmp_path: Path) -> None:
     """By a key or an ARN: the states, the copies and the outcome, in the terminal, as JSON, and as a page."""
-    open_system.upload("told.zip")
-    ended = open_system.run(open_system.job("told.zip", open_system.destinations[0], "not-there"))
+    key, missing = open_system.key("told.zip"), open_system.bucket("not-there")
+    open_system.upload(key)
+    ended = open_system.run(open_system.job(key, open_system.destinations[0], missing))
     arn = ended["executionArn"]
-    shown = run("history", "told.zip")
+    shown = run("history", key)
     assert (shown.returncode, shown.stderr) == (0, "")
     for line in (
         rf"^Execution: {arn}$",
         r"^Status: FAILED$",
-        r"^CopyToMultipleBuckets .*not-there|^CopyToMultipleBuckets ",
+        r"^CopyToMultipleBuckets ",
     ):
         assert re.search(line, shown.stdout, re.MULTILINE), line
-    assert re.search(r"^not-there .*S3\.NoSuchBucketException", shown.stdout, re.MULTILINE)
+    assert re.search(rf"^{missing} .*S3\.NoSuchBucketException", shown.stdout, re.MULTILINE)
     told = json.loads(run("history", arn, "--json").stdout)
     assert [state["name"] for state in told["states"]] == open_system.states(arn)
     page = tmp_path / "report.html"
     written = run("report", arn, "-o", str(page))
     assert (written.returncode, written.stdout) == (0, f"Written to {page}.\n")
-    assert "not-there" in page.read_text(encoding="utf-8")
+    assert missing in page.read_text(encoding="utf-8")
     refused = run("report", arn, "-o", str(tmp_path / "no" / "where.html"))
     assert refused.returncode == 1
     assert refused.stderr == f"error: '{tmp_path}/no/where.html' cannot be written: No such file or directory.\n"
@@ -318,8 +330,8 @@ def test_each_of_many_uploads_knows_its_own_version(open_system: System, tmp_pat
     for number in range(30):
         (tmp_path / f"{number}.zip").write_bytes(b"x" * number)
     console = Console(file=io.StringIO())
-    uploads = sending.plan([tmp_path], "many/")
-    sent = screens.upload(console, target.of(open_system.stack.outputs), uploads)
+    uploads = sending.plan([tmp_path], open_system.key("many/"))
+    sent = screens.upload(console, open_system.target, uploads)
     assert {one.key: one.version for one in sent} == {
         upload.key: open_system.s3.head_object(Bucket=open_system.source, Key=upload.key)["VersionId"]
         for upload in uploads
@@ -331,7 +343,8 @@ def test_interrupted_upload_is_not_finished(open_system: System, tmp_path: Path)
     file = tmp_path / "interrupted.zip"
     with file.open("wb") as sparse:
         sparse.truncate(2_000_000_000)
-    command = [sys.executable, "-m", "filecopy", "send", str(file), "--port", str(open_system.stack.port)]
+    key = open_system.key("interrupted.zip")
+    command = [sys.executable, "-m", "filecopy", "send", str(file), "--key", key, *open_system.named]
     pipe = subprocess.PIPE
     with subprocess.Popen(command, cwd=PROJECT_ROOT, stdout=pipe, stderr=pipe, text=True) as sending_it:
         # Asked of the process: an emulator that is busy with parts may answer when they are all there.
@@ -347,5 +360,5 @@ def test_interrupted_upload_is_not_finished(open_system: System, tmp_path: Path)
         output, errors = sending_it.communicate(timeout=60)
     # Without a word of an upload: the interruption came in time.
     assert (sending_it.returncode, output, errors) == (130, "", "error: Interrupted.\n")
-    assert open_system.s3.list_multipart_uploads(Bucket=open_system.source).get("Uploads", []) == []
-    assert "Contents" not in open_system.s3.list_objects_v2(Bucket=open_system.source, Prefix="interrupted.zip")
+    assert open_system.s3.list_multipart_uploads(Bucket=open_system.source, Prefix=key).get("Uploads", []) == []
+    assert "Contents" not in open_system.s3.list_objects_v2(Bucket=open_system.source, Prefix=key)

@@ -61,7 +61,7 @@ def test_commands_work_as_printed(tmp_path: Path) -> None:
     try:
         typed = run(before_down)
         assert typed.returncode == 0, typed.stdout + typed.stderr
-        system = System(stack.get(port))
+        system = System.embedded(stack.get(port))
         # Two uploads, two starts by hand that succeed, one that fails as the README says, and its retry.
         endings = [system.finish(execution)["status"] for execution in system.executions_of("build-123.zip")]
         assert sorted(endings) == ["FAILED", *["SUCCEEDED"] * 5]

@@ -12,7 +12,7 @@ import pytest
 from components import outputs
 from tests.handlers.conftest import s3_event, s3_record
 
-from .system import Inbox, System, filecopy, stack_up
+from .system import Inbox, System, stack_up
 
 FAR = "eu-west-1"
 QUEUE = f"arrivals-{FAR}"
@@ -108,16 +108,15 @@ def test_damage_there_is_told_here(system: System, there: Any) -> None:
 def test_a_dead_letter_there_is_put_back(system: System, there: Any) -> None:
     """'filecopy replay' reaches the queue of the other region, by the name that the outputs give it."""
     key = f"{uuid.uuid4().hex}.zip"
-    urls = system.stack.outputs[outputs.DEAD_LETTER_QUEUE_URLS]
+    urls = system.outputs[outputs.DEAD_LETTER_QUEUE_URLS]
     assert [*urls] == ["uploads", "arrivals", QUEUE, "endings"]
     record_copies(system, key, "0" * 32, 1)
     letter = s3_event(s3_record(key, bucket=FAR_BUCKET, eTag="0" * 32, size=1, versionId=None))
     there("sqs").send_message(QueueUrl=urls[QUEUE], MessageBody=letter)
-    port = str(system.stack.port)
-    told = filecopy("replay", QUEUE, "--port", port)
+    told = system.filecopy("replay", QUEUE)
     assert (told.returncode, told.stdout) == (0, f"1 message put back into {QUEUE}.\n"), told.stderr
     assert arrived(system, key)["verified"] is True
-    unknown = filecopy("replay", "arrivals-ap-south-1", "--port", port)
+    unknown = system.filecopy("replay", "arrivals-ap-south-1")
     assert f"The queues are uploads, arrivals, {QUEUE}, endings." in unknown.stderr
 
 
@@ -126,15 +125,15 @@ def test_everything_is_where_its_bucket_is(system: System, there: Any) -> None:
     assert there("s3").get_bucket_location(Bucket=FAR_BUCKET)["LocationConstraint"] == FAR
     functions = there("lambda").list_functions()["Functions"]
     assert [found["FunctionArn"] for found in functions] == [
-        system.stack.outputs[outputs.LAMBDA_FUNCTIONS][f"regional-sync-{FAR}"]
+        system.outputs[outputs.LAMBDA_FUNCTIONS][f"regional-sync-{FAR}"]
     ]
     assert all(FAR not in found["FunctionName"] for found in system.lambda_.list_functions()["Functions"])
     queues = {url.rsplit("/", 1)[1] for url in there("sqs").list_queues(QueueNamePrefix="file-copy-")["QueueUrls"]}
     assert queues == {f"file-copy-{QUEUE}", f"file-copy-{QUEUE}-dead-letters"}
     groups = {found["logGroupName"] for found in there("logs").describe_log_groups()["logGroups"]}
     assert groups == {f"/aws/lambda/regional-sync-{FAR}"}
-    regions = json.loads(filecopy("outputs", outputs.DESTINATION_REGIONS, "--port", str(system.stack.port)).stdout)
-    assert regions == {NEAR_BUCKET: system.stack.region, FAR_BUCKET: FAR}
+    regions = json.loads(system.filecopy("outputs", outputs.DESTINATION_REGIONS).stdout)
+    assert regions == {NEAR_BUCKET: system.region, FAR_BUCKET: FAR}
 
 
 def test_an_alarm_there_tells_operators(system: System, there: Any) -> None:

@@ -28,7 +28,7 @@ def show(open_system: System) -> Show:
     """Runs a command on the stack, and gives what is left on its terminal, where it ends with ``status``."""
 
     def run(*arguments: str, status: int = 0) -> str:
-        ended, shown = on_a_terminal(*arguments, "--port", str(open_system.stack.port))
+        ended, shown = on_a_terminal(*arguments, *open_system.named)
         assert ended == status, shown
         return shown
 
@@ -41,7 +41,7 @@ def print_json(open_system: System) -> Show:
     particular order."""
 
     def run(*arguments: str) -> str:
-        printed = filecopy(*arguments, "--json", "--port", str(open_system.stack.port))
+        printed = open_system.filecopy(*arguments, "--json")
         assert printed.returncode == 0, printed.stderr
         return json.dumps(json.loads(printed.stdout), indent=2, ensure_ascii=False, sort_keys=True) + "\n"
 

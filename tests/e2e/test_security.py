@@ -52,7 +52,7 @@ USES: dict[str, Call] = {
     ),
     "forge a notification": lambda user, system: user("sns").publish(TopicArn=system.topic, Message="All is lost"),
     "forge an event": lambda user, system: user("sqs").send_message(
-        QueueUrl=system.stack.outputs["upload_queue_url"], MessageBody="{}"
+        QueueUrl=system.outputs["upload_queue_url"], MessageBody="{}"
     ),
     "run a function": lambda user, _system: user("lambda").invoke(FunctionName="build-worker", Payload=b"{}"),
 }
@@ -77,8 +77,8 @@ ALARM = "file-copy-slow"
 A_DAY = {"startTime": int(time.time()) - 86400, "endTime": int(time.time())}
 RUNBOOK: dict[str, Call] = {
     "watch": lambda who, system: Watcher(operated(who, system)).running(),
-    "status": lambda who, system: read_record(who("dynamodb"), system.stack.outputs, "known.zip"),
-    "list": lambda who, system: list(list_records(who("dynamodb"), system.stack.outputs)),
+    "status": lambda who, system: read_record(who("dynamodb"), system.outputs, "known.zip"),
+    "list": lambda who, system: list(list_records(who("dynamodb"), system.outputs)),
     "report": lambda who, system: report_on(Operations(operated(who, system)), "operated.zip"),
     "retry": lambda who, system: Operations(operated(who, system)).retry("operated.zip"),
     "replay": lambda who, system: Operations(operated(who, system)).replay("uploads"),
@@ -90,10 +90,10 @@ RUNBOOK: dict[str, Call] = {
     ),
     "every record": lambda who, system: who("dynamodb").scan(TableName=system.table),
     "depth of a queue": lambda who, system: who("sqs").get_queue_attributes(
-        QueueUrl=system.stack.outputs["upload_queue_url"], AttributeNames=["All"]
+        QueueUrl=system.outputs["upload_queue_url"], AttributeNames=["All"]
     ),
     "depth of a dead-letter queue": lambda who, system: who("sqs").get_queue_attributes(
-        QueueUrl=system.stack.outputs["dead_letter_queue_urls"]["endings"], AttributeNames=["All"]
+        QueueUrl=system.outputs["dead_letter_queue_urls"]["endings"], AttributeNames=["All"]
     ),
     "who reads a queue": lambda who, _: who("lambda").list_event_source_mappings(FunctionName="replication-worker"),
     "read a queue again": lambda who, system: who("lambda").update_event_source_mapping(
@@ -114,9 +114,7 @@ RUNBOOK: dict[str, Call] = {
     "false alarm": lambda who, _: who("cloudwatch").set_alarm_state(
         AlarmName=ALARM, StateValue="OK", StateReason="A test"
     ),
-    "dashboard": lambda who, system: who("cloudwatch").get_dashboard(
-        DashboardName=system.stack.outputs["dashboard_name"]
-    ),
+    "dashboard": lambda who, system: who("cloudwatch").get_dashboard(DashboardName=system.outputs["dashboard_name"]),
     "metrics": lambda who, _: who("cloudwatch").get_metric_data(
         MetricDataQueries=[{"Id": "used", "Expression": "1"}], StartTime=0, EndTime=1
     ),
@@ -130,7 +128,7 @@ NOT_ENFORCED = ("read a queue again", "concurrency")
 
 
 def operated(who: Clients, system: System) -> Target:
-    return Target(system.stack.outputs, who)
+    return Target(system.outputs, who)
 
 
 def report_on(operations: Operations, key: str) -> object:
@@ -151,7 +149,7 @@ def test_an_operator_may_do_what_the_runbook_says_and_is_allowed_no_more(enforce
     enforced.run(enforced.job("operated.zip", "operated-later"))
     enforced.s3.create_bucket(Bucket="operated-later")
     enforced.sqs.send_message(
-        QueueUrl=enforced.stack.outputs["dead_letter_queue_urls"]["uploads"],
+        QueueUrl=enforced.outputs["dead_letter_queue_urls"]["uploads"],
         MessageBody=json.dumps({"Service": "Amazon S3", "Event": "s3:TestEvent"}),
     )
     done = {name: step(operator, enforced) for name, step in RUNBOOK.items()}
@@ -210,7 +208,7 @@ def test_the_api_refuses_who_does_not_sign_or_may_not_call(enforced: System, pat
     stranger = enforced.make_user()
     wrong = Credentials(stranger.access_key, "wrong")
     for credentials in (wrong, stranger):
-        assert enforced.post(path, {}, signer=SigV4Auth(credentials, "execute-api", enforced.stack.region))[0] == 403
+        assert enforced.post(path, {}, signer=SigV4Auth(credentials, "execute-api", enforced.region))[0] == 403
 
 
 def test_nobody_but_the_stack_publishes_failures(enforced: System) -> None:
@@ -311,7 +309,7 @@ def test_plain_http_is_refused_where_the_stack_asks_for_tls(enforced: System) ->
 @pytest.fixture
 def as_the_workflow(enforced: System) -> Iterator[Any]:
     """S3 with the state machine's role, which only Step Functions may take on: the test changes that for a moment."""
-    iam, role = enforced.clients("iam"), enforced.stack.outputs["step_function_role_arn"]
+    iam, role = enforced.clients("iam"), enforced.outputs["step_function_role_arn"]
     sts, name = enforced.clients("sts"), role.split("/")[-1]
     assert refusal(lambda: sts.assume_role(RoleArn=role, RoleSessionName="test")) == "AccessDenied"
     as_deployed = iam.get_role(RoleName=name)["Role"]["AssumeRolePolicyDocument"]
@@ -321,8 +319,8 @@ def as_the_workflow(enforced: System) -> Iterator[Any]:
     try:
         taken = sts.assume_role(RoleArn=role, RoleSessionName="test")["Credentials"]
         yield Clients(
-            enforced.stack.endpoint,
-            enforced.stack.region,
+            enforced.endpoint,
+            enforced.region,
             taken["AccessKeyId"],
             taken["SecretAccessKey"],
             taken["SessionToken"],
@@ -361,7 +359,7 @@ def test_the_owner_of_a_bucket_is_told_what_to_add_to_its_policy(enforced: Syste
     assert printed.stderr.startswith(f"{bucket} is the stack's own bucket")
     [statement] = json.loads(printed.stdout)["Statement"]
     assert statement["Resource"] == f"arn:aws:s3:::{bucket}/*"
-    roles = [enforced.stack.outputs[name] for name in ("step_function_role_arn", "copy_worker_role_arn")]
+    roles = [enforced.outputs[name] for name in ("step_function_role_arn", "copy_worker_role_arn")]
     assert statement["Condition"]["ArnEquals"]["aws:PrincipalArn"] == roles
     enforced.s3.put_bucket_policy(Bucket=bucket, Policy=printed.stdout)
     enforced.s3.delete_bucket_policy(Bucket=bucket)

@@ -37,7 +37,7 @@ def event_of(system: System, key: str, version: str, sequencer: str = "0055AED6D
 def deliver(system: System, *bodies: str) -> None:
     """Puts messages into the queue of uploads, each by itself, so that they come in different batches."""
     for body in bodies:
-        system.sqs.send_message(QueueUrl=system.stack.outputs["upload_queue_url"], MessageBody=body)
+        system.sqs.send_message(QueueUrl=system.outputs["upload_queue_url"], MessageBody=body)
 
 
 def silence_uploads(system: System) -> None:

@@ -43,7 +43,7 @@ def assert_all_newest(system: System, expected: dict[str, bytes]) -> None:
 
         system.wait_for(f"{key}'s newest version to be completed", newest)
         assert [system.get(bucket, key) for bucket in system.destinations] == [content] * len(system.destinations)
-    for url in system.stack.outputs["dead_letter_queue_urls"].values():
+    for url in system.outputs["dead_letter_queue_urls"].values():
         attributes = system.sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["ApproximateNumberOfMessages"])
         assert attributes["Attributes"]["ApproximateNumberOfMessages"] == "0"
 
@@ -70,7 +70,7 @@ def test_thousand_files_some_twice_some_overwritten(system: System) -> None:
 
 def test_consumer_killed_half_way(system: System) -> None:
     """A function that dies with messages in hand loses none: they come back to the queue."""
-    uploads = system.stack.outputs["upload_queue_url"]
+    uploads = system.outputs["upload_queue_url"]
     system.sqs.set_queue_attributes(QueueUrl=uploads, Attributes={"VisibilityTimeout": "3"})
     system.upload("warm-up.zip")
     expected = {f"killed/{number}.zip": b"killed" for number in range(60)}
@@ -101,7 +101,7 @@ def test_everything_paused_for_a_while(system: System) -> None:
 
 def test_workflow_engine_that_takes_nothing_for_a_while(system: System) -> None:
     """While no execution can be started, uploads wait in the queue; afterwards all of them are copied."""
-    uploads = system.stack.outputs["upload_queue_url"]
+    uploads = system.outputs["upload_queue_url"]
     system.sqs.set_queue_attributes(QueueUrl=uploads, Attributes={"VisibilityTimeout": "3"})
     configuration = system.lambda_.get_function_configuration(FunctionName="replication-worker")["Environment"]
     gone = {**configuration["Variables"], "STATE_MACHINE_ARN": f"{system.state_machine}-gone"}
@@ -162,7 +162,7 @@ def test_writes_of_a_state_machine_and_of_functions_lose_nothing(system: System)
     }
     machine = system.stepfunctions.create_state_machine(
         name="writer",
-        roleArn=system.stack.outputs["step_function_role_arn"],
+        roleArn=system.outputs["step_function_role_arn"],
         definition=json.dumps({"QueryLanguage": "JSONata", "StartAt": "Write", "States": {"Write": write}}),
     )["stateMachineArn"]
 
