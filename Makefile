@@ -10,7 +10,7 @@ BENCH_READY := .venv/.ready-bench
 .PHONY: help setup demo up down test test-stack test-faults test-engines lint format docs docs-engines bench audit lock clean
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: $(READY) ## Make .venv and install the pinned packages
 
