@@ -94,7 +94,7 @@ def _cli_environment() -> Mapping[str, str]:
     }
     script = ENGINES / "pulumi" / "env.sh"
     shown = subprocess.run(
-        ["bash", "-c", f'. "{script}" && env -0'], env=kept, capture_output=True, text=True, check=True, timeout=60
+        ["bash", "-c", f'. "{script}" && export ENGINES_ROOT && env -0'], env=kept, capture_output=True, text=True, check=True, timeout=60
     )
     return dict(line.split("=", 1) for line in shown.stdout.split("\0") if "=" in line)
 
@@ -105,7 +105,8 @@ def cli_environment(state: Path, **more: str) -> dict[str, str]:
         **_cli_environment(),
         "PULUMI_HOME": str(state / "home"),
         "PULUMI_BACKEND_URL": state.joinpath("backend").as_uri(),
-        "PULUMI_CONFIG_PASSPHRASE": "a passphrase",
+        # As README exports it.
+        "PULUMI_CONFIG_PASSPHRASE": "local",
         "PULUMI_PYTHON": str(PROGRAM_PYTHON),
         **more,
     }

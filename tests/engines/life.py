@@ -44,9 +44,8 @@ def live(engine: Engine, folder: Path, faults: Iterable[tuple[str, str]]) -> Non
 
     with checkout.step("a wrong setting"):
         checkout.pulumi("config", "set", "maxConcurrency", "41")
-        said = checkout.pulumi("up", "--yes", "--skip-preview", fails=True)
-        assert "maxConcurrency: 41 is not allowed; it takes 1 to 40." in said
-        assert "Traceback (most recent call last)" not in said.split("maxConcurrency")[0]
+        said = checkout.pulumi("up", "--yes", fails=True)
+        assert 'maxConcurrency: "41" is not allowed; it takes a whole number, 1 to 40.' in said
         assert checkout.resources() == []
         assert engine.leftovers() == []
         checkout.pulumi("config", "rm", "maxConcurrency")
