@@ -37,8 +37,7 @@ class Step:
     operation: str
     type: str
     name: str
-    properties: frozenset[str]
-    """The properties that differ."""
+    """The logical name."""
 
 
 @dataclass(kw_only=True)
@@ -161,7 +160,6 @@ class Checkout:
                 operation=step["op"],
                 type=step["urn"].split("::")[2].rpartition("$")[2],
                 name=step["urn"].split("::")[3],
-                properties=frozenset(name.split(".")[0].split("[")[0] for name in step.get("detailedDiff") or {}),
             )
             for step in plan["steps"]
             if step["op"] not in ("same", "read", "refresh")

@@ -10,7 +10,7 @@ from .engines import ministack, missing
 from .life import live
 
 # Over the protocol of an older provider it does not return what it was told of a percentile (docs/engines.md).
-FAULTS = [("aws:cloudwatch/metricAlarm:MetricAlarm", "extendedStatistic")]
+FAULTS = [("aws:cloudwatch/metricAlarm:MetricAlarm", "file-copy-slow")]
 
 
 @pytest.mark.skipif(missing("MiniStack") is not None, reason=missing("MiniStack") or "")
