@@ -551,7 +551,7 @@ class System:
             seen[:] = [record := self.record(key)]
             if record is None or "completedAt" not in record:
                 return None
-            is_checked = set(record["successfulBuckets"]) <= set(record["arrivals"])
+            is_checked = set(record.get("successfulBuckets", [])) <= set(record["arrivals"])
             return record if is_checked else None
 
         return self.wait_for(f"the finished record of {key!r}", finished, seen=seen)
