@@ -3,13 +3,14 @@ PYTHON ?= python3
 PORT ?= $(or $(FILECOPY_PORT),4566)
 BIN := .venv/bin
 READY := .venv/.ready
+PROGRAM_READY := .venv/.ready-program
 BENCH_READY := .venv/.ready-bench
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up down test test-stack test-faults lint format docs bench audit lock clean
+.PHONY: help setup demo up down test test-stack test-faults test-engines lint format docs docs-engines bench audit lock clean
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: $(READY) ## Make .venv and install the pinned packages
 
@@ -23,7 +24,7 @@ down: $(READY) ## Take the local stack down (PORT=4566)
 	$(BIN)/filecopy down --port $(PORT)
 
 test: $(READY) ## Run the tests, but for those of faults
-	$(BIN)/python -m pytest -q -n 2 --dist loadfile --ignore=tests/faults $(ARGS)
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile --ignore=tests/faults --ignore=tests/engines $(ARGS)
 
 test-stack: $(if $(STACK),$(READY)) ## Run the end-to-end tests on a stack that is deployed (STACK=outputs.json or a stack's name)
 	@test -n "$(STACK)" || { echo "error: STACK must be a file with what 'pulumi stack output --json' printed, or the name of a stack: make test-stack STACK=outputs.json"; exit 1; }
@@ -31,6 +32,14 @@ test-stack: $(if $(STACK),$(READY)) ## Run the end-to-end tests on a stack that 
 
 test-faults: $(READY) ## Run the tests of faults: bursts, kills, late and repeated events (some minutes)
 	$(BIN)/python -m pytest -q tests/faults $(ARGS)
+
+test-engines: $(READY) $(PROGRAM_READY) ## Deploy with the Pulumi CLI to LocalStack and MiniStack, and test there (ENGINES=folder)
+	@rm -rf build/engines
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile -rs tests/engines $(ARGS)
+	@$(BIN)/python -m tools.engines_table --show
+
+docs-engines: $(READY) ## Write what the last make test-engines showed into docs/engines.md
+	$(BIN)/python -m tools.engines_table
 
 lint: $(READY) ## Check style, types, and that generated documentation is current
 	$(BIN)/ruff check .
@@ -80,6 +89,12 @@ $(READY): requirements-dev.txt pyproject.toml
 	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt
 	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $(READY)
+
+# What "pulumi install" installs, and nothing else.
+$(PROGRAM_READY): $(READY) requirements.txt
+	@$(PYTHON) -m venv .venv/program
+	@.venv/program/bin/pip install --quiet --disable-pip-version-check --no-compile --require-hashes -r requirements.txt
+	@touch $(PROGRAM_READY)
 
 # Of its own, because it takes longer to install than the tests need to begin.
 $(BENCH_READY): $(READY) requirements-bench.txt

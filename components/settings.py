@@ -160,6 +160,12 @@ class Settings:
         """Whether plain HTTP is refused: everywhere but on an emulator that has nothing else."""
         return not (self.emulator_endpoint or "").startswith("http:")
 
+    @property
+    def keeps_traces(self) -> bool:
+        """Whether executions are traced: everywhere but on an emulator, which keeps no traces, and does not give the
+        setting back, so that each deployment would find it changed (docs/engines.md)."""
+        return self.emulator_endpoint is None
+
     @classmethod
     def load(cls) -> Settings:
         """Reads and checks the stack's configuration.

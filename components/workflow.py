@@ -93,7 +93,7 @@ class CopyWorkflow(pulumi.ComponentResource):
                 "include_execution_data": False,
                 "log_destination": pulumi.Output.concat(log_group.arn, ":*"),
             },
-            tracing_configuration={"enabled": True},
+            tracing_configuration={"enabled": True} if settings.keeps_traces else None,
             # An execution that starts before its role may do anything fails, and Step Functions refuses a log that the
             # role may not have delivered.
             opts=pulumi.ResourceOptions(parent=self, depends_on=[role_policy]),

@@ -20,8 +20,12 @@ from botocore.exceptions import BotoCoreError, ClientError
 from rich.console import Console
 from rich.markup import escape
 
+from components.deployer import MAX_CHARACTERS, characters, managed_policies
+from components.policies import Policy
+
 from . import demo as demonstration
-from . import screens, sending, stack, target, usage
+from . import deployer as deploying
+from . import screens, sending, shell, stack, target, usage
 from .backfill import DEFAULT_RATE, Backfill
 from .errors import StackError
 from .graph import mermaid, own_definition, svg
@@ -152,6 +156,25 @@ def outputs(
             raise StackError(f"There is no output {name!r}. The outputs are {', '.join(found)}.")
         value = found[name]
         typer.echo(value if isinstance(value, str) and not as_json else json.dumps(value))
+
+
+@app.command()
+def env(port: Port = stack.DEFAULT_PORT, stack_name: StackName = None) -> None:
+    """Print what a shell needs to reach the stack with 'aws' and 'filecopy', for it to evaluate.
+
+    That is the address, region and credentials, STEP_FUNCTION_ARN and API_URL, and this stack as the one that
+    'filecopy' works on.
+
+    Example: eval "$(filecopy env)"
+    """
+    with one_sentence_errors():
+        found = target.find(port, stack_name)
+        if stack_name is None:
+            own = {"FILECOPY_PORT": str(port)}
+        else:
+            file = Path(stack_name)
+            own = {"FILECOPY_STACK": str(file.resolve()) if file.suffix == ".json" else stack_name}
+        typer.echo("\n".join(shell.exports(found.outputs, **own)))
 
 
 @app.command()
@@ -453,17 +476,53 @@ def replay(
 @app.command()
 def policy(
     bucket: Annotated[
-        str, typer.Argument(metavar="BUCKET", help="A destination that somebody else owns (existing: true).")
-    ],
+        str | None, typer.Argument(metavar="BUCKET", help="A destination that somebody else owns (existing: true).")
+    ] = None,
+    deployer: Annotated[
+        bool, typer.Option("--deployer", help="Print what whoever deploys needs instead; no stack has to be there.")
+    ] = False,
+    account: Annotated[
+        str | None, typer.Option(metavar="ACCOUNT", help="With --deployer: the AWS account, by its twelve digits.")
+    ] = None,
+    region: Annotated[
+        str | None,
+        typer.Option(metavar="REGION", help="With --deployer: the stack's region; aws:region of --stack if not given."),
+    ] = None,
+    config: Config = None,
+    part: Annotated[
+        int | None,
+        typer.Option(metavar="NUMBER", help="With --deployer: this one of the managed policies that it fills.", min=1),
+    ] = None,
     port: Port = stack.DEFAULT_PORT,
     stack_name: StackName = None,
 ) -> None:
     """Print what the owner of a bucket has to add to its bucket policy, so that the workflow may copy into it.
 
+    With --deployer, print the IAM policy of the person or the pipeline that deploys a stack: one with the settings of
+    --stack, in Pulumi.NAME.yaml, or with the defaults, and those of -c.
+
     Example: filecopy policy partner-builds > policy.json
+
+    Example: filecopy policy --deployer --account 123456789012 --region us-east-1 -c namePrefix=acme- > policy.json
     """
     with one_sentence_errors():
-        document, is_needed = Operations(target.find(port, stack_name)).destination_policy(bucket)
+        if (bucket is not None) == deployer:
+            raise StackError(
+                "policy takes a BUCKET or --deployer, and one of them alone: for the owner of a bucket, or for whoever"
+                " deploys."
+            )
+        if deployer:
+            document = deploying.policy_of(
+                stack=stack_name, account=account, region=region, overrides=_pairs("--config", config)
+            )
+            print_in_parts(document, part)
+            return
+        given = {"--account": account, "--region": region, "--config": config, "--part": part}
+        if wrong := [option for option, value in given.items() if value is not None]:
+            raise StackError(
+                f"{', '.join(wrong)}: only together with --deployer. A bucket's policy takes none of them."
+            )
+        document, is_needed = Operations(target.find(port, stack_name)).destination_policy(bucket or "")
         if not is_needed:
             err.print(
                 f"{screens.shown(bucket)} is the stack's own bucket, and takes copies without this: the owner of one"
@@ -511,6 +570,27 @@ def destinations_of(found: target.Target, to: list[str] | None) -> list[str]:
             f"{', '.join(unknown)}: no destination of the stack; its destinations are {', '.join(found.destinations)}."
         )
     return destinations
+
+
+def print_in_parts(document: Policy, part: int | None) -> None:
+    """An IAM policy, or one of the managed policies that it takes, and where it takes several, how to get them.
+
+    Raises:
+        StackError: there is no such part.
+    """
+    parts = managed_policies(document)
+    if part is not None:
+        if part > len(parts):
+            raise StackError(f"--part must be {' or '.join(map(str, range(1, len(parts) + 1)))}, not {part}.")
+        document = parts[part - 1]
+    elif len(parts) > 1:
+        err.print(
+            f"The policy has {characters(document):,} characters, and IAM takes {MAX_CHARACTERS:,} in a managed policy,"
+            f" 10,240 inline in a role. As managed policies it is {len(parts)}: print each with --part, 1 to"
+            f" {len(parts)}, and attach all.",
+            soft_wrap=True,
+        )
+    typer.echo(json.dumps(document, indent=2))
 
 
 def start_of(since: str) -> str:

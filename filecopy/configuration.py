@@ -16,11 +16,12 @@ PROJECT = "file-copy-workflow"
 
 
 def stack_configuration(
-    stack: str, *, endpoint: str | None = None, overrides: Mapping[str, str] | None = None
+    stack: str | None, *, endpoint: str | None = None, overrides: Mapping[str, str] | None = None
 ) -> dict[str, str]:
     """The configuration of ``stack``: the defaults of ``Pulumi.yaml``, then ``Pulumi.STACK.yaml``, then ``overrides``.
 
     Args:
+        stack: by its name; ``None`` for one that has the defaults.
         endpoint: takes the place of every endpoint in ``aws:endpoints``.
         overrides: settings of the project by their bare names, values as ``pulumi config set`` takes them.
 
@@ -28,11 +29,11 @@ def stack_configuration(
         Values by namespaced key, structured values as JSON, as the Pulumi engine hands them to a program.
 
     Raises:
-        StackError: an override that ``Pulumi.yaml`` does not declare.
+        StackError: there is no ``Pulumi.STACK.yaml``, or ``Pulumi.yaml`` does not declare an override.
     """
     declared: dict[str, Any] = _read("Pulumi.yaml")["config"]
     configuration = {f"{PROJECT}:{name}": _value(setting["default"]) for name, setting in declared.items()}
-    for key, value in _read(f"Pulumi.{stack}.yaml")["config"].items():
+    for key, value in _of_stack(stack).items():
         is_replaced = key == "aws:endpoints" and endpoint
         configuration[key] = _value([dict.fromkeys(entry, endpoint) for entry in value] if is_replaced else value)
     for name, text in (overrides or {}).items():
@@ -40,6 +41,23 @@ def stack_configuration(
             raise StackError(f"There is no setting {name!r}. The settings are {', '.join(declared)}.")
         configuration[f"{PROJECT}:{name}"] = text
     return configuration
+
+
+def _of_stack(stack: str | None) -> dict[str, Any]:
+    if stack is None:
+        return {}
+    name = f"Pulumi.{stack}.yaml"
+    if not (PROJECT_ROOT / name).is_file():
+        # "pulumi stack rm" deletes the file of its stack, also the repository's own.
+        advice = (
+            f"Bring it back: git checkout {name}"
+            if stack == "local"
+            else f"Run 'pulumi stack init {stack}' and 'pulumi config set', or leave --stack out."
+        )
+        raise StackError(f"{name} must be in {PROJECT_ROOT}, with the settings of the stack, and is not. {advice}")
+    # A stack that nothing has been set for has a file without settings.
+    found: dict[str, Any] = (_read(name) or {}).get("config") or {}
+    return found
 
 
 def _read(name: str) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import runpy
 import sys
 from collections.abc import Mapping
@@ -13,6 +14,8 @@ import pulumi
 from pulumi.runtime import get_root_resource, set_all_config, set_mocks
 from pulumi.runtime.settings import SETTINGS
 from pulumi.runtime.stack import Stack, run_pulumi_func
+
+from components.settings import Settings
 
 from .configuration import PROJECT, PROJECT_ROOT
 
@@ -63,3 +66,18 @@ def run_program(mocks: pulumi.runtime.Mocks, configuration: Mapping[str, str], *
         SETTINGS.outputs.clear()
         for thread_loop in made:
             thread_loop.close()
+
+
+def load_settings(configuration: Mapping[str, str]) -> Settings:
+    """The settings of a program with this configuration, without running one.
+
+    Raises:
+        SettingsError: a setting is wrong.
+    """
+
+    def load() -> Settings:
+        SETTINGS.project = PROJECT
+        set_all_config(dict(configuration))
+        return Settings.load()
+
+    return contextvars.copy_context().run(load)

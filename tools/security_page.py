@@ -11,8 +11,11 @@ import sys
 from typing import Any
 
 from components import alarms, policies
+from components.deployer import characters, deployer_policy, managed_policies
 from filecopy.configuration import PROJECT_ROOT
-from tests.unit.mocks import Recording, arn, project
+from filecopy.deployer import deployment
+from filecopy.program import load_settings
+from tests.unit.mocks import ACCOUNT, REGION, Recording, arn, project
 
 PAGE = PROJECT_ROOT / "docs" / "security.md"
 
@@ -62,6 +65,7 @@ def sections() -> dict[str, str]:
     return {
         "roles": _roles(run),
         "resources": _resources(run),
+        "deployer": _deployer(),
         "user": _json(user),
         "operator": _json(operator),
         "owner": _json(owner),
@@ -81,6 +85,21 @@ def _roles(run: Recording) -> str:
             )
             first = " | "
     return "\n".join(lines)
+
+
+def _deployer() -> str:
+    """Who deploys a stack with the default settings on AWS."""
+    stack = deployment(load_settings(project()), partition="aws", account=ACCOUNT, region=REGION)
+    document = deployer_policy(stack)
+    rows = [
+        f"| {_codes(statement['Action'])} | {_codes(statement['Resource'])}{_when(statement)} |"
+        for statement in document["Statement"]
+    ]
+    parts = len(managed_policies(document))
+    head = ["| may | on |", "|---|---|"]
+    return "\n".join(
+        [*head, *rows, "", f"It has {characters(document):,} characters: as managed policies it is {parts}."]
+    )
 
 
 def _resources(run: Recording) -> str:

@@ -33,8 +33,9 @@ _KINDS = {
     EMBEDDED: (90.0, 0.02, 60),
     MINISTACK: (90.0, 0.05, 60),
     # Each queue is polled by one thread there, and executions that run at once starve each other until its own calls of
-    # DynamoDB time out: 60 files would take minutes, and show no more.
-    LOCALSTACK: (180.0, 0.1, 10),
+    # DynamoDB time out: 60 files would take minutes, and show no more. Each look takes some 50 ms of the processor that
+    # it needs for its work.
+    LOCALSTACK: (240.0, 0.5, 10),
     # GetExecutionHistory refills at 20 calls a second, DescribeExecution at 15 (10 outside the large regions).
     AWS: (300.0, 0.5, 60),
 }

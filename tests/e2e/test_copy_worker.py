@@ -101,6 +101,17 @@ def test_a_small_file_passes_no_function(parts: System) -> None:
     assert all(result["check"] != "none" for result in record["copyResults"])
 
 
+def test_what_a_key_that_needs_encoding_costs(parts: System) -> None:
+    """It goes through copy-worker, for one round: four transitions more, one run for each destination, no CopyObject
+    of Step Functions' own. docs/performance.md has the price."""
+    record = parts.upload(parts.key("a b.zip"), b"x")
+    *common, last = STATES_OF_A_SUCCESS
+    round_ = ["CopyThroughWorker", "ProcessResults", "UpdateDynamoDBFinal", "CheckIfAllSuccessful"]
+    assert parts.states(record["executionId"]) == [*common, *round_, last]
+    assert parts.attempts(record["executionId"], "copyObject") == 0
+    assert parts.attempts(record["executionId"], "invoke") == len(parts.destinations)
+
+
 def test_a_copy_goes_on_from_run_to_run(slow: System) -> None:
     """A copy that takes longer than a function may run is made in several runs, and the record says how far it is."""
     key = slow.key("in-parts/slow.zip")

@@ -16,14 +16,13 @@ from filecopy.configuration import PROJECT_ROOT
 from .system import System
 
 README = (PROJECT_ROOT / "README.md").read_text(encoding="utf-8")
-BLOCKS = re.findall(r"^```bash\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+# tests/engines types what needs the Pulumi CLI.
+WITHOUT_THE_CLI = re.sub(r"^## On (LocalStack|AWS)$.*?(?=^## )", "", README, flags=re.MULTILINE | re.DOTALL)
+BLOCKS = re.findall(r"^```bash\n(.*?)^```$", WITHOUT_THE_CLI, re.MULTILINE | re.DOTALL)
 
 # Blocks that are not run here, by how they begin, and why.
 NOT_RUN = {
     "make demo": "the demonstration has a test of its own, and a test run cannot run the tests",
-    "localstack start": "needs the Pulumi CLI and LocalStack",
-    "pulumi stack init production": "needs the Pulumi CLI and an AWS account",
-    "pulumi config set forceDestroy true": "needs the Pulumi CLI",
     "pulumi stack output --json": "needs the Pulumi CLI",
 }
 

@@ -9,11 +9,6 @@ from filecopy.configuration import stack_configuration
 from .mocks import Recording
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    # pulumi-aws warns of its own deprecated resources when a module that has some is loaded.
-    config.addinivalue_line("filterwarnings", "ignore:.* has been deprecated in favor of:DeprecationWarning:pulumi_aws")
-
-
 @pytest.fixture(autouse=True)
 def no_settings_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """A region, a setting or a port of the person who runs the tests changes nothing."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextvars
 import functools
 import runpy
 from collections.abc import Callable, Mapping
@@ -12,14 +11,16 @@ from typing import Any
 from unittest.mock import patch
 
 import yaml
-from pulumi.runtime import MockCallArgs, MockResourceArgs, Mocks, rpc, set_all_config, set_mocks
+from pulumi.runtime import MockCallArgs, MockResourceArgs, Mocks, rpc, set_mocks
 from pulumi.runtime.mocks import MockMonitor
-from pulumi.runtime.settings import SETTINGS
 
 from components.settings import Destination, Settings
 from filecopy import program as program_module
 from filecopy.configuration import PROJECT, PROJECT_ROOT, stack_configuration
+from filecopy.program import load_settings
 from filecopy.provisioning import COMPONENT_PREFIX
+
+__all__ = ["load_settings"]
 
 REGION = "us-east-1"
 ACCOUNT = "123456789012"
@@ -55,17 +56,6 @@ def arn(service: str, resource: str, region: str = REGION) -> str:
 def project(**settings: str) -> dict[str, str]:
     """The configuration of a stack on AWS that has these settings."""
     return {"aws:region": REGION} | {f"{PROJECT}:{name}": value for name, value in settings.items()}
-
-
-def load_settings(configuration: Mapping[str, str]) -> Settings:
-    """The settings of a program with this configuration, without running one."""
-
-    def load() -> Settings:
-        SETTINGS.project = PROJECT
-        set_all_config(dict(configuration))
-        return Settings.load()
-
-    return contextvars.copy_context().run(load)
 
 
 def project_file(name: str) -> dict[str, Any]:

@@ -19,7 +19,7 @@ import typer
 from typer.testing import CliRunner
 
 from components import policies
-from filecopy import emulator, stack, target
+from filecopy import configuration, emulator, stack, target
 from filecopy.cli import app
 from filecopy.configuration import PROJECT_ROOT
 from filecopy.errors import StackError, missing_package
@@ -305,6 +305,94 @@ def test_policy_of_no_stack() -> None:
     """Whoever asks too early is told what to type, and a file that the output goes to stays empty."""
     expected = f"No stack is up on port {PORT}. Run 'filecopy up --port {PORT}'."
     assert refusal("policy", "theirs", "--port", str(PORT)) == expected
+
+
+@pytest.fixture
+def settings_in(monkeypatch: pytest.MonkeyPatch, project: Path) -> Path:
+    """The folder that the settings of stacks are read from."""
+    for name in ("AWS_REGION", "AWS_DEFAULT_REGION", "FILECOPY_STACK"):
+        monkeypatch.delenv(name, raising=False)
+    (project / "Pulumi.yaml").write_text((PROJECT_ROOT / "Pulumi.yaml").read_text(encoding="utf-8"), encoding="utf-8")
+    monkeypatch.setattr(configuration, "PROJECT_ROOT", project)
+    return project
+
+
+DEPLOYER = ("policy", "--deployer", "--account", "123456789012")
+
+
+@pytest.mark.usefixtures("settings_in")
+def test_policy_of_a_deployer_needs_no_stack() -> None:
+    """It comes from the settings that are given, and goes into a file as it is."""
+    status, output, errors = run(*DEPLOYER, "--region", "cn-north-1", "-c", "namePrefix=acme-")
+    assert status == 0
+    document = json.loads(output)
+    assert document["Version"] == "2012-10-17"
+    arns = {resource for statement in document["Statement"] for resource in statement["Resource"]} - {"*"}
+    assert "arn:aws-cn:s3:::acme-global-builds" in arns
+    assert all(resource.startswith("arn:aws-cn:") for resource in arns)
+    assert re.fullmatch(
+        r"The policy has [67],[0-9]{3} characters, and IAM takes 6,144 in a managed policy, 10,240 inline in a role\."
+        r" As managed policies it is 2: print each with --part, 1 to 2, and attach all\.\n",
+        errors,
+    )
+
+
+@pytest.mark.usefixtures("settings_in")
+def test_policy_of_a_deployer_in_parts() -> None:
+    """The parts are managed policies, and together all of it."""
+    arguments = (*DEPLOYER, "--region", "us-east-1")
+    whole = json.loads(run(*arguments)[1])["Statement"]
+    parts = []
+    for number in ("1", "2"):
+        status, output, errors = run(*arguments, "--part", number)
+        assert (status, errors) == (0, "")
+        parts += json.loads(output)["Statement"]
+    assert parts == whole
+    assert refusal(*arguments, "--part", "3") == "--part must be 1 or 2, not 3."
+
+
+def test_policy_of_a_deployer_takes_a_stacks_settings(settings_in: Path) -> None:
+    """Those that 'pulumi config set' wrote, before the stack is there, and -c on top of them."""
+    (settings_in / "Pulumi.production.yaml").write_text(
+        "config: {aws:region: eu-west-1, file-copy-workflow:namePrefix: acme-}", encoding="utf-8"
+    )
+    for name in ("production", "acme/file-copy-workflow/production"):
+        status, output, _ = run(*DEPLOYER, "--stack", name, "-c", "sourceBucket=uploads")
+        assert (status, '"arn:aws:s3:::acme-uploads"' in output) == (0, True)
+        assert '"arn:aws:sqs:eu-west-1:123456789012:acme-file-copy-*"' in output
+    (settings_in / "Pulumi.new.yaml").write_text("", encoding="utf-8")
+    assert run(*DEPLOYER, "--stack", "new", "--region", "us-east-1")[0] == 0
+
+
+@pytest.mark.usefixtures("settings_in")
+def test_policy_of_a_deployer_where_the_environment_says_the_region(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As the program takes it from there."""
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
+    assert ":eu-west-1:" in run(*DEPLOYER)[1]
+    assert ":us-east-1:" in run(*DEPLOYER, "--region", "us-east-1")[1]
+
+
+@pytest.mark.usefixtures("settings_in")
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ((), "policy takes a BUCKET or --deployer, and one of them alone"),
+        (("theirs", "--deployer"), "policy takes a BUCKET or --deployer, and one of them alone"),
+        (("theirs", "--account", "123456789012", "--part", "1"), "--account, --part: only together with --deployer."),
+        (("theirs", "-c", "namePrefix=a-"), "--config: only together with --deployer."),
+        (("--deployer",), "--account must be the twelve digits of the AWS account, not left out."),
+        (("--deployer", "--account", "12"), "--account must be the twelve digits of the AWS account, not 12."),
+        (DEPLOYER[1:], "--region must be a region of AWS, such as us-east-1, not left out."),
+        ((*DEPLOYER[1:], "--region", "narnia"), "--region must be a region of AWS, such as us-east-1, not narnia."),
+        ((*DEPLOYER[1:], "--stack", "production"), "Pulumi.production.yaml must be in"),
+        ((*DEPLOYER[1:], "--stack", "outputs.json"), "--stack must be the name of a stack of the Pulumi CLI"),
+        ((*DEPLOYER[1:], "--region", "us-east-1", "-c", "namePrefix=A"), "Nothing was created, because of the stack's"),
+        ((*DEPLOYER[1:], "--region", "us-east-1", "-c", "nmaePrefix=a"), "There is no setting 'nmaePrefix'."),
+    ],
+)
+def test_policy_with_wrong_options(arguments: tuple[str, ...], said: str) -> None:
+    """Which ones go together, and what each takes, is said in a sentence; an output file stays empty."""
+    assert refusal("policy", *arguments).startswith(said)
 
 
 # --- What other people chose ------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ import pulumi_aws
 import pytest
 from pulumi_aws._inputs import ProviderEndpointArgsDict
 
-from filecopy.configuration import PROJECT, stack_configuration
+from filecopy.configuration import PROJECT, PROJECT_ROOT, stack_configuration
 from filecopy.errors import StackError
 
 from .mocks import EMULATOR, Recording, declared_settings, load_settings, project_file
@@ -131,3 +131,36 @@ def test_an_override_of_no_setting_is_refused() -> None:
     """A misspelt setting is named, with those that there are, and never taken for one that has no effect."""
     with pytest.raises(StackError, match=r"There is no setting 'maxConcurency'\. The settings are .*maxConcurrency"):
         stack_configuration("local", overrides={"maxConcurency": "5"})
+
+
+def project_of(folder: Path, monkeypatch: pytest.MonkeyPatch, **files: str) -> None:
+    """Has the project's files be those of a folder."""
+    monkeypatch.setattr("filecopy.configuration.PROJECT_ROOT", folder)
+    for name in ("Pulumi.yaml", "Pulumi.local.yaml"):
+        text = (PROJECT_ROOT / name).read_text(encoding="utf-8")
+        if text := files.get(name.split(".")[1], text):
+            (folder / name).write_text(text, encoding="utf-8")
+
+
+def test_a_file_that_the_cli_has_written_says_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The CLI makes texts of true and false, and adds its salt: the embedded stack reads the same settings in it."""
+    before = stack_configuration("local")
+    text = (PROJECT_ROOT / "Pulumi.local.yaml").read_text(encoding="utf-8")
+    rewritten = re.sub(r": (true|false)$", r': "\1"', text, flags=re.MULTILINE) + "encryptionsalt: v1:abc\n"
+    assert rewritten.count('"true"') + rewritten.count('"false"') == 6
+    project_of(tmp_path, monkeypatch, local=rewritten)
+    assert stack_configuration("local") == before
+
+
+def test_a_file_that_the_cli_has_deleted_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """ "pulumi stack rm local" deletes the file that the embedded stack reads: a sentence says how to get it back."""
+    project_of(tmp_path, monkeypatch, local="")
+    with pytest.raises(StackError, match=r"Pulumi\.local\.yaml must be in .*git checkout Pulumi\.local\.yaml"):
+        stack_configuration("local")
+
+
+def test_the_clis_own_file_is_no_part_of_the_repository() -> None:
+    """README has the local stack's file copied to one that the CLI may write into and delete: git does not see it."""
+    ignored = (PROJECT_ROOT / ".gitignore").read_text(encoding="utf-8").splitlines()
+    assert "Pulumi.localstack.yaml" in ignored
+    assert "Pulumi.local.yaml" not in ignored

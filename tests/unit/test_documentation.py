@@ -78,4 +78,4 @@ def test_links_lead_somewhere(page: Path) -> None:
 def test_help_of_each_command_has_an_example(command: str) -> None:
     """The example is of the command itself."""
     found = typer.main.get_command(app).commands[command]  # type: ignore[attr-defined]
-    assert re.search(rf"Example: filecopy {command}\b", found.help or "")
+    assert re.search(rf"Example: (?:eval \"\$\()?filecopy {command}\b", found.help or "")

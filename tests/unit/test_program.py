@@ -496,6 +496,14 @@ def test_what_is_left_open_on_an_emulator(whole_program: Recording, as_on_aws: R
     assert "aws:SecureTransport" not in json.dumps([[*texts(resource.inputs)] for resource in whole_program.registered])
 
 
+def test_executions_are_traced_where_traces_are_kept(whole_program: Recording, as_on_aws: Recording) -> None:
+    """An emulator keeps no traces and does not give the setting back, so the CLI would find it changed each time."""
+    [there] = as_on_aws.inputs("sfn/stateMachine:StateMachine").values()
+    assert there["tracingConfiguration"] == {"enabled": True}
+    [here] = whole_program.inputs("sfn/stateMachine:StateMachine").values()
+    assert "tracingConfiguration" not in here
+
+
 @pytest.mark.parametrize(
     ("length", "members", "key_prefix", "most"),
     [

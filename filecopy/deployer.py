@@ -1,0 +1,81 @@
+"""What whoever deploys a stack needs, before there is one: from its settings alone."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+
+import botocore.session
+from botocore.exceptions import UnknownRegionError
+
+from components.deployer import Deployment, deployer_policy
+from components.policies import Policy
+from components.settings import Settings, SettingsError
+
+from .configuration import stack_configuration
+from .errors import StackError
+from .program import load_settings
+
+_ACCOUNT = re.compile(r"[0-9]{12}")
+
+
+def policy_of(
+    *, stack: str | None, account: str | None, region: str | None, overrides: Mapping[str, str] | None
+) -> Policy:
+    """The policy with which a stack can be deployed.
+
+    Args:
+        stack: a stack of the Pulumi CLI, whose settings are in ``Pulumi.STACK.yaml``; ``None`` for the defaults.
+        account: twelve digits.
+        region: the stack's own; where not given, that of its settings, then of the environment.
+        overrides: settings of the project by their bare names, as ``filecopy up -c`` takes them.
+
+    Raises:
+        StackError: something is missing, or wrong.
+    """
+    if not _ACCOUNT.fullmatch(account or ""):
+        raise StackError(f"--account must be the twelve digits of the AWS account, not {account or 'left out'}.")
+    if stack and stack.endswith(".json"):
+        raise StackError(
+            f"--stack must be the name of a stack of the Pulumi CLI, not {stack!r}: outputs do not say all settings."
+        )
+    # The CLI takes ORGANIZATION/PROJECT/STACK, too.
+    configuration = stack_configuration(stack.rpartition("/")[2] if stack else None, overrides=overrides)
+    configuration["aws:region"] = region = (
+        region
+        or configuration.get("aws:region")
+        or os.environ.get("AWS_REGION")
+        or os.environ.get("AWS_DEFAULT_REGION")
+        or ""
+    )
+    partition = _partition_of(region)
+    try:
+        settings = load_settings(configuration)
+    except SettingsError as error:
+        raise StackError(str(error)) from None
+    return deployer_policy(deployment(settings, partition=partition, account=account or "", region=region))
+
+
+def deployment(settings: Settings, *, partition: str, account: str, region: str) -> Deployment:
+    """The stack with these settings, as its deployer's policy sees it."""
+    owned = [destination for destination in settings.destinations if not destination.existing]
+    return Deployment(
+        partition=partition,
+        account=account,
+        region=region,
+        name_prefix=settings.name_prefix,
+        buckets=[settings.source_bucket, *(destination.bucket for destination in owned)],
+        other_regions=list(dict.fromkeys(destination.region for destination in owned if destination.region)),
+        manage_api_logging_role=settings.manage_api_logging_role,
+        force_destroy=settings.force_destroy,
+    )
+
+
+def _partition_of(region: str) -> str:
+    """The partition of a region, also of one that botocore does not know yet: a region's name tells it."""
+    try:
+        partition: str = botocore.session.Session().get_partition_for_region(region)
+    except UnknownRegionError:
+        raise StackError(f"--region must be a region of AWS, such as us-east-1, not {region or 'left out'}.") from None
+    return partition

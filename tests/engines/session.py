@@ -1,0 +1,117 @@
+"""Runs a command, and ends whatever it has started when it ends: ``python -m tests.engines.session COMMAND ...``.
+
+The Pulumi CLI's plugins start processes that nobody ends, and a test run that is killed ends nothing at all. So each
+command has a session of its own (setsid), and this process, its leader, ends the session's others: when the command has
+ended, on SIGTERM, and, by prctl(2), when the test run is gone. SIGINT is the command's, and SIGUSR1 kills it.
+
+It ends with the command's status, or with 128 and the number of the signal that ended it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import IO, Any
+
+# Linux, prctl(2): the signal that a process gets when its parent ends, however it ends.
+_PR_SET_PDEATHSIG = 1
+
+
+def start(
+    command: Sequence[str], *, cwd: Path, env: Mapping[str, str], output: IO[bytes] | int, errors: IO[bytes] | int
+) -> subprocess.Popen[bytes]:
+    """Starts ``command`` in a session of its own, which ends with it and with this process."""
+    return subprocess.Popen(
+        [sys.executable, str(Path(__file__).resolve()), str(os.getpid()), *command],
+        cwd=cwd,
+        env=dict(env),
+        stdin=subprocess.DEVNULL,
+        stdout=output,
+        stderr=errors,
+        start_new_session=True,
+    )
+
+
+def run(
+    command: Sequence[str], *, cwd: Path, env: Mapping[str, str], timeout: float
+) -> subprocess.CompletedProcess[str]:
+    """Runs ``command`` to its end, as ``subprocess.run`` does with captured text."""
+    process = start(command, cwd=cwd, env=env, output=subprocess.PIPE, errors=subprocess.PIPE)
+    try:
+        printed, errors = process.communicate(timeout=timeout)
+    finally:
+        end(process)
+    return subprocess.CompletedProcess(
+        [*command], process.returncode, printed.decode(errors="replace"), errors.decode(errors="replace")
+    )
+
+
+def end(process: subprocess.Popen[bytes]) -> None:
+    """Ends the session, and waits for it."""
+    process.terminate()
+    process.wait()
+
+
+def _lead(parent: int, command: Sequence[str]) -> int:
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+    if os.getppid() != parent:
+        return 128 + signal.SIGTERM
+    child = subprocess.Popen(command)
+
+    def forward(number: int, _frame: Any) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            child.send_signal(signal.SIGKILL if number == signal.SIGUSR1 else number)
+
+    def finish(number: int, _frame: Any) -> None:
+        raise SystemExit(128 + number)
+
+    signal.signal(signal.SIGINT, forward)
+    signal.signal(signal.SIGUSR1, forward)
+    signal.signal(signal.SIGTERM, finish)
+    try:
+        status = child.wait()
+        return status if status >= 0 else 128 - status
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        _end_others(child)
+
+
+def _end_others(child: subprocess.Popen[bytes], grace: float = 20.0) -> None:
+    """Ends the command, if it runs, and then by force every other process of this session."""
+    if child.poll() is None:
+        child.terminate()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            child.wait(grace)
+    session, own = os.getsid(0), os.getpid()
+    # What is killed may have started something in the meantime: until there is nothing left.
+    while others := [pid for pid in _processes() if pid != own and _session_of(pid) == session]:
+        for pid in others:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        with contextlib.suppress(ChildProcessError):
+            os.waitpid(-1, os.WNOHANG)
+
+
+def _processes() -> list[int]:
+    listed = subprocess.run(["ps", "-A", "-o", "pid=,stat="], capture_output=True, text=True, check=True).stdout
+    rows = (line.split() for line in listed.splitlines())
+    # A zombie is only waited for by its parent.
+    return [int(pid) for pid, state, *_ in rows if not state.startswith("Z")]
+
+
+def _session_of(pid: int) -> int | None:
+    try:
+        return os.getsid(pid)
+    except ProcessLookupError:
+        return None
+
+
+if __name__ == "__main__":
+    sys.exit(_lead(int(sys.argv[1]), sys.argv[2:]))

@@ -1,0 +1,18 @@
+"""LocalStack as its users have it, deployed to by the real Pulumi CLI."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from .engines import localstack, missing
+from .life import live
+
+
+@pytest.mark.skipif(missing("LocalStack") is not None, reason=missing("LocalStack") or "")
+def test_the_life_of_a_stack(tmp_path: Path) -> None:
+    """What README says of LocalStack is so, from "stack init" to "stack rm", the workflow's paths included."""
+    (tmp_path / "engine").mkdir()
+    with localstack(tmp_path / "engine") as engine:
+        live(engine, tmp_path, faults=[])

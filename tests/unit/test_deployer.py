@@ -1,0 +1,348 @@
+"""components/deployer.py: the policy of whoever deploys, held against all that the program registers."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+from fnmatch import fnmatchcase
+from typing import Any
+
+import botocore.session
+import pytest
+
+from components import deployer
+from components.deployer import Deployment, Place
+from components.policies import Policy, policy
+from filecopy.deployer import deployment
+from filecopy.program import load_settings
+
+from .mocks import ACCOUNT, REGION, Recording, Registered, arn, project
+
+ELSEWHERE = "eu-west-1"
+ALL_SETTINGS = project(
+    namePrefix="acme-",
+    destinations=json.dumps(
+        [
+            {"bucket": "near"},
+            {"bucket": "far", "region": ELSEWHERE, "kmsKeyArn": arn("kms", "key/1", ELSEWHERE)},
+            {"bucket": "theirs", "existing": True, "account": "111111111111"},
+            {"bucket": "theirs-far", "existing": True, "region": "ap-south-1"},
+        ]
+    ),
+    notificationEmails='["builds@example.com"]',
+    operationsEmails='["operators@example.com"]',
+    manageApiLoggingRole="true",
+    artifactBaseUrl="https://artifacts.example.com",
+    kmsKeyArn=arn("kms", "key/0"),
+    forceDestroy="true",
+    tags='{"team": "builds"}',
+)
+
+# Service Authorization Reference: what takes no resource. An event source mapping's function is asked for instead.
+WITHOUT_RESOURCE = {
+    "logs:DescribeLogGroups",
+    "sns:GetSubscriptionAttributes",
+    "sns:Unsubscribe",
+    "states:ValidateStateMachineDefinition",
+}
+OF_A_FUNCTION = {f"lambda:{verb}EventSourceMapping" for verb in ("Create", "Update", "Delete")}
+
+# Where the names of botocore's services are others than in policies.
+SERVICES = {"states": "stepfunctions"}
+
+# Service Authorization Reference: permissions that are called otherwise than the operations of S3 that take them, and
+# those that no single operation has.
+NOT_OPERATIONS = {
+    "iam:PassRole": None,
+    "s3:DeleteObjectVersion": "DeleteObject",
+    "s3:GetAccelerateConfiguration": "GetBucketAccelerateConfiguration",
+    "s3:GetBucketCORS": "GetBucketCors",
+    "s3:GetBucketObjectLockConfiguration": "GetObjectLockConfiguration",
+    "s3:GetBucketPublicAccessBlock": "GetPublicAccessBlock",
+    "s3:GetEncryptionConfiguration": "GetBucketEncryption",
+    "s3:GetLifecycleConfiguration": "GetBucketLifecycleConfiguration",
+    "s3:GetReplicationConfiguration": "GetBucketReplication",
+    "s3:ListBucket": "HeadBucket",
+    "s3:ListBucketVersions": "ListObjectVersions",
+    "s3:PutBucketPublicAccessBlock": "PutPublicAccessBlock",
+    "s3:PutEncryptionConfiguration": "PutBucketEncryption",
+    "s3:PutLifecycleConfiguration": "PutBucketLifecycleConfiguration",
+}
+S3_CONTROL = {"s3:ListTagsForResource", "s3:TagResource", "s3:UntagResource"}
+
+
+def stack_of(configuration: dict[str, str]) -> Deployment:
+    return deployment(load_settings(configuration), partition="aws", account=ACCOUNT, region=REGION)
+
+
+STACK = stack_of(ALL_SETTINGS)
+DEFAULT = stack_of(project())
+
+
+@pytest.fixture(scope="module")
+def run() -> Recording:
+    """The program with every setting on."""
+    return Recording().run(ALL_SETTINGS)
+
+
+@pytest.fixture(scope="module")
+def resources(run: Recording) -> list[Registered]:
+    return [found for found in run.registered if not found.is_component]
+
+
+def statements(stack: Deployment = STACK) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = deployer.deployer_policy(stack)["Statement"]
+    return found
+
+
+def actions(stack: Deployment = STACK) -> set[str]:
+    return {action for statement in statements(stack) for action in statement["Action"]}
+
+
+def allowed(action: str, resource: str, stack: Deployment = STACK) -> bool:
+    """Whether the action may be done to the resource, as IAM matches the two; what a condition asks for is given."""
+    return any(
+        action in statement["Action"] and any(fnmatchcase(resource, pattern) for pattern in statement["Resource"])
+        for statement in statements(stack)
+    )
+
+
+def arns_of(resource: Registered) -> Iterator[tuple[str, str]]:
+    """The services' prefixes in actions, and the ARN that such an action is checked with (Service Authorization
+    Reference)."""
+    inputs, region = resource.inputs, resource.inputs.get("region", REGION)
+    name = inputs.get("name")
+    service, kind = re.fullmatch(r"aws:(\w+)/(\w+):\w+", resource.type).groups()  # type: ignore[union-attr]
+    match service, kind:
+        case "s3", _:
+            yield "s3", f"arn:aws:s3:::{inputs['bucket']}"
+        case "dynamodb", _:
+            yield "dynamodb", arn("dynamodb", f"table/{name}")
+        case "sqs", "queue":
+            yield "sqs", arn("sqs", str(name), region)
+        case "sqs", _:
+            yield "sqs", arn("sqs", inputs["queueUrl"].rsplit("/", 1)[1], region)
+        case "sns", "topic":
+            yield "sns", arn("sns", str(name), region)
+        case "sns", _:
+            yield "sns", inputs.get("arn") or inputs["topic"]
+        case "iam", "role":
+            yield "iam", f"arn:aws:iam::{ACCOUNT}:role/{name}"
+        case "iam", _:
+            yield "iam", f"arn:aws:iam::{ACCOUNT}:role/{inputs['role']}"
+        case "lambda", "function":
+            yield "lambda", arn("lambda", f"function:{name}", region)
+            yield "iam", inputs["role"]
+        case "lambda", "permission":
+            yield "lambda", arn("lambda", f"function:{inputs['function']}")
+        case "lambda", _:
+            yield "lambda", arn("lambda", "event-source-mapping:0a1b", region)
+        case "sfn", _:
+            yield "states", arn("states", f"stateMachine:{name}")
+            yield "iam", inputs["roleArn"]
+        case "cloudwatch", "eventRule":
+            yield "events", arn("events", f"rule/{name}")
+        case "cloudwatch", "eventTarget":
+            yield "events", arn("events", f"rule/{inputs['rule']}")
+        case "cloudwatch", "logGroup":
+            yield "logs", arn("logs", f"log-group:{name}", region)
+            yield "logs", arn("logs", f"log-group:{name}:log-stream:", region)
+        case "cloudwatch", "metricAlarm":
+            yield "cloudwatch", arn("cloudwatch", f"alarm:{name}", region)
+        case "cloudwatch", "dashboard":
+            yield "cloudwatch", f"arn:aws:cloudwatch::{ACCOUNT}:dashboard/{inputs['dashboardName']}"
+        case "apigateway", "account":
+            yield "apigateway", f"arn:aws:apigateway:{REGION}::/account"
+            yield "iam", inputs["cloudwatchRoleArn"]
+        case "apigateway", _:
+            yield "apigateway", f"arn:aws:apigateway:{REGION}::/restapis"
+            yield "apigateway", f"arn:aws:apigateway:{REGION}::/restapis/0a1b/resources/2c"
+            yield "apigateway", f"arn:aws:apigateway:{REGION}::/tags/arn%3Aaws%3Aapigateway"
+        case _:
+            raise AssertionError(f"With which ARN are actions on {resource.type} checked? Say so here.")
+
+
+def test_the_table_has_the_programs_types_and_no_others(resources: list[Registered]) -> None:
+    """A type that is new here is in nobody's policy, until the table says what it takes; one that is gone leaves it."""
+    assert {resource.type for resource in resources} == deployer.NEEDS.keys()
+
+
+def test_whatever_a_resource_needs_may_be_done_to_it(resources: list[Registered]) -> None:
+    """Each action of each resource's type is allowed on the resource's own ARN."""
+    for resource in resources:
+        needed = {action for taken in deployer.NEEDS[resource.type].values() for action in taken}
+        for prefix, its_arn in arns_of(resource):
+            done_to_it = {action for action in needed if action.startswith(f"{prefix}:")}
+            assert done_to_it, resource.type
+            for action in done_to_it:
+                place = f"{its_arn}/file" if action.startswith("s3:DeleteObject") else its_arn
+                assert allowed(action, place), f"{action} on {place}"
+
+
+def test_every_arn_is_of_something_that_the_program_makes(resources: list[Registered]) -> None:
+    """No name is granted that the program has given up, and no pattern that matches nothing."""
+    made = {its_arn for resource in resources for _, its_arn in arns_of(resource)}
+    made |= {f"{its_arn}/file" for its_arn in made if its_arn.startswith("arn:aws:s3:::")}
+    for statement in statements():
+        for pattern in statement["Resource"]:
+            assert any(fnmatchcase(its_arn, pattern) for its_arn in made), pattern
+
+
+def test_functions_that_read_queues_are_those_of_the_mappings(run: Recording) -> None:
+    """Mappings are asked for their functions, of which these are all, in the right regions."""
+    mappings = run.inputs("lambda/eventSourceMapping:EventSourceMapping").values()
+    [statement] = [found for found in statements() if OF_A_FUNCTION & set(found["Action"])]
+    assert statement["Condition"].keys() == {"ArnEquals"}
+    named = statement["Condition"]["ArnEquals"]["lambda:FunctionArn"]
+    assert sorted(named) == sorted(mapping["functionName"] for mapping in mappings)
+
+
+def test_roles_are_passed_to_the_services_that_take_them_on(run: Recording) -> None:
+    """And to no others: a role of the stack is not given to a machine of somebody's."""
+    [statement] = [found for found in statements() if "iam:PassRole" in found["Action"]]
+    trusted = {
+        one["Principal"]["Service"]
+        for role in run.inputs("iam/role:Role").values()
+        for one in json.loads(role["assumeRolePolicy"])["Statement"]
+    }
+    assert statement["Action"] == ["iam:PassRole"]
+    assert statement["Condition"].keys() == {"StringEquals"}
+    assert set(statement["Condition"]["StringEquals"]["iam:PassedToService"]) == trusted
+
+
+@pytest.mark.parametrize("stack", [DEFAULT, STACK], ids=["default", "all settings"])
+def test_everything_else_is_out_of_reach(stack: Deployment) -> None:
+    """What takes a resource has the ARN of one, of this account: not a neighbour's, not what other stacks have."""
+    for statement in statements(stack):
+        for pattern in statement["Resource"]:
+            if pattern == "*":
+                assert set(statement["Action"]) <= WITHOUT_RESOURCE | OF_A_FUNCTION
+                continue
+            partition, service, region, account, name = pattern.split(":", 5)[1:]
+            assert partition == "aws"
+            assert region in {REGION, *stack.other_regions} or service in ("s3", "iam") or "dashboard/" in name
+            assert account == ("" if service in ("s3", "apigateway") else ACCOUNT)
+            assert "?" not in pattern
+            if service != "apigateway" and name not in ("alarm:*", "event-source-mapping:*"):
+                bare = re.sub(r"^(?:[a-zA-Z]+[/:]|log-group:/aws/(?:[a-z]+/)+)", "", name)
+                assert bare.startswith(stack.name_prefix), pattern
+                assert not bare.removeprefix(stack.name_prefix).startswith("*"), pattern
+
+
+@pytest.mark.parametrize(
+    ("action", "resource"),
+    [
+        ("s3:PutBucketPolicy", "arn:aws:s3:::theirs"),
+        ("s3:PutBucketPolicy", "arn:aws:s3:::near"),
+        ("s3:DeleteObject", "arn:aws:s3:::acme-near-2/file"),
+        ("iam:PutRolePolicy", f"arn:aws:iam::{ACCOUNT}:role/acme-admin"),
+        ("iam:PassRole", f"arn:aws:iam::{ACCOUNT}:role/acme-admin"),
+        ("lambda:UpdateFunctionCode", arn("lambda", "function:acme-billing")),
+        ("lambda:UpdateFunctionCode", arn("lambda", "function:acme-copy-worker", ELSEWHERE)),
+        ("sqs:DeleteQueue", arn("sqs", "acme-file-copy-uploads", ELSEWHERE)),
+        ("dynamodb:DeleteTable", arn("dynamodb", "table/FileCopyTracking")),
+        ("sns:DeleteTopic", arn("sns", "acme-orders")),
+        ("logs:DeleteLogGroup", arn("logs", "log-group:/aws/lambda/acme-billing")),
+        ("cloudwatch:DeleteAlarms", arn("cloudwatch", "alarm:acme-orders")),
+        ("apigateway:DELETE", f"arn:aws:apigateway:{REGION}::/domainnames/example.com"),
+        ("apigateway:PATCH", f"arn:aws:apigateway:{ELSEWHERE}::/account"),
+    ],
+)
+def test_a_neighbour_is_out_of_reach(action: str, resource: str) -> None:
+    """What is called almost like a resource of the stack, or has its prefix, is not the deployer's."""
+    assert action in actions()
+    assert not allowed(action, resource)
+
+
+def test_no_action_is_misspelt() -> None:
+    """Each is an operation of its service, or one of the permissions that are known to be called otherwise. IAM takes
+    any text for an action, and a wrong one allows nothing."""
+    session = botocore.session.Session()
+    operations: dict[str, set[str]] = {}
+    for action in sorted(actions()):
+        service, name = action.split(":")
+        if service == "apigateway":
+            assert name in ("GET", "POST", "PUT", "PATCH", "DELETE")
+            continue
+        service = "s3control" if action in S3_CONTROL else SERVICES.get(service, service)
+        operation = NOT_OPERATIONS.get(action, name)
+        if service not in operations:
+            operations[service] = set(session.get_service_model(service).operation_names)
+        assert operation is None or operation in operations[service], action
+
+
+def test_permissions_that_are_no_operations_are_used() -> None:
+    """The list of them has no more than the policy."""
+    assert actions() >= NOT_OPERATIONS.keys() | S3_CONTROL
+
+
+def test_no_action_has_a_wildcard() -> None:
+    assert not any("*" in action for action in actions())
+
+
+def test_nothing_is_destroyed_without_force_destroy() -> None:
+    """Who deploys a stack whose files are to stay may not delete them, their buckets, or the table."""
+    kept = actions(replace(STACK, force_destroy=False))
+    assert actions() - kept == deployer.TO_DESTROY
+    assert not {action for action in kept if action.startswith(("s3:Delete", "dynamodb:Delete"))}
+
+
+def test_the_accounts_api_settings_are_only_theirs_who_manage_them() -> None:
+    """Without manageApiLoggingRole the stack leaves the account's settings and their role alone."""
+    [apis] = [found for found in statements(DEFAULT) if "apigateway:PATCH" in found["Action"]]
+    assert f"arn:aws:apigateway:{REGION}::/account" not in apis["Resource"]
+    assert not allowed("apigateway:PATCH", f"arn:aws:apigateway:{REGION}::/account", DEFAULT)
+    assert not allowed("iam:PassRole", f"arn:aws:iam::{ACCOUNT}:role/file-copy-api-logs", DEFAULT)
+
+
+def test_settings_are_in_the_arns() -> None:
+    """Prefix, buckets and the regions that the stack makes something in; not those of other people's buckets."""
+    text = json.dumps(statements())
+    assert STACK.buckets == ["acme-global-builds", "acme-near", "acme-far"]
+    assert STACK.other_regions == [ELSEWHERE]
+    assert "theirs" not in text
+    assert "ap-south-1" not in text
+    assert all(f'"arn:aws:s3:::{bucket}"' in text for bucket in STACK.buckets)
+    assert arn("lambda", f"function:acme-regional-sync-{ELSEWHERE}", ELSEWHERE) in text
+
+
+def granted(documents: list[Policy]) -> set[tuple[str, str, str]]:
+    return {
+        (action, resource, json.dumps(statement.get("Condition")))
+        for document in documents
+        for statement in document["Statement"]
+        for action in statement["Action"]
+        for resource in statement["Resource"]
+    }
+
+
+@pytest.mark.parametrize(
+    "stack",
+    [
+        DEFAULT,
+        STACK,
+        replace(STACK, buckets=[f"acme-{index:03}-builds" for index in range(103)]),
+        replace(STACK, other_regions=[f"ap-southeast-{index}" for index in range(30)], name_prefix="p" * 30),
+    ],
+    ids=["default", "all settings", "many buckets", "many regions"],
+)
+def test_managed_policies_are_not_too_long(stack: Deployment) -> None:
+    """Together they allow what the one policy allows, and each is one that IAM takes."""
+    whole = deployer.deployer_policy(stack)
+    parts = deployer.managed_policies(whole)
+    assert all(0 < deployer.characters(part) <= 6144 for part in parts)
+    assert all(part["Statement"] for part in parts)
+    assert granted(parts) == granted([whole])
+
+
+def test_a_short_policy_is_one_managed_policy() -> None:
+    """It is left as it is."""
+    short = policy(*statements()[:3])
+    assert deployer.managed_policies(short) == [short]
+
+
+def test_every_place_has_a_statement() -> None:
+    """A place that nothing needs any more is not left in the list."""
+    assert {place for needs in deployer.NEEDS.values() for place in needs} == set(Place)

@@ -1,0 +1,82 @@
+"""Writes into docs/engines.md what the last run of ``make test-engines`` showed: ``make docs-engines``.
+
+``--show`` prints it instead, with the times of each step, for a terminal or a log.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections import defaultdict
+from typing import Any
+
+from filecopy.configuration import PROJECT_ROOT
+
+PAGE = PROJECT_ROOT / "docs" / "engines.md"
+RESULTS = PROJECT_ROOT / "build" / "engines"
+
+START, END = "<!-- generated: engines -->", "<!-- end: engines -->"
+
+# What no run here can show, and why.
+NOT_RUN = (
+    "| AWS | | not run: the tests run without the internet | | `make test-stack STACK=production` runs them there |"
+)
+
+
+def results() -> list[dict[str, Any]]:
+    """What each engine's run has left, by the engine's name."""
+    return [json.loads(path.read_text(encoding="utf-8")) for path in sorted(RESULTS.glob("*.json"))]
+
+
+def table(found: list[dict[str, Any]]) -> str:
+    lines = ["| engine | version | how it was run | what passed | what it cannot show |", "|---|---|---|---|---|"]
+    for result in found:
+        engine = result["engine"]
+        passed = (
+            f"{result['resources']} resources made, changed, deleted; {result['passed']} end-to-end tests;"
+            f" a preview after it finds {result['drift'] or 'nothing'} to change"
+        )
+        lines.append(
+            f"| {engine['name']} | {engine['version']} | Pulumi CLI {result['cli']}; {engine['how']} | {passed}"
+            f" | {_left_out(result['skipped'])} |"
+        )
+    return "\n".join([*lines, NOT_RUN])
+
+
+def _left_out(skipped: list[dict[str, str]]) -> str:
+    """The reasons, each with how many tests it is for."""
+    by_reason: dict[str, int] = defaultdict(int)
+    for test in skipped:
+        by_reason[test["reason"]] += 1
+    return "<br>".join(f"{reason} ({count})" for reason, count in sorted(by_reason.items()))
+
+
+def shown(found: list[dict[str, Any]]) -> str:
+    lines = []
+    for result in found:
+        engine, timings = result["engine"], result["timings"]
+        lines.append(
+            f"{engine['name']} {engine['version']}: {result['resources']} resources,"
+            f" {result['passed']} end-to-end tests passed, {len(result['skipped'])} left out,"
+            f" {sum(timings.values()):.0f} s"
+        )
+        lines += [f"  {seconds:6.1f} s  {step}" for step, seconds in timings.items()]
+    return "\n".join(lines) or "No engine was run."
+
+
+def main() -> None:
+    found = results()
+    if "--show" in sys.argv[1:]:
+        print(shown(found))
+        return
+    if {result["engine"]["name"] for result in found} != {"LocalStack", "MiniStack"}:
+        raise SystemExit(
+            "error: build/engines must have the results of LocalStack and MiniStack. Run 'make test-engines'."
+        )
+    before, _, rest = PAGE.read_text(encoding="utf-8").partition(START)
+    _, _, after = rest.partition(END)
+    PAGE.write_text(f"{before}{START}\n{table(found)}\n{END}{after}", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
