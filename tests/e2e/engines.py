@@ -130,7 +130,7 @@ LIMITS = (
     Limit(
         (LOCALSTACK,),
         ("test_direct_start.py::test_subject_and_message_stay_inside_the_limits_of_sns",),
-        "calls copy-worker for each of 600 destinations, of which LocalStack answers two or three a second",
+        "copies to 600 destinations, of which LocalStack answers a few a second",
     ),
     Limit(
         (LOCALSTACK,),
