@@ -8,13 +8,13 @@ from components import functions, outputs, request_models
 from components.api import RestApi, Route
 from components.buckets import BuildBuckets
 from components.failures import FailureTopic
-from components.monitoring import Monitoring
+from components.monitoring.component import Monitoring
 from components.names import in_region
 from components.queues import BucketEventQueue, ExecutionEventQueue
 from components.settings import Settings
 from components.tags import tag_everything
 from components.tracking import TrackingTable
-from components.workflow import CopyWorkflow
+from components.workflow.component import CopyWorkflow
 
 settings = Settings.load()
 tag_everything(settings)

@@ -6,14 +6,14 @@ import pulumi
 
 from . import policies
 from .buckets import BuildBuckets
-from .definition import COPY_WORKER_TIMEOUT, LEASE_GRACE
 from .documents import as_json
 from .failures import FailureTopic
 from .handler_function import HandlerFunction
 from .queues import BucketEventQueue, ExecutionEventQueue
 from .settings import Settings
 from .tracking import TrackingTable
-from .workflow import CopyWorkflow
+from .workflow.component import CopyWorkflow
+from .workflow.definition import COPY_WORKER_TIMEOUT, LEASE_GRACE
 
 # Seconds. Both handle at most ten events a batch, each with a call or two of some milliseconds.
 REPLICATION_WORKER_TIMEOUT = 30

@@ -3,6 +3,9 @@
 # A dead-letter queue is called what its queue is, with this behind it.
 DEAD_LETTERS_SUFFIX = "-dead-letters"
 
+# The name of every alarm begins with this, after the stack's prefix.
+ALARM_NAMES_BEGIN_WITH = "file-copy-"
+
 # The index of the tracking table by status and start time, and what it holds of a record beside its keys.
 STATUS_INDEX = "status-startTime"
 LISTED_ATTRIBUTES = ("completedAt", "executionId", "failedBuckets", "failedCopies", "successfulCopies", "totalBuckets")

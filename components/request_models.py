@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .definition import MAX_DESTINATIONS
+from .workflow.definition import MAX_DESTINATIONS
 
 Schema = dict[str, Any]
 

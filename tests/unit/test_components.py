@@ -16,7 +16,7 @@ from components.handler_function import HandlerFunction, package
 from components.queues import BucketEventQueue, EventQueue, ExecutionEventQueue
 from components.settings import Destination, Settings
 from components.tracking import TrackingTable
-from components.workflow import CopyWorkflow
+from components.workflow.component import CopyWorkflow
 
 from .mocks import ACCOUNT, DEFAULTS, EMULATOR, REGION, arn, record
 

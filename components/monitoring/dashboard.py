@@ -8,9 +8,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from components.policies import region_of
+
 from . import alarms, metrics
 from .metrics import Metric, Names
-from .policies import region_of
 
 ROW_WIDTH = 24
 HEIGHT = 6

@@ -13,9 +13,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from .alarms import NAMES_BEGIN_WITH
-from .names import in_region
-from .policies import Policy, Statement, allow, policy
+from components.names import ALARM_NAMES_BEGIN_WITH, in_region
+
+from .roles import Policy, Statement, allow, policy
 
 # IAM quotas: the characters of a managed policy, white space not counted.
 MAX_CHARACTERS = 6_144
@@ -337,7 +337,7 @@ def _resources(place: Place, stack: Deployment) -> tuple[list[str], dict[str, di
         case Place.RULES:
             return [_own("events", "rule/{}", "file-copy-endings", stack)], {}
         case Place.ALARMS:
-            alarms = f"{NAMES_BEGIN_WITH}*"
+            alarms = f"{ALARM_NAMES_BEGIN_WITH}*"
             return [
                 _own("cloudwatch", "alarm:{}", alarms, stack),
                 *_elsewhere("cloudwatch", "alarm:{}", alarms, stack),

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import pulumi
 
-from .api import STAGE
-from .names import in_region
+from components.api import STAGE
+from components.names import in_region
 
 # The program's own metrics, which handlers/execution_watcher.py writes into its log. A test holds both to these names.
 NAMESPACE = "FileCopyWorkflow"

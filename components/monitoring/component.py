@@ -8,15 +8,17 @@ from functools import partial
 import pulumi
 import pulumi_aws as aws
 
-from . import alarms, dashboard, policies
-from .api import RestApi
-from .documents import document
-from .handler_function import HandlerFunction
+from components import policies
+from components.api import RestApi
+from components.documents import document
+from components.handler_function import HandlerFunction
+from components.names import ALARM_NAMES_BEGIN_WITH, in_region
+from components.queues import EventQueue
+from components.settings import Settings
+from components.workflow.component import CopyWorkflow
+
+from . import alarms, dashboard
 from .metrics import Located, Names
-from .names import in_region
-from .queues import EventQueue
-from .settings import Settings
-from .workflow import CopyWorkflow
 
 
 class Monitoring(pulumi.ComponentResource):
@@ -88,7 +90,7 @@ class Monitoring(pulumi.ComponentResource):
             policy=document(
                 policies.topic_accepts_alarms,
                 topic_arn=topic.arn,
-                alarm_names=settings.name(f"{alarms.NAMES_BEGIN_WITH}*"),
+                alarm_names=settings.name(f"{ALARM_NAMES_BEGIN_WITH}*"),
                 requires_tls=settings.requires_tls,
             ),
             opts=child,

@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from .names import DEAD_LETTERS_SUFFIX, STATUS_INDEX
+from components.names import DEAD_LETTERS_SUFFIX, STATUS_INDEX
 
 Statement = dict[str, Any]
 Policy = dict[str, Any]

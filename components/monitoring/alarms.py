@@ -11,12 +11,10 @@ from dataclasses import dataclass
 
 import pulumi
 
+from components.names import in_region
+
 from . import metrics
 from .metrics import Located, Metric, Names
-from .names import in_region
-
-# Every alarm's name begins with this, behind the stack's prefix.
-NAMES_BEGIN_WITH = "file-copy-"
 
 # Seconds. SQS and Lambda report each minute; five minutes gather what belongs together into one e-mail.
 PERIOD = 300

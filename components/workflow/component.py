@@ -5,14 +5,15 @@ from __future__ import annotations
 import pulumi
 import pulumi_aws as aws
 
-from . import policies
-from .buckets import BuildBuckets
+from components import policies
+from components.buckets import BuildBuckets
+from components.documents import document
+from components.failures import FailureTopic
+from components.handler_function import HandlerFunction
+from components.settings import Settings
+from components.tracking import TrackingTable
+
 from .definition import copy_workflow_definition
-from .documents import document
-from .failures import FailureTopic
-from .handler_function import HandlerFunction
-from .settings import Settings
-from .tracking import TrackingTable
 
 
 class CopyWorkflow(pulumi.ComponentResource):
