@@ -13,7 +13,7 @@ from .queues import BucketEventQueue, ExecutionEventQueue
 from .settings import Settings
 from .tracking import TrackingTable
 from .workflow.component import CopyWorkflow
-from .workflow.definition import COPY_WORKER_TIMEOUT, LEASE_GRACE
+from .workflow.limits import COPY_WORKER_TIMEOUT, LEASE_GRACE
 
 # Seconds. Both handle at most ten events a batch, each with a call or two of some milliseconds.
 REPLICATION_WORKER_TIMEOUT = 30

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .workflow.definition import MAX_DESTINATIONS
+from .workflow.limits import MAX_DESTINATIONS
 
 Schema = dict[str, Any]
 

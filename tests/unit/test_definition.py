@@ -12,7 +12,8 @@ import pytest
 from statelint.linter import Linter
 
 from components.settings import MAX_CONCURRENCY_BOUND
-from components.workflow.definition import COPY_TIMEOUT, COPY_WORKER_TIMEOUT, LEASE_GRACE, copy_workflow_definition
+from components.workflow.definition import copy_workflow_definition
+from components.workflow.limits import COPY_TIMEOUT, COPY_WORKER_TIMEOUT, LEASE_GRACE
 from handlers import copy_job
 
 TOPIC = "arn:aws:sns:eu-west-1:123456789012:file-copy-failures"
