@@ -7,10 +7,11 @@ import pulumi
 from components import functions, outputs, request_models
 from components.api import RestApi, Route
 from components.buckets import BuildBuckets
+from components.endings import ExecutionEventQueue
 from components.failures import FailureTopic
 from components.monitoring.component import Monitoring
 from components.names import in_region
-from components.queues import BucketEventQueue, ExecutionEventQueue
+from components.queues import BucketEventQueue
 from components.settings import Settings
 from components.tags import tag_everything
 from components.tracking import TrackingTable

@@ -7,9 +7,10 @@ import pulumi
 from . import policies
 from .buckets import BuildBuckets
 from .documents import as_json
+from .endings import ExecutionEventQueue
 from .failures import FailureTopic
 from .handler_function import HandlerFunction
-from .queues import BucketEventQueue, ExecutionEventQueue
+from .queues import BucketEventQueue
 from .settings import Settings
 from .tracking import TrackingTable
 from .workflow.component import CopyWorkflow

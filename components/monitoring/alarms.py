@@ -23,7 +23,7 @@ PERIOD = 300
 # 180 s, so two failures are no reason to wake anybody; what is waiting longer is not being worked on.
 OLDEST_UPLOAD_SECONDS = 600
 
-# Seconds. One copy may take 600 s (COPY_TIMEOUT in workflow/limits.py), and those of a few destinations are made at once.
+# Seconds. One copy may take 600 s (COPY_TIMEOUT in workflow/limits.py). Copies to a few destinations run in parallel.
 # What takes half as long again waits for something: for its turn, for a retry, or in the queue.
 COMPLETED_SECONDS = 900
 

@@ -11,9 +11,10 @@ import pytest
 
 from components import functions, policies
 from components.buckets import BucketRef, BuildBuckets
+from components.endings import ExecutionEventQueue
 from components.failures import FailureTopic
 from components.handler_function import HandlerFunction, package
-from components.queues import BucketEventQueue, EventQueue, ExecutionEventQueue
+from components.queues import BucketEventQueue, EventQueue
 from components.settings import Destination, Settings
 from components.tracking import TrackingTable
 from components.workflow.component import CopyWorkflow

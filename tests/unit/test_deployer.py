@@ -1,4 +1,4 @@
-"""components/deployer.py: the policy of whoever deploys, held against all that the program registers."""
+"""components/policies/deployer.py: the policy of whoever deploys, held against all that the program registers."""
 
 from __future__ import annotations
 
