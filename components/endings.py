@@ -1,7 +1,8 @@
-"""Executions that end: their queue, and the EventBridge pattern that selects them."""
+"""Executions that end: a queue of their events, and execution-watcher, which closes records and measures copies."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import pulumi
@@ -9,8 +10,49 @@ import pulumi_aws as aws
 
 from . import policies
 from .documents import document
-from .queues import EventQueue
+from .failures import FailureTopic
+from .handler_function import HandlerFunction
+from .queues import QUEUE_CONCURRENCY, EventQueue
 from .settings import Settings
+from .tracking import TrackingTable
+from .workflow.component import CopyWorkflow
+from .workflow.limits import LEASE_GRACE
+
+# Seconds, for a batch of at most ten events. Each is a few calls of some milliseconds.
+FUNCTION_TIMEOUT = 30
+
+
+@dataclass(frozen=True, kw_only=True)
+class Endings:
+    """The queue and the function."""
+
+    queue: ExecutionEventQueue
+    execution_watcher: HandlerFunction
+
+    @classmethod
+    def create(
+        cls, settings: Settings, *, workflow: CopyWorkflow, tracking: TrackingTable, failures: FailureTopic
+    ) -> Endings:
+        queue = ExecutionEventQueue(
+            "endings", settings, state_machine_arn=workflow.arn, function_timeout=FUNCTION_TIMEOUT
+        )
+        execution_watcher = HandlerFunction(
+            "execution-watcher",
+            settings,
+            statements=pulumi.Output.all(
+                table_arn=tracking.arn, topic_arn=failures.arn, state_machine_arn=workflow.arn
+            ).apply(lambda arns: policies.close_records(**arns)),
+            environment={
+                "TABLE_NAME": tracking.table_name,
+                "TOPIC_ARN": failures.arn,
+                "LEASE_GRACE_SECONDS": str(LEASE_GRACE),
+                "STATE_MACHINE": workflow.physical_name,
+            },
+            timeout=FUNCTION_TIMEOUT,
+            queue=queue,
+            queue_concurrency=QUEUE_CONCURRENCY,
+        )
+        return cls(queue=queue, execution_watcher=execution_watcher)
 
 
 def ended_executions(state_machine_arn: str) -> dict[str, Any]:

@@ -51,9 +51,9 @@ class HandlerFunction(pulumi.ComponentResource):
     """
 
     kind: str
-    """What it is called in each region."""
+    """The name without the prefix. It is the same in each region."""
     region: str | None
-    """Where it is; ``None`` for the stack's own region."""
+    """The function's region; ``None`` for the stack's own region."""
     physical_name: str
     arn: pulumi.Output[str]
     name: pulumi.Output[str]
@@ -142,3 +142,8 @@ class HandlerFunction(pulumi.ComponentResource):
         self.invoke_arn = function.invoke_arn
         self.role_arn = role.arn
         self.register_outputs({"arn": self.arn, "name": self.name})
+
+    @property
+    def label(self) -> str:
+        """The name without the prefix, with the region if that is not the stack's own."""
+        return in_region(self.kind, self.region)

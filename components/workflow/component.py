@@ -1,4 +1,4 @@
-"""The state machine that copies one file to every destination. What it does is in definition.py."""
+"""The state machine that copies one file to every destination. definition.py lists its states."""
 
 from __future__ import annotations
 
