@@ -1,26 +1,36 @@
-"""The REST API: one POST route per function. A caller signs the request, a schema checks its body, and both the rate
-of calls and who made them are kept.
+"""The REST API and its functions: ``POST /step-function`` and ``POST /builds``.
+
+A caller signs the request, a schema checks its body, the rate of calls is limited, and an access log names the callers.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import pulumi
 import pulumi_aws as aws
 
 from . import policies
+from .buckets import BuildBuckets
 from .documents import as_json, document
 from .handler_function import HandlerFunction
-from .request_models import EXAMPLES, Schema
+from .request_models import BUILD, COPY_JOB, EXAMPLES, Schema
 from .settings import Settings
+from .tracking import TrackingTable
+from .workflow.component import CopyWorkflow
 
 STAGE = "live"
 
-# Who called what, and what came of it. No body, and nothing that a caller can write freely.
+# Seconds. API Gateway waits 29 seconds at most, so an answer after that reaches nobody.
+INVOKER_TIMEOUT = 29
+
+# Seconds, Lambda's maximum. A call through the API ends sooner: see handlers/build_worker.py.
+BUILD_WORKER_TIMEOUT = 900
+
+# The caller, the route and the result. No body, and no text that a caller can choose freely.
 ACCESS_LOG = {
     "requestId": "$context.requestId",
     "requestTime": "$context.requestTime",
@@ -34,8 +44,8 @@ ACCESS_LOG = {
     "integrationRequestId": "$context.integration.requestId",
 }
 
-# API Gateway's own answer to a body that its model refuses names nothing. The text is fixed: what the gateway could
-# say of the body is not escaped for JSON.
+# API Gateway's own answer to a body that its model refuses does not explain anything. The text is fixed, because API
+# Gateway does not escape its variables for JSON.
 _BAD_BODY = as_json(
     {
         "message": "The request is not valid.",
@@ -50,20 +60,22 @@ _BAD_BODY = as_json(
 
 @dataclass(frozen=True, kw_only=True)
 class Route:
-    """A path's function, the schema of what it takes, and how many calls of all callers together it takes."""
+    """A path's function, the schema of its body, and the limits of its calls, for all callers together."""
 
     function: HandlerFunction
     schema: Schema
     rate_limit: int
     """Calls a second."""
     burst_limit: int
-    """How many may come at once, before the rate limit holds."""
+    """Calls that may come at once, before the rate limit applies."""
 
 
 class RestApi(pulumi.ComponentResource):
-    """file-copy-api. ``url`` is what a caller puts in front of a route, wherever the stack is."""
+    """file-copy-api. A route's URL is ``url``, a slash and its path, on AWS as on an emulator."""
 
     physical_name: str
+    functions: Sequence[HandlerFunction]
+    """The functions of the routes."""
     url: pulumi.Output[str]
     execution_arn: pulumi.Output[str]
 
@@ -82,6 +94,7 @@ class RestApi(pulumi.ComponentResource):
         super().__init__("file-copy-workflow:index:RestApi", name, None, opts)
         self._name, self._settings = name, settings
         self.physical_name = settings.name("file-copy-api")
+        self.functions = [route.function for route in routes.values()]
         child = pulumi.ResourceOptions(parent=self)
         api = aws.apigateway.RestApi(
             name,
@@ -108,7 +121,7 @@ class RestApi(pulumi.ComponentResource):
         deployment = aws.apigateway.Deployment(
             name,
             rest_api=api.id,
-            # A deployment is a snapshot: without this, a changed route would never reach the stage.
+            # A deployment is a snapshot. Without triggers, a changed route would never reach the stage.
             triggers={
                 "routes": pulumi.Output.all(
                     settings.api_authorization,
@@ -127,7 +140,7 @@ class RestApi(pulumi.ComponentResource):
                 stage_name=stage.stage_name,
                 method_path=f"{path}/POST",
                 settings={"throttling_rate_limit": route.rate_limit, "throttling_burst_limit": route.burst_limit},
-                # They go with the stage: not every engine can take them from it (docs/engines.md).
+                # They are deleted with the stage: some engines cannot remove them from it (docs/engines.md).
                 opts=pulumi.ResourceOptions(parent=self, deleted_with=stage),
             )
         if settings.emulator_endpoint:
@@ -168,7 +181,7 @@ class RestApi(pulumi.ComponentResource):
             http_method="POST",
             authorization=self._settings.api_authorization,
             request_validator_id=validator.id,
-            # $default: a body is not let through because its caller calls it something else than JSON.
+            # $default: the model also checks a body whose content type is not JSON.
             request_models={"application/json": model.name, "$default": model.name},
             opts=child,
         )
@@ -230,10 +243,70 @@ class RestApi(pulumi.ComponentResource):
             deployment=deployment.id,
             stage_name=STAGE,
             access_log_settings={"destination_arn": log_group.arn, "format": as_json(ACCESS_LOG)},
-            # API Gateway refuses an access log as long as it has no role to write it with.
+            # API Gateway refuses an access log if it has no role to write it with.
             opts=pulumi.ResourceOptions(parent=self, depends_on=may_log),
         )
 
 
 def _fingerprint(parts: list[str]) -> str:
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+
+
+def create_api(
+    settings: Settings, *, buckets: BuildBuckets, tracking: TrackingTable, workflow: CopyWorkflow
+) -> RestApi:
+    """The API, which starts the workflow by hand and fetches builds, with its functions."""
+    return RestApi(
+        "api",
+        settings,
+        routes={
+            "step-function": Route(
+                function=_step_function_invoker(settings, workflow),
+                schema=COPY_JOB,
+                # Step Functions starts 300 executions a second, and uploads need most of them.
+                rate_limit=100,
+                burst_limit=200,
+            ),
+            "builds": Route(
+                function=_build_worker(settings, buckets, tracking),
+                schema=BUILD,
+                # A build may take half a minute, so some 60 run at once, of the 1,000 calls that an account may run.
+                rate_limit=2,
+                burst_limit=5,
+            ),
+        },
+    )
+
+
+def _step_function_invoker(settings: Settings, workflow: CopyWorkflow) -> HandlerFunction:
+    """The function that starts an execution: ``POST /step-function``."""
+    return HandlerFunction(
+        "step-function-invoker",
+        settings,
+        statements=workflow.arn.apply(policies.start_workflow),
+        environment={"STATE_MACHINE_ARN": workflow.arn},
+        timeout=INVOKER_TIMEOUT,
+    )
+
+
+def _build_worker(settings: Settings, buckets: BuildBuckets, tracking: TrackingTable) -> HandlerFunction:
+    """The function that fetches a build's artifact into the source bucket: ``POST /builds``."""
+    return HandlerFunction(
+        "build-worker",
+        settings,
+        statements=pulumi.Output.all(
+            source_bucket_arn=buckets.source.arn,
+            account=tracking.arn.apply(policies.account_of),
+            # Builds get the prefix, so that their uploads start the workflow.
+            keys=policies.keys_like(settings.key_prefix, ".zip"),
+            kms_key_arn=settings.kms_key_arn,
+        ).apply(lambda inputs: policies.store_builds(**inputs)),
+        environment={
+            "ARTIFACT_BASE_URL": settings.artifact_base_url,
+            "SOURCE_BUCKET": buckets.source.name,
+            "KEY_PREFIX": settings.key_prefix,
+        },
+        timeout=BUILD_WORKER_TIMEOUT,
+        # More memory is more network bandwidth: an artifact of gigabytes passes through the function in parts.
+        memory_size=1024,
+    )

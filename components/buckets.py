@@ -1,4 +1,4 @@
-"""The source bucket, and the destination buckets that the stack makes or that are there already."""
+"""The source bucket and the destination buckets, which the stack creates or which exist already."""
 
 from __future__ import annotations
 
@@ -11,39 +11,39 @@ from . import policies
 from .documents import document
 from .settings import Destination, Settings
 
-# Nobody goes on with an upload after a week, and its parts are paid for.
+# Abort incomplete uploads after a week: S3 bills their parts.
 UNFINISHED_UPLOAD_DAYS = 7
 
 
 @dataclass(frozen=True, kw_only=True)
 class BucketRef:
-    """A bucket, whoever made it."""
+    """A bucket, of the stack or external."""
 
     label: str
-    """What Pulumi's logical names are made from: the name without the stack's prefix, so that they stay as they are
-    when the prefix changes, and Pulumi sees that a bucket would be replaced, which it refuses if it is protected."""
+    """The part of Pulumi's logical names: the bucket's name without the stack's prefix. So a new prefix does not change
+    logical names. Pulumi then sees that a bucket would be replaced, and refuses that if the bucket is protected."""
     former_label: str
-    """What older versions of the program made them from: the physical name."""
+    """The part of logical names in older versions of the program: the physical name."""
     name: pulumi.Output[str]
     arn: pulumi.Output[str]
     region: str | None = None
-    """Where it is; ``None`` for the stack's own region."""
+    """The bucket's region; ``None`` for the stack's own region."""
     account: str | None = None
-    """Whose it is; ``None`` for the stack's own account."""
+    """The account that owns the bucket; ``None`` for the stack's own account."""
 
 
 def formerly(name: str, *, now: str) -> list[pulumi.Alias]:
-    """The alias by which Pulumi knows a resource again that has another logical name ``now``."""
+    """The alias by which Pulumi recognizes a resource whose logical name is ``now`` another one."""
     return [] if name == now else [pulumi.Alias(name=name)]
 
 
 class BuildBuckets(pulumi.ComponentResource):
-    """The source bucket and every destination bucket, each with all that belongs to it in the bucket's own region.
+    """The source bucket and every destination bucket, each with its configuration, in the bucket's own region.
 
-    ``existing_destinations`` were there already: what belongs to them, such as notifications, is their owner's.
+    ``existing_destinations`` are external: their owners configure them, also their notifications.
 
-    Where files may not be deleted with the stack, all of it is protected, and a bucket that is taken out of the stack
-    after all stays as it is, with all that belongs to it (docs/operations.md).
+    Where ``forceDestroy`` is not set, all buckets and their configuration are protected. A bucket that is removed from
+    the stack in spite of that stays as it is, with its configuration (docs/operations.md).
     """
 
     source: BucketRef
@@ -52,7 +52,8 @@ class BuildBuckets(pulumi.ComponentResource):
     existing_destinations: list[BucketRef]
 
     def __init__(self, name: str, settings: Settings, opts: pulumi.ResourceOptions | None = None) -> None:
-        # A bucket that is protected alone would lose its policy, its encryption and its versions to "pulumi destroy".
+        # Protect the configuration, too: otherwise "pulumi destroy" would delete a bucket's policy, encryption
+        # and versioning.
         protected = pulumi.ResourceOptions(protect=not settings.force_destroy)
         super().__init__(
             "file-copy-workflow:index:BuildBuckets", name, None, pulumi.ResourceOptions.merge(protected, opts)
@@ -89,15 +90,15 @@ class BuildBuckets(pulumi.ComponentResource):
 
     @property
     def owning_regions(self) -> list[str | None]:
-        """``None``, which is the stack's own region, and each other one that has destinations of the stack's own."""
+        """``None``, for the stack's own region, and each other region in which the stack has created destinations."""
         return list(dict.fromkeys([None, *(bucket.region for bucket in self.owned_destinations)]))
 
     def owned_in(self, region: str | None) -> list[BucketRef]:
-        """The destinations of the stack's own that are in this region; ``None`` is the stack's own region."""
+        """The stack's own destinations in this region; ``None`` is the stack's own region."""
         return [bucket for bucket in self.owned_destinations if bucket.region == region]
 
     def existing_in(self, region: str | None) -> list[BucketRef]:
-        """The destinations of others that are in this region; ``None`` is the stack's own region."""
+        """The external destinations in this region; ``None`` is the stack's own region."""
         return [bucket for bucket in self.existing_destinations if bucket.region == region]
 
     def _create(self, name: str, region: str | None, kms_key_arn: str | None) -> BucketRef:
@@ -114,11 +115,11 @@ class BuildBuckets(pulumi.ComponentResource):
         )
 
         def belonging(kind: str) -> pulumi.ResourceOptions:
-            """Of what goes with the bucket, and stays with it."""
+            """The options of a resource that is deleted with the bucket, and stays with it."""
             former = formerly(f"{name}-{kind}", now=f"{label}-{kind}")
             return pulumi.ResourceOptions(parent=self, deleted_with=bucket, aliases=former)
 
-        # A copy is pinned to the version that its event named, so the bucket has to keep versions.
+        # An execution copies the version that its event named, so the bucket has to keep versions.
         versioning = aws.s3.BucketVersioning(
             f"{label}-versioning",
             bucket=bucket.bucket,
@@ -136,7 +137,7 @@ class BuildBuckets(pulumi.ComponentResource):
             restrict_public_buckets=True,
             opts=belonging("public-access-block"),
         )
-        # No ACLs: whoever puts an object, it is the bucket owner's.
+        # No ACLs: the bucket's owner owns each object, whoever puts it.
         aws.s3.BucketOwnershipControls(
             f"{label}-ownership",
             bucket=bucket.bucket,
@@ -175,7 +176,7 @@ class BuildBuckets(pulumi.ComponentResource):
                 },
                 *self._expire_old_versions(),
             ],
-            # S3 takes the rules for old versions only where there are versions.
+            # S3 accepts rules for old versions only if the bucket keeps versions.
             opts=pulumi.ResourceOptions.merge(belonging("lifecycle"), pulumi.ResourceOptions(depends_on=[versioning])),
         )
         if settings.requires_tls:
@@ -197,7 +198,7 @@ class BuildBuckets(pulumi.ComponentResource):
                 "status": "Enabled",
                 "filter": {"prefix": ""},
                 "noncurrent_version_expiration": {"noncurrent_days": self._settings.noncurrent_version_days},
-                # What is left of a deleted file when its versions are gone.
+                # The delete marker that remains when all versions of a deleted file have expired.
                 "expiration": {"expired_object_delete_marker": True},
             }
         ]

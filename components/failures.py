@@ -1,4 +1,4 @@
-"""The topic that tells people of failed copies."""
+"""The topic that notifies people of failed copies."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class FailureTopic(pulumi.ComponentResource):
         super().__init__("file-copy-workflow:index:FailureTopic", name, None, opts)
         child = pulumi.ResourceOptions(parent=self)
         self._name, self._settings = name, settings
-        # AWS's own key: who may publish through SNS in the account may use it.
+        # AWS's own key: whoever may publish through SNS in the account may use it.
         topic = aws.sns.Topic(
             name, name=settings.name("file-copy-failures"), kms_master_key_id="alias/aws/sns", opts=child
         )

@@ -1,4 +1,4 @@
-"""One Lambda function: its code from handlers/, its role, its log group, and the queue that feeds it, if any."""
+"""A Lambda function: its code from handlers/, its role, its log group, and the queue that it reads, if any."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ HANDLERS = Path(__file__).resolve().parent.parent / "handlers"
 
 
 def package(name: str) -> pulumi.AssetArchive:
-    """The package of the function ``name``: its module, those of ``handlers/`` that this imports, and nothing else.
+    """The package of the function ``name``: its module, the modules of ``handlers/`` that it imports, and nothing else.
 
-    A change of one module makes new packages only for the functions that use it.
+    A change to one module changes the packages of only the functions that use it.
     """
     return pulumi.AssetArchive(
         {f"handlers/{module}.py": pulumi.FileAsset(str(HANDLERS / f"{module}.py")) for module in _modules_of(name)}
@@ -30,7 +30,7 @@ def package(name: str) -> pulumi.AssetArchive:
 
 
 def _modules_of(name: str) -> list[str]:
-    """The modules of ``handlers/`` that a function's module is and imports, and that those import, by name."""
+    """The names of a function's module and of all modules of ``handlers/`` that it imports, directly or not."""
     found: set[str] = set()
     waiting = {"__init__", name.replace("-", "_")}
     while waiting:
@@ -51,9 +51,9 @@ class HandlerFunction(pulumi.ComponentResource):
     """
 
     kind: str
-    """What it is called in each region."""
+    """The name without the prefix. It is the same in each region."""
     region: str | None
-    """Where it is; ``None`` for the stack's own region."""
+    """The function's region; ``None`` for the stack's own region."""
     physical_name: str
     arn: pulumi.Output[str]
     name: pulumi.Output[str]
@@ -77,8 +77,8 @@ class HandlerFunction(pulumi.ComponentResource):
         Args:
             timeout: seconds, at most 900.
             memory_size: MiB.
-            queue: whose messages the function handles, in batches with partial failures. The function is in its region.
-            queue_concurrency: how many batches at once, 2 to 1,000; no limit where not given.
+            queue: the queue that the function reads, in batches with partial failures. The function is in its region.
+            queue_concurrency: the number of batches in parallel, 2 to 1,000; no limit if not given.
         """
         self.kind, self.region = kind, (region := queue.region if queue else None)
         name = in_region(kind, region)
@@ -142,3 +142,8 @@ class HandlerFunction(pulumi.ComponentResource):
         self.invoke_arn = function.invoke_arn
         self.role_arn = role.arn
         self.register_outputs({"arn": self.arn, "name": self.name})
+
+    @property
+    def label(self) -> str:
+        """The name without the prefix, with the region if that is not the stack's own."""
+        return in_region(self.kind, self.region)

@@ -1,4 +1,4 @@
-"""Queues of events: a burst of uploads waits here, and an event that cannot be handled becomes a dead letter."""
+"""Queues of events. A burst of uploads waits in a queue, and an event that fails repeatedly becomes a dead letter."""
 
 from __future__ import annotations
 
@@ -13,24 +13,28 @@ from .documents import as_json, document
 from .names import DEAD_LETTERS_SUFFIX, in_region
 from .settings import Settings
 
-# Lambda developer guide, "Using Lambda with Amazon SQS": at least six times the function's time-out, so that
-# a message is not handed out again while it is still being worked on; and at least five receives before the DLQ.
+# Lambda developer guide, "Using Lambda with Amazon SQS": at least six times the function's timeout, so that a message
+# is not delivered again while a function still handles it; and at least five receives before the dead-letter queue.
 VISIBILITY_TIMEOUT_PER_FUNCTION_TIMEOUT = 6
 MAX_RECEIVE_COUNT = 5
 
-# SQS's longest, 14 days: time for somebody to look into a dead letter. The main queue keeps its messages
-# for less, because a message that moves to the dead-letter queue keeps its first time stamp.
+# SQS's maximum, 14 days: time for an operator to examine a dead letter. The main queue keeps its messages for less
+# time, because a message keeps its first timestamp when it moves to the dead-letter queue.
 DEAD_LETTER_RETENTION_SECONDS = 14 * 24 * 3600
 RETENTION_SECONDS = 4 * 24 * 3600
 
+# Batches of ten events that a function handles in parallel. Five batches start some hundred executions a second. That
+# is below StartExecution's 300, and leaves the account's concurrency to other functions. A burst waits in the queue.
+QUEUE_CONCURRENCY = 5
+
 
 class EventQueue(pulumi.ComponentResource):
-    """A queue with its dead-letter queue. What sends to it is the subclass's."""
+    """A queue with its dead-letter queue. A subclass adds the senders."""
 
     kind: str
-    """What it is called in each region."""
+    """The name without the prefix. It is the same in each region."""
     region: str | None
-    """Where it is; ``None`` for the stack's own region."""
+    """The queue's region; ``None`` for the stack's own region."""
     physical_name: str
     dead_letter_name: str
     url: pulumi.Output[str]
@@ -49,9 +53,9 @@ class EventQueue(pulumi.ComponentResource):
     ) -> None:
         """
         Args:
-            kind: what the queue is called in each region.
-            function_timeout: seconds that the function which reads the queue may take.
-            region: where it is, if not in the stack's own region.
+            kind: the queue's name without the prefix, the same in each region.
+            function_timeout: the timeout, in seconds, of the function that reads the queue.
+            region: the queue's region, if that is not the stack's own region.
         """
         self.kind, self.region = kind, region
         name = in_region(kind, region)
@@ -102,9 +106,14 @@ class EventQueue(pulumi.ComponentResource):
         self.dead_letter_url = dead_letters.url
         self.register_outputs({"url": self.url, "arn": self.arn, "dead_letter_url": self.dead_letter_url})
 
+    @property
+    def label(self) -> str:
+        """The name without the prefix, with the region if that is not the stack's own."""
+        return in_region(self.kind, self.region)
+
     def _belonging_to(self, queue: aws.sqs.Queue) -> pulumi.ResourceOptions:
-        """Of what goes with the queue. Asked to take it from the queue first, some engines never say that it is gone
-        (docs/engines.md), and all take time for it."""
+        """The options of a resource that is deleted with the queue. If it were deleted before the queue, some engines
+        would never report that it is gone (docs/engines.md), and all engines would need extra time."""
         return pulumi.ResourceOptions(parent=self, deleted_with=queue)
 
 
@@ -125,9 +134,9 @@ class BucketEventQueue(EventQueue):
     ) -> None:
         """
         Args:
-            kind: what the queue is called in each region.
-            key_prefix, key_suffix: only keys that begin and end with these give an event.
-            region: where queue and buckets are, if not in the stack's own region.
+            kind: the queue's name without the prefix, the same in each region.
+            key_prefix, key_suffix: only keys that begin and end with these cause an event.
+            region: the region of the queue and the buckets, if that is not the stack's own region.
         """
         super().__init__(
             "BucketEventQueue", kind, settings, function_timeout=function_timeout, region=region, opts=opts
@@ -160,47 +169,10 @@ class BucketEventQueue(EventQueue):
                         "filter_suffix": key_suffix or None,
                     }
                 ],
-                # S3 sends a test event when the notification is made, and refuses to make it if it may not.
+                # S3 sends a test event when the notification is created, and fails if the policy does not allow that.
                 opts=pulumi.ResourceOptions(
                     parent=self,
                     depends_on=[policy],
                     aliases=formerly(f"{name}-{bucket.former_label}", now=f"{name}-{bucket.label}"),
                 ),
             )
-
-
-class ExecutionEventQueue(EventQueue):
-    """A queue of the executions of a state machine that have ended, and how."""
-
-    def __init__(
-        self,
-        name: str,
-        settings: Settings,
-        *,
-        state_machine_arn: pulumi.Output[str],
-        function_timeout: int,
-        opts: pulumi.ResourceOptions | None = None,
-    ) -> None:
-        super().__init__("ExecutionEventQueue", name, settings, function_timeout=function_timeout, opts=opts)
-        child = pulumi.ResourceOptions(parent=self)
-        rule = aws.cloudwatch.EventRule(
-            name,
-            name=settings.name(f"file-copy-{name}"),
-            description="Executions of the file copy workflow that have ended.",
-            event_pattern=document(policies.ended_executions, state_machine_arn=state_machine_arn),
-            opts=child,
-        )
-        policy = aws.sqs.QueuePolicy(
-            f"{name}-policy",
-            queue_url=self.url,
-            policy=document(
-                policies.queue_accepts_rule_events,
-                queue_arn=self.arn,
-                rule_arn=rule.arn,
-                requires_tls=settings.requires_tls,
-            ),
-            opts=self._belonging_to(self._queue),
-        )
-        aws.cloudwatch.EventTarget(
-            name, rule=rule.name, arn=self.arn, opts=pulumi.ResourceOptions(parent=self, depends_on=[policy])
-        )

@@ -1,14 +1,14 @@
-"""What the API takes: JSON schemas (draft 4, which API Gateway reads) of the bodies of its routes. No Pulumi here.
+"""JSON schemas (draft 4, which API Gateway reads) of the bodies of the API's routes. No Pulumi here.
 
-API Gateway refuses a body that does not match before any function runs. What a schema cannot say, such as that a
-destination is not the source, the functions check themselves, and answer with every problem named.
+API Gateway refuses a body that does not match before any function runs. A schema cannot express everything, such as
+that a destination is not the source. The functions check that themselves, and their answers name every problem.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from .definition import MAX_DESTINATIONS
+from .workflow.limits import MAX_DESTINATIONS
 
 Schema = dict[str, Any]
 
@@ -44,7 +44,7 @@ BUILD: Schema = {
     "additionalProperties": False,
 }
 
-# What the answer to a body that does not match says: API Gateway's own names nothing.
+# Examples for the answer to a body that does not match. API Gateway's own answer does not explain anything.
 EXAMPLES = {
     "step-function": {"sourceBucket": "BUCKET", "sourceKey": "KEY", "destinationBuckets": ["BUCKET"]},
     "builds": {"commit": "0a1b2c"},

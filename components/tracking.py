@@ -36,7 +36,7 @@ class TrackingTable(pulumi.ComponentResource):
             attributes=[
                 {"name": name, "type": "S"} for name in (PARTITION_KEY, SORT_KEY, INDEX_PARTITION_KEY, INDEX_SORT_KEY)
             ],
-            # What operators list: the failed files of a day, without reading the others.
+            # For operators, who list the failed files of a day: the index avoids reading all records.
             global_secondary_indexes=[
                 {
                     "name": STATUS_INDEX,
@@ -48,7 +48,8 @@ class TrackingTable(pulumi.ComponentResource):
                     "non_key_attributes": list(LISTED_ATTRIBUTES),
                 }
             ],
-            # With AWS's own KMS key, whose uses CloudTrail shows; every table is encrypted in some way.
+            # Encrypt with AWS's own KMS key, whose uses CloudTrail shows. Otherwise DynamoDB uses a key whose uses it
+            # does not show.
             server_side_encryption={"enabled": True},
             point_in_time_recovery={"enabled": True},
             deletion_protection_enabled=not settings.force_destroy,

@@ -20,8 +20,8 @@ from botocore.exceptions import BotoCoreError, ClientError
 from rich.console import Console
 from rich.markup import escape
 
-from components.deployer import MAX_CHARACTERS, characters, managed_policies
 from components.policies import Policy
+from components.policies.deployer import MAX_CHARACTERS, characters, managed_policies
 
 from . import demo as demonstration
 from . import deployer as deploying

@@ -9,8 +9,8 @@ from collections.abc import Mapping
 import botocore.session
 from botocore.exceptions import UnknownRegionError
 
-from components.deployer import Deployment, deployer_policy
 from components.policies import Policy
+from components.policies.deployer import Deployment, deployer_policy
 from components.settings import Settings, SettingsError
 
 from .configuration import stack_configuration

@@ -15,7 +15,7 @@ from html import escape
 from itertools import pairwise
 from typing import Any
 
-from components.definition import copy_workflow_definition
+from components.workflow.definition import copy_workflow_definition
 from handlers.text import printable
 
 Definition = Mapping[str, Any]

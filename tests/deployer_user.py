@@ -13,8 +13,8 @@ import json
 import sys
 from typing import Any
 
-from components.deployer import managed_policies
 from components.policies import Policy, allow, policy
+from components.policies.deployer import managed_policies
 from filecopy.clients import Clients
 from filecopy.deployer import policy_of
 

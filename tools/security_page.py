@@ -10,8 +10,9 @@ import re
 import sys
 from typing import Any
 
-from components import alarms, policies
-from components.deployer import characters, deployer_policy, managed_policies
+from components import policies
+from components.names import ALARM_NAMES_BEGIN_WITH
+from components.policies.deployer import characters, deployer_policy, managed_policies
 from filecopy.configuration import PROJECT_ROOT
 from filecopy.deployer import deployment
 from filecopy.program import load_settings
@@ -55,7 +56,7 @@ def sections() -> dict[str, str]:
         log_group_arns=sorted(
             arn("logs", f"log-group:{group['name']}") for group in run.inputs("cloudwatch/logGroup:LogGroup").values()
         ),
-        alarm_names=f"{alarms.NAMES_BEGIN_WITH}*",
+        alarm_names=f"{ALARM_NAMES_BEGIN_WITH}*",
         dashboard_name="file-copy-workflow",
     )
     roles = [

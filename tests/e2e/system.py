@@ -20,8 +20,8 @@ from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
-from components import alarms, outputs, policies
-from components.names import DEAD_LETTERS_SUFFIX
+from components import outputs, policies
+from components.names import ALARM_NAMES_BEGIN_WITH, DEAD_LETTERS_SUFFIX
 from filecopy import emulator, executions, stack, target
 from filecopy.clients import Clients
 from filecopy.configuration import PROJECT_ROOT
@@ -348,7 +348,7 @@ class System:
             log_group_arns=[
                 group["arn"].removesuffix(":*") for group in self.clients("logs").describe_log_groups()["logGroups"]
             ],
-            alarm_names=f"{alarms.NAMES_BEGIN_WITH}*",
+            alarm_names=f"{ALARM_NAMES_BEGIN_WITH}*",
             dashboard_name=self.outputs[outputs.DASHBOARD_NAME],
         )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from components.definition import copy_workflow_definition
+from components.workflow.definition import copy_workflow_definition
 
 from .system import System
 

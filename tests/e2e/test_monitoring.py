@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from components import alarms, outputs, policies
+from components import outputs, policies
+from components.names import ALARM_NAMES_BEGIN_WITH
 
 from .system import Inbox, System
 
@@ -43,7 +44,7 @@ def wait_for_measured(system: System, key: str, number: int) -> list[dict[str, A
 def alarm_of(system: System, name: str) -> str:
     """The name of one of the stack's alarms: what goes in front of every name is in front of the state machine's."""
     machine = system.state_machine.split(":")[-1]
-    return f"{machine.removesuffix('file-copy-workflow')}{alarms.NAMES_BEGIN_WITH}{name}"
+    return f"{machine.removesuffix('file-copy-workflow')}{ALARM_NAMES_BEGIN_WITH}{name}"
 
 
 def test_a_file_that_was_copied_everywhere_is_measured_once(system: System) -> None:

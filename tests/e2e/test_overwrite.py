@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from components.definition import copy_workflow_definition
+from components.workflow.definition import copy_workflow_definition
 
 from .system import System
 

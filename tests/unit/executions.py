@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from components.definition import copy_workflow_definition
+from components.workflow.definition import copy_workflow_definition
 from filecopy.history import Event, History, history_of
 
 ARN = "arn:aws:states:us-east-1:000000000000:execution:file-copy-workflow:run"

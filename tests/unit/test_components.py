@@ -9,14 +9,16 @@ from typing import Any
 import pulumi
 import pytest
 
-from components import functions, policies
+from components import policies
 from components.buckets import BucketRef, BuildBuckets
+from components.endings import ExecutionEventQueue
 from components.failures import FailureTopic
 from components.handler_function import HandlerFunction, package
-from components.queues import BucketEventQueue, EventQueue, ExecutionEventQueue
+from components.queues import BucketEventQueue, EventQueue
 from components.settings import Destination, Settings
 from components.tracking import TrackingTable
-from components.workflow import CopyWorkflow
+from components.workflow.component import CopyWorkflow
+from components.workflow.copy_worker import create_copy_worker
 
 from .mocks import ACCOUNT, DEFAULTS, EMULATOR, REGION, arn, record
 
@@ -342,7 +344,7 @@ def test_the_state_machine_works_with_its_own_table_and_topic() -> None:
             buckets=buckets,
             tracking=tracking,
             failures=FailureTopic("failures", settings),
-            copy_worker=functions.copy_worker(settings, buckets, tracking),
+            copy_worker=create_copy_worker(settings, buckets, tracking),
         )
         pulumi.export("arn", workflow.arn)
 

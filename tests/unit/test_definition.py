@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 from statelint.linter import Linter
 
-from components.definition import COPY_TIMEOUT, COPY_WORKER_TIMEOUT, LEASE_GRACE, copy_workflow_definition
-from components.settings import MAX_CONCURRENCY_BOUND
+from components.aws_rules import MAX_CONCURRENCY_BOUND
+from components.workflow.definition import copy_workflow_definition
+from components.workflow.limits import COPY_TIMEOUT, COPY_WORKER_TIMEOUT, LEASE_GRACE
 from handlers import copy_job
 
 TOPIC = "arn:aws:sns:eu-west-1:123456789012:file-copy-failures"

@@ -1,4 +1,4 @@
-"""components/deployer.py: the policy of whoever deploys, held against all that the program registers."""
+"""components/policies/deployer.py: the policy of whoever deploys, held against all that the program registers."""
 
 from __future__ import annotations
 
@@ -12,9 +12,8 @@ from typing import Any
 import botocore.session
 import pytest
 
-from components import deployer
-from components.deployer import Deployment, Place
-from components.policies import Policy, policy
+from components.policies import Policy, deployer, policy
+from components.policies.deployer import Deployment, Place
 from filecopy.deployer import deployment
 from filecopy.program import load_settings
 

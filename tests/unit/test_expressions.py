@@ -8,7 +8,8 @@ from urllib.parse import quote
 import jsonata
 import pytest
 
-from components.definition import EXECUTION_TIMEOUT, MAX_DESTINATIONS, copy_workflow_definition
+from components.workflow.definition import copy_workflow_definition
+from components.workflow.limits import EXECUTION_TIMEOUT, MAX_DESTINATIONS
 from handlers import copy_job
 
 THEIRS, OUR_ACCOUNT, THEIR_ACCOUNT = "partner-builds", "123456789012", "210987654321"

@@ -11,9 +11,11 @@ from typing import Any
 import pytest
 import typer.main
 
-from components import alarms, dashboard, metrics, policies
-from components.alarms import Alarm
-from components.metrics import Located
+from components import policies
+from components.monitoring import alarms, dashboard, metrics
+from components.monitoring.alarms import Alarm
+from components.monitoring.metrics import Located
+from components.names import ALARM_NAMES_BEGIN_WITH
 from filecopy.cli import app
 from filecopy.configuration import PROJECT_ROOT
 
@@ -284,7 +286,7 @@ def test_the_operations_topic_is_cloudwatchs(endpoint: str | None) -> None:
     policy = recording.inputs("sns/topicPolicy:TopicPolicy")["monitoring"]
     assert policy["arn"] == TOPIC
     assert json.loads(policy["policy"]) == policies.topic_accepts_alarms(TOPIC, "acme-file-copy-*", endpoint is None)
-    assert all(name.startswith(alarms.NAMES_BEGIN_WITH) for name in ALARMS)
+    assert all(name.startswith(ALARM_NAMES_BEGIN_WITH) for name in ALARMS)
 
 
 def test_functions_measure_what_alarms_and_dashboard_show(

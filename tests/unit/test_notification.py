@@ -12,7 +12,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from components.definition import MAX_NOTIFIED_FAILURES, copy_workflow_definition
+from components.workflow.definition import copy_workflow_definition
+from components.workflow.limits import MAX_NOTIFIED_FAILURES
 
 ARGUMENTS = copy_workflow_definition(
     partition="aws", table_name="FileCopyTracking", topic_arn="t", copy_worker_arn="w", max_concurrency=10

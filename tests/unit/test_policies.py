@@ -1,4 +1,4 @@
-"""components/policies.py: each policy, statement by statement."""
+"""components/policies: each policy, statement by statement."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from components import policies
+from components.endings import ended_executions
 
 from .mocks import ACCOUNT, REGION, arn
 
@@ -501,7 +502,7 @@ def test_an_existing_destination_lets_the_workflow_write_and_nothing_else() -> N
 
 def test_rule_hears_of_every_end_and_of_no_other_machine() -> None:
     """An ending that no rule hears of is one that ends in silence, or is not measured; a start is no end."""
-    pattern = policies.ended_executions(MACHINE)
+    pattern = ended_executions(MACHINE)
     endings = ["SUCCEEDED", "FAILED", "TIMED_OUT", "ABORTED"]
     assert pattern["detail"] == {"status": endings, "stateMachineArn": [MACHINE]}
     assert pattern["source"] == ["aws.states"]

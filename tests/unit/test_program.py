@@ -158,6 +158,7 @@ def test_the_stack_exports_what_outputs_names(whole_program: Recording) -> None:
     """Every output that the command line and the guide look up is there, and works where the stack is."""
     named = {value for name, value in vars(outputs).items() if name.isupper()}
     assert whole_program.outputs.keys() == named
+    assert whole_program.outputs.keys() == outputs.StackOutputs.__annotations__.keys()
     assert whole_program.outputs == {
         "region": REGION,
         "endpoint": EMULATOR,

@@ -97,3 +97,18 @@ def test_a_function_imports_what_lambda_has(path: Path) -> None:
     """A package is the modules of handlers/ alone, so what Lambda's runtime does not bring is missing at the first
     event."""
     assert imported(path) <= LAMBDA_RUNTIME
+
+
+def test_what_commands_need_of_the_components_imports_no_pulumi() -> None:
+    """Pulumi takes longer to import than a command takes to answer."""
+    modules = [
+        "components.names",
+        "components.outputs",
+        "components.aws_rules",
+        "components.policies",
+        "components.policies.deployer",
+        "components.workflow.definition",
+    ]
+    command = [sys.executable, "-c", f"import sys, {', '.join(modules)}; print('pulumi' in sys.modules)"]
+    result = subprocess.run(command, cwd=PROJECT_ROOT, capture_output=True, text=True, check=False)
+    assert (result.returncode, result.stdout) == (0, "False\n"), result.stderr

@@ -10,7 +10,8 @@ import pulumi
 import pytest
 from pulumi.runtime.config import get_config
 
-from components.settings import LOG_RETENTION_DAYS, Destination, SettingsError
+from components.aws_rules import LOG_RETENTION_DAYS
+from components.settings import Destination, SettingsError
 from filecopy.configuration import PROJECT
 
 from .mocks import ACCOUNT, DEFAULTS, EMULATOR, REGION, Recording, arn, declared_settings, load_settings, project

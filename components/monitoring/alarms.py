@@ -1,7 +1,7 @@
-"""The alarms, as pure functions from names to descriptions of alarms. No resource is made here.
+"""The alarms, as pure functions from names to descriptions of alarms. This module creates no resources.
 
-Each description says what the alarm means and what to type first. The rest is in docs/operations.md, under the alarm's
-name without the stack's prefix and without the region that the name of an alarm in another region ends with.
+Each description has the meaning of the alarm and the first command to type. The rest is in docs/operations.md, under
+the alarm's name without the stack's prefix and, for an alarm in another region, without the region at its end.
 """
 
 from __future__ import annotations
@@ -11,29 +11,27 @@ from dataclasses import dataclass
 
 import pulumi
 
+from components.names import in_region
+
 from . import metrics
 from .metrics import Located, Metric, Names
-from .names import in_region
 
-# Every alarm's name begins with this, behind the stack's prefix.
-NAMES_BEGIN_WITH = "file-copy-"
-
-# Seconds. SQS and Lambda report each minute; five minutes gather what belongs together into one e-mail.
+# Seconds. SQS and Lambda report each minute. Five minutes collect related events into one e-mail.
 PERIOD = 300
 
-# Seconds. replication-worker works off a thousand uploads in some seconds. A message that failed comes back after
-# 180 s, so two failures are no reason to wake anybody; what is waiting longer is not being worked on.
+# Seconds. replication-worker handles a thousand uploads in some seconds. A message that failed is delivered again after
+# 180 s, so two failures are no reason for an alarm. A message that waits longer is stuck.
 OLDEST_UPLOAD_SECONDS = 600
 
-# Seconds. One copy may take 600 s (COPY_TIMEOUT in definition.py), and those of a few destinations are made at once.
-# What takes half as long again waits for something: for its turn, for a retry, or in the queue.
+# Seconds. One copy may take 600 s (COPY_TIMEOUT in workflow/limits.py). Copies to a few destinations run in parallel.
+# A file that takes half as long again waits for something: for the lease, for a retry, or in the queue.
 COMPLETED_SECONDS = 900
 
-# Lambda takes a throttled call up again, for hours where a queue sends it, so a moment's throttling costs nothing. A
-# quarter of an hour of it means that there is not enough concurrency.
+# Lambda retries a throttled call, for hours if it comes from a queue, so a short throttling does no harm. Throttling
+# for a quarter of an hour means that there is not enough concurrency.
 THROTTLED_PERIODS = 3
 
-# A caller repeats a call that got 503, and an artifact host that breaks off is a 502. Five of them are no hiccup.
+# A caller retries after a 503, and an artifact host that fails causes a 502. Five of them are a lasting problem.
 API_ERRORS = 5
 
 
@@ -41,11 +39,11 @@ API_ERRORS = 5
 class Alarm:
     """An alarm: the metric has been at ``threshold`` or above for all of ``periods`` periods of :data:`PERIOD`.
 
-    It is in the metric's region, as CloudWatch watches no other's metrics.
+    It is in the metric's region, because an alarm cannot watch a metric of another region.
     """
 
     kind: str
-    """What it is called in each region, without the stack's prefix."""
+    """The name without the stack's prefix. It is the same in each region."""
     metric: Metric
     threshold: int
     periods: int = 1
@@ -53,11 +51,11 @@ class Alarm:
     first: str
     """The command to type first."""
     then: str | None = None
-    """The command that cures it, once its reason is gone, where there is one."""
+    """The command to type after fixing the cause, if there is one."""
 
     @property
     def name(self) -> str:
-        """Its name without the stack's prefix."""
+        """The name without the stack's prefix, with the region if that is not the stack's own."""
         return in_region(self.kind, self.metric.region)
 
     @property
@@ -78,7 +76,7 @@ def all_alarms(names: Names, state_machine_arn: pulumi.Input[str]) -> list[Alarm
 
 
 def _executions(state_machine_arn: pulumi.Input[str]) -> Iterator[Alarm]:
-    """One is enough: each is a file that is missing somewhere."""
+    """Alarms for executions. One execution is enough: its file is missing somewhere."""
     for ending, meaning in (
         ("failed", "A file was not copied to every destination. The topic of failures has told of it, file by file."),
         ("timed-out", "An execution ran for a week without coming to its end, and was ended."),
@@ -111,7 +109,7 @@ def _files(names: Names) -> Iterator[Alarm]:
 
 
 def _dead_letters(names: Names) -> Iterator[Alarm]:
-    """One is enough: nothing but a person takes it out again, and after fourteen days it is gone."""
+    """Alarms for dead letters. One is enough: only an operator can replay it, and SQS deletes it after 14 days."""
     read_by = {
         "uploads": ("replication-worker", "Its file is not being copied"),
         "arrivals": ("regional-sync", "Its copy is not verified"),
@@ -130,8 +128,8 @@ def _dead_letters(names: Names) -> Iterator[Alarm]:
 
 
 def _functions(names: Names) -> Iterator[Alarm]:
-    """An error is a call that ended badly as a whole: a time-out, no memory, an import that fails. A message that fails
-    alone is none, but ends as a dead letter.
+    """Alarms for functions. An error is a call that failed as a whole: a timeout, no memory, an import that fails. A
+    single message that fails is not an error; it becomes a dead letter.
     """
     for function in names.functions:
         yield Alarm(

@@ -1,25 +1,26 @@
-"""The state machine that copies one file to every destination. What it does is in definition.py."""
+"""The state machine that copies one file to every destination. definition.py lists its states."""
 
 from __future__ import annotations
 
 import pulumi
 import pulumi_aws as aws
 
-from . import policies
-from .buckets import BuildBuckets
+from components import policies
+from components.buckets import BuildBuckets
+from components.documents import document
+from components.failures import FailureTopic
+from components.handler_function import HandlerFunction
+from components.settings import Settings
+from components.tracking import TrackingTable
+
 from .definition import copy_workflow_definition
-from .documents import document
-from .failures import FailureTopic
-from .handler_function import HandlerFunction
-from .settings import Settings
-from .tracking import TrackingTable
 
 
 class CopyWorkflow(pulumi.ComponentResource):
     """file-copy-workflow, its role and its log.
 
-    The log says which states an execution passed, and nothing of what it worked on: keys may be personal, and the
-    execution's history has them.
+    The log contains the states that an execution passed, but not its data: keys may be personal. The execution's
+    history contains the data.
     """
 
     physical_name: str
@@ -40,8 +41,8 @@ class CopyWorkflow(pulumi.ComponentResource):
         super().__init__("file-copy-workflow:index:CopyWorkflow", name, None, opts)
         child = pulumi.ResourceOptions(parent=self)
         physical_name = self.physical_name = settings.name("file-copy-workflow")
-        # Step Functions developer guide: behind /aws/vendedlogs/, all groups share one statement of the account's
-        # resource policy for logs, which would be full after some state machines.
+        # Step Functions developer guide: all groups below /aws/vendedlogs/ share one statement of the account's
+        # resource policy for logs. With other names, some state machines would fill that policy.
         log_group = aws.cloudwatch.LogGroup(
             name,
             name=f"/aws/vendedlogs/states/{physical_name}",
@@ -61,7 +62,7 @@ class CopyWorkflow(pulumi.ComponentResource):
             policy=document(
                 policies.copy_workflow,
                 source_bucket_arn=buckets.source.arn,
-                # What is in other regions is copy-worker's.
+                # copy-worker copies to the other regions.
                 owned_bucket_arns=[bucket.arn for bucket in buckets.owned_in(None)],
                 existing_bucket_arns=[bucket.arn for bucket in buckets.existing_in(None)],
                 table_arn=tracking.arn,
@@ -94,8 +95,8 @@ class CopyWorkflow(pulumi.ComponentResource):
                 "log_destination": pulumi.Output.concat(log_group.arn, ":*"),
             },
             tracing_configuration={"enabled": True} if settings.keeps_traces else None,
-            # An execution that starts before its role may do anything fails, and Step Functions refuses a log that the
-            # role may not have delivered.
+            # An execution that starts before its role has its policy fails, and Step Functions refuses a log that the
+            # role may not deliver.
             opts=pulumi.ResourceOptions(parent=self, depends_on=[role_policy]),
         )
         self.arn = state_machine.arn

@@ -1,4 +1,4 @@
-"""What is measured: each metric that an alarm or the dashboard shows. Pure: no resource is made here."""
+"""The metrics that alarms and the dashboard use, as pure functions. This module creates no resources."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import pulumi
 
-from .api import STAGE
-from .names import in_region
+from components.api import STAGE
+from components.names import in_region
 
 # The program's own metrics, which handlers/execution_watcher.py writes into its log. A test holds both to these names.
 NAMESPACE = "FileCopyWorkflow"
@@ -19,29 +19,29 @@ Dimensions = Mapping[str, pulumi.Input[str]]
 
 @dataclass(frozen=True, kw_only=True)
 class Located:
-    """A queue or a function, of which each region may have one of its kind."""
+    """A queue or a function. Each region may have one of its kind."""
 
     kind: str
-    """What it is called in each region, without the prefix."""
+    """The name without the prefix. It is the same in each region."""
     name: str
-    """Its physical name."""
+    """The physical name."""
     region: str | None = None
-    """Where it is; ``None`` for the stack's own region."""
+    """The region of the queue or function; ``None`` for the stack's own region."""
 
     @property
     def label(self) -> str:
-        """Its name without the prefix."""
+        """The name without the prefix, with the region if that is not the stack's own."""
         return in_region(self.kind, self.region)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Names:
-    """The physical names of what is measured."""
+    """The physical names of all resources that have metrics."""
 
     state_machine: str
     upload_queue: Located
     dead_letter_queues: Sequence[Located]
-    """Of the kinds of the queues whose dead letters they are: ``uploads``, ``arrivals``, ``endings``."""
+    """Each has the kind of its main queue: ``uploads``, ``arrivals`` or ``endings``."""
     functions: Sequence[Located]
     api: str
 
@@ -49,7 +49,7 @@ class Names:
         """The function of that kind in that region.
 
         Raises:
-            ValueError: there is none.
+            ValueError: it does not exist.
         """
         [found] = [function for function in self.functions if (function.kind, function.region) == (kind, region)]
         return found
@@ -64,7 +64,7 @@ class Metric:
     dimensions: Dimensions
     statistic: str
     region: str | None = None
-    """Where it is measured; ``None`` for the stack's own region."""
+    """The metric's region; ``None`` for the stack's own region."""
 
 
 def executions(name: str, state_machine_arn: pulumi.Input[str]) -> Metric:
@@ -73,12 +73,12 @@ def executions(name: str, state_machine_arn: pulumi.Input[str]) -> Metric:
 
 
 def oldest_message(queue: Located) -> Metric:
-    """Seconds that the oldest message has waited. SQS leaves out one that has been received three times or more."""
+    """The age of the oldest message in seconds. SQS ignores messages that were received three times or more."""
     return _queue("ApproximateAgeOfOldestMessage", queue)
 
 
 def waiting_messages(queue: Located) -> Metric:
-    """How many messages nobody is working on."""
+    """The number of messages that no function handles at the moment."""
     return _queue("ApproximateNumberOfMessagesVisible", queue)
 
 
@@ -111,13 +111,13 @@ def api(name: str, api: str) -> Metric:
 def upload_to_completed(state_machine: str, percentile: str) -> Metric:
     """Seconds from S3's time of an upload to the end of the execution that copied it everywhere.
 
-    A file that is overwritten before it was copied, and one with failed copies, are not in it.
+    It does not include a file that is overwritten before it is copied, or a file with failed copies.
     """
     return _own("UploadToCompleted", state_machine, percentile)
 
 
 def copies(name: str, state_machine: str) -> Metric:
-    """``name`` is CopiesMade or CopiesFailed: of each execution that came to its end by itself."""
+    """``name`` is CopiesMade or CopiesFailed, of each execution that was not stopped and did not time out."""
     return _own(name, state_machine, "Sum")
 
 

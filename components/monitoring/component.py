@@ -1,27 +1,29 @@
-"""Who is told when the stack itself is not well, and of what: the operations topic, the alarms, the dashboard."""
+"""Monitoring of the stack itself: the operations topic, the alarms, the dashboard."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from functools import partial
 
 import pulumi
 import pulumi_aws as aws
 
-from . import alarms, dashboard, policies
-from .api import RestApi
-from .documents import document
-from .handler_function import HandlerFunction
+from components import policies
+from components.api import RestApi
+from components.documents import document
+from components.handler_function import HandlerFunction
+from components.names import ALARM_NAMES_BEGIN_WITH, in_region
+from components.queues import EventQueue
+from components.settings import Settings
+from components.workflow.component import CopyWorkflow
+
+from . import alarms, dashboard
 from .metrics import Located, Names
-from .names import in_region
-from .queues import EventQueue
-from .settings import Settings
-from .workflow import CopyWorkflow
 
 
 class Monitoring(pulumi.ComponentResource):
-    """file-copy-operations, with a subscription for each address in ``operationsEmails``; the alarms that it tells of;
-    and the dashboard. An alarm tells a topic of its own region only, so each region that has any has its own topic.
+    """file-copy-operations, with a subscription for each address in ``operationsEmails``; the alarms that notify it;
+    and the dashboard. An alarm can notify only a topic in its own region, so each region with alarms has its own topic.
     """
 
     topic_arn: pulumi.Output[str]
@@ -33,27 +35,28 @@ class Monitoring(pulumi.ComponentResource):
         settings: Settings,
         *,
         workflow: CopyWorkflow,
-        queues: Mapping[str, EventQueue],
-        functions: Mapping[str, HandlerFunction],
+        queues: Sequence[EventQueue],
+        functions: Sequence[HandlerFunction],
         api: RestApi,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         """
         Args:
-            queues: ``uploads``, ``endings``, and the ``arrivals`` of each region.
-            functions: all, by their names without the prefix.
+            queues: all, of the kinds ``uploads``, ``arrivals`` and ``endings``.
+            functions: all.
         """
         super().__init__("file-copy-workflow:index:Monitoring", name, None, opts)
         self._name, self._settings = name, settings
+        [uploads] = [queue for queue in queues if queue.kind == "uploads"]
         names = Names(
             state_machine=workflow.physical_name,
-            upload_queue=Located(kind="uploads", name=queues["uploads"].physical_name),
+            upload_queue=Located(kind=uploads.kind, name=uploads.physical_name),
             dead_letter_queues=[
-                Located(kind=queue.kind, name=queue.dead_letter_name, region=queue.region) for queue in queues.values()
+                Located(kind=queue.kind, name=queue.dead_letter_name, region=queue.region) for queue in queues
             ],
             functions=[
                 Located(kind=function.kind, name=function.physical_name, region=function.region)
-                for function in functions.values()
+                for function in functions
             ],
             api=api.physical_name,
         )
@@ -74,10 +77,10 @@ class Monitoring(pulumi.ComponentResource):
     def _topic(self, region: str | None) -> pulumi.Output[str]:
         settings, name = self._settings, in_region(self._name, region)
         child = pulumi.ResourceOptions(parent=self)
-        # No KMS key: CloudWatch may not use AWS's own, alias/aws/sns, whose policy nobody can change, and its alarms
-        # would be lost. A key of the account's would need a policy that lets cloudwatch.amazonaws.com use it, which the
-        # stack cannot see to (AWS knowledge center, "CloudWatch alarm for an encrypted SNS topic"). An alarm says
-        # names and numbers, and nothing of any file.
+        # No KMS key. CloudWatch may not use AWS's own key, alias/aws/sns, whose policy cannot be changed: its alarms
+        # would be lost. A key of the account would need a policy that lets cloudwatch.amazonaws.com use it, and the
+        # stack cannot ensure that (AWS knowledge center, "CloudWatch alarm for an encrypted SNS topic"). An alarm
+        # contains names and numbers, and nothing about any file.
         topic = aws.sns.Topic(
             name, name=settings.name(in_region("file-copy-operations", region)), region=region, opts=child
         )
@@ -88,7 +91,7 @@ class Monitoring(pulumi.ComponentResource):
             policy=document(
                 policies.topic_accepts_alarms,
                 topic_arn=topic.arn,
-                alarm_names=settings.name(f"{alarms.NAMES_BEGIN_WITH}*"),
+                alarm_names=settings.name(f"{ALARM_NAMES_BEGIN_WITH}*"),
                 requires_tls=settings.requires_tls,
             ),
             opts=child,
@@ -116,10 +119,10 @@ class Monitoring(pulumi.ComponentResource):
             evaluation_periods=alarm.periods,
             threshold=alarm.threshold,
             comparison_operator="GreaterThanOrEqualToThreshold",
-            # Where nothing happens nothing is reported, and nothing is wrong.
+            # Missing data means that nothing happened, which is fine.
             treat_missing_data="notBreaching",
             alarm_actions=[topic_arn],
-            # That it is over is told, too.
+            # Notify also when the alarm is over.
             ok_actions=[topic_arn],
             opts=pulumi.ResourceOptions(parent=self),
         )

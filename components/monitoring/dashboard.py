@@ -8,9 +8,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from components.policies import region_of
+
 from . import alarms, metrics
 from .metrics import Metric, Names
-from .policies import region_of
 
 ROW_WIDTH = 24
 HEIGHT = 6
@@ -19,7 +20,7 @@ Widget = dict[str, Any]
 
 
 def body(names: Names, state_machine_arn: str) -> dict[str, Any]:
-    """Rows from the upload to the copies, then what makes them. What has an alarm shows where it goes off."""
+    """Rows from the upload to the copies, then the functions and the API. A graph with an alarm shows its threshold."""
 
     def executions(name: str) -> Metric:
         return metrics.executions(name, state_machine_arn)
@@ -98,7 +99,7 @@ def body(names: Names, state_machine_arn: str) -> dict[str, Any]:
 
 
 def _graph(title: str, lines: Mapping[str, Metric], alarm_at: int | None = None) -> Widget:
-    """A line for each metric, by its label, and a line across where an alarm goes off."""
+    """A line for each metric, by its label, and a horizontal line at the alarm's threshold."""
     properties: dict[str, Any] = {
         "title": title,
         "view": "timeSeries",
@@ -108,7 +109,7 @@ def _graph(title: str, lines: Mapping[str, Metric], alarm_at: int | None = None)
                 metric.namespace,
                 metric.name,
                 *[part for dimension in metric.dimensions.items() for part in dimension],
-                # A line may be of another region than the rest of its graph.
+                # A line may come from another region than the rest of its graph.
                 {"label": label, "stat": metric.statistic} | ({"region": metric.region} if metric.region else {}),
             ]
             for label, metric in lines.items()

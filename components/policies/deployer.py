@@ -1,21 +1,21 @@
-"""What whoever deploys the program may do, as a pure function from a stack's settings to IAM policies. No Pulumi here.
+"""The policy of whoever deploys the program: a pure function from a stack's settings to IAM policies. No Pulumi here.
 
-The table says, for each type of resource that the program makes, which actions Pulumi's AWS provider takes to create,
-read, update, tag and delete it. The provider tags most of them as it creates them, so the actions of tagging are
-needed for that as well. Actions, their resources and their conditions: Service Authorization Reference, "Actions,
-resources, and condition keys for AWS services", the page of each service.
+A table lists, for each type of resource that the program creates, the actions that Pulumi's AWS provider needs to
+create, read, update, tag and delete it. The provider tags most resources while it creates them, so it needs the actions
+for tags then, too. Actions, their resources and their conditions: Service Authorization Reference, "Actions, resources,
+and condition keys for AWS services", the page of each service.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from .alarms import NAMES_BEGIN_WITH
-from .names import in_region
-from .policies import Policy, Statement, allow, policy
+from components.names import ALARM_NAMES_BEGIN_WITH, in_region
+
+from .statements import Policy, Statement, allow, policy
 
 # IAM quotas: the characters of a managed policy, white space not counted.
 MAX_CHARACTERS = 6_144
@@ -23,7 +23,7 @@ MAX_CHARACTERS = 6_144
 
 @dataclass(frozen=True, kw_only=True)
 class Deployment:
-    """A stack as its deployer's policy sees it, whether it is there or not."""
+    """A stack as its deployer's policy sees it. The stack need not exist yet."""
 
     partition: str
     """``aws``, ``aws-cn`` or ``aws-us-gov``."""
@@ -32,16 +32,16 @@ class Deployment:
     region: str
     name_prefix: str
     buckets: Sequence[str]
-    """The physical names of the buckets that the stack makes."""
+    """The physical names of the buckets that the stack creates."""
     other_regions: Sequence[str]
-    """Those that the stack makes buckets in, without ``region``."""
+    """The regions other than ``region`` in which the stack creates buckets."""
     manage_api_logging_role: bool
     force_destroy: bool
-    """Whether the stack may be destroyed with its table and its files."""
+    """True if the stack may be destroyed with its table and its files."""
 
 
 class Place(StrEnum):
-    """What actions are done to: the ARNs that a statement has."""
+    """A group of resources, which are the resources of one statement."""
 
     API_ACCOUNT = "API Gateway's settings of the account"
     APIS = "REST APIs"
@@ -65,7 +65,7 @@ class Place(StrEnum):
 
 Needs = dict[Place, tuple[str, ...]]
 
-# API Gateway's actions are the methods of its calls.
+# API Gateway's actions are HTTP methods.
 _GET, _POST, _PUT, _PATCH, _DELETE = (f"apigateway:{verb}" for verb in ("GET", "POST", "PUT", "PATCH", "DELETE"))
 
 NEEDS: dict[str, Needs] = {
@@ -107,7 +107,7 @@ NEEDS: dict[str, Needs] = {
             *("cloudwatch:PutMetricAlarm", "cloudwatch:DeleteAlarms"),
             *("cloudwatch:ListTagsForResource", "cloudwatch:TagResource", "cloudwatch:UntagResource"),
         ),
-        # One call may ask for many alarms: it is checked against all of them.
+        # One call may read many alarms: it is checked against all of them.
         Place.ALL_ALARMS: ("cloudwatch:DescribeAlarms",),
     },
     "aws:dynamodb/table:Table": {
@@ -120,7 +120,7 @@ NEEDS: dict[str, Needs] = {
     "aws:iam/role:Role": {
         Place.ROLES: (
             *("iam:CreateRole", "iam:GetRole", "iam:UpdateAssumeRolePolicy", "iam:DeleteRole"),
-            # Whatever the role has is read, and, before the role is deleted, whatever it is in.
+            # The provider reads the role's policies and, before it deletes the role, its instance profiles.
             *("iam:ListRolePolicies", "iam:ListAttachedRolePolicies", "iam:ListInstanceProfilesForRole"),
             *("iam:TagRole", "iam:UntagRole"),
         ),
@@ -133,7 +133,8 @@ NEEDS: dict[str, Needs] = {
             *("lambda:CreateEventSourceMapping", "lambda:UpdateEventSourceMapping"),
             "lambda:DeleteEventSourceMapping",
         ),
-        # To get one is not bound to its function: the provider asks for it until it is gone, and what is gone has none.
+        # The action that reads a mapping is not limited to its function: the provider reads a deleted mapping until it
+        # is gone, and that mapping no longer has a function.
         Place.FUNCTIONS: (
             *("lambda:GetEventSourceMapping", "lambda:ListTags", "lambda:TagResource", "lambda:UntagResource"),
         ),
@@ -158,7 +159,7 @@ NEEDS: dict[str, Needs] = {
             *("s3:GetBucketObjectLockConfiguration", "s3:GetBucketPolicy", "s3:GetBucketRequestPayment"),
             *("s3:GetBucketVersioning", "s3:GetBucketWebsite", "s3:GetEncryptionConfiguration"),
             *("s3:GetLifecycleConfiguration", "s3:GetReplicationConfiguration"),
-            # Tags through S3 Control since version 7.13 of pulumi-aws; where S3 Control has none, through S3.
+            # Tags: through S3 Control since version 7.13 of pulumi-aws; through S3 where S3 Control has no tags.
             *("s3:ListTagsForResource", "s3:TagResource", "s3:UntagResource"),
             *("s3:GetBucketTagging", "s3:PutBucketTagging"),
             # To empty a bucket before it is deleted.
@@ -176,7 +177,7 @@ NEEDS: dict[str, Needs] = {
         Place.BUCKETS: ("s3:PutBucketOwnershipControls", "s3:GetBucketOwnershipControls"),
     },
     "aws:s3/bucketPolicy:BucketPolicy": {
-        # It is never taken from its bucket, but goes with it.
+        # It is never deleted by itself, only with its bucket.
         Place.BUCKETS: ("s3:PutBucketPolicy", "s3:GetBucketPolicy"),
     },
     "aws:s3/bucketPublicAccessBlock:BucketPublicAccessBlock": {
@@ -219,7 +220,7 @@ NEEDS: dict[str, Needs] = {
         Place.QUEUES: ("sqs:SetQueueAttributes", "sqs:GetQueueAttributes"),
     },
 }
-"""By Pulumi's type. A resource of a type that is not here cannot be deployed with the policy."""
+"""The needs of each type of resource. The policy does not allow the deployment of any other type."""
 
 TO_DESTROY = frozenset(
     {
@@ -227,7 +228,7 @@ TO_DESTROY = frozenset(
         *("s3:ListBucketVersions", "s3:DeleteObject", "s3:DeleteObjectVersion"),
     }
 )
-"""Actions that nobody needs as long as ``forceDestroy`` is not set: the table is protected, and buckets are kept."""
+"""Actions that only ``forceDestroy`` needs. Where it is not set, the table is protected, and buckets are kept."""
 
 FUNCTIONS = (
     "build-worker",
@@ -241,16 +242,16 @@ QUEUE_READERS = ("execution-watcher", "regional-sync", "replication-worker")
 """The functions that have an event source mapping."""
 
 IN_EACH_REGION = "regional-sync"
-"""The function that there is once for each region."""
+"""The function that each region has one of."""
 
 
 def deployer_policy(stack: Deployment) -> Policy:
-    """What it takes to deploy and update the stack and, with ``force_destroy``, to destroy it."""
+    """The policy to deploy and update the stack and, with ``force_destroy``, to destroy it."""
     return policy(*_statements(stack))
 
 
 def managed_policies(document: Policy) -> list[Policy]:
-    """The policy as managed policies, each as long as IAM lets one be at most. All are needed together."""
+    """The policy, split into managed policies that are short enough for IAM. All are needed together."""
     found = [policy()]
     for statement in document["Statement"]:
         for piece in _pieces(statement):
@@ -263,12 +264,12 @@ def managed_policies(document: Policy) -> list[Policy]:
 
 
 def characters(document: Policy) -> int:
-    """How long the policy is to IAM, which counts no white space. There is none in the names of a policy."""
+    """The length of the policy as IAM counts it, without white space. The names in a policy have none."""
     return len(json.dumps(document, separators=(",", ":")))
 
 
 def _statements(stack: Deployment) -> Iterator[Statement]:
-    """A statement for each place, with all that the types of resources need there."""
+    """A statement for each place, with all actions that the types of resources need there."""
     needed: dict[Place, set[str]] = {}
     for of_type, needs in NEEDS.items():
         if of_type == "aws:apigateway/account:Account" and not stack.manage_api_logging_role:
@@ -278,80 +279,57 @@ def _statements(stack: Deployment) -> Iterator[Statement]:
             needed.setdefault(place, set()).update(allowed)
     for place in Place:
         if needed.get(place):
-            resources, condition = _resources(place, stack)
+            condition = _condition(place, stack)
+            resources = _RESOURCES[place](stack)
             yield allow(sorted(needed[place]), resources, **({"Condition": condition} if condition else {}))
 
 
-def _resources(place: Place, stack: Deployment) -> tuple[list[str], dict[str, dict[str, list[str]]]]:
-    """The ARNs of a place, and the condition under which they are meant."""
-    match place:
-        case Place.API_ACCOUNT:
-            return [_api("/account", stack)], {}
-        case Place.APIS:
-            # An API's ARN has its identifier, which is not known before, and no name. A new API is tagged by a PUT.
-            return [_api(path, stack) for path in ("/restapis", "/restapis/*", "/tags/*")], {}
-        case Place.BUCKETS:
-            return [f"arn:{stack.partition}:s3:::{bucket}" for bucket in stack.buckets], {}
-        case Place.FILES:
-            return [f"arn:{stack.partition}:s3:::{bucket}/*" for bucket in stack.buckets], {}
-        case Place.TABLE:
-            return [_own("dynamodb", "table/{}", "FileCopyTracking", stack)], {}
-        case Place.QUEUES:
-            return [
-                _own("sqs", "{}", "file-copy-*", stack),
-                *_elsewhere("sqs", "{}*", "file-copy-arrivals", stack),
-            ], {}
-        case Place.TOPICS:
-            return [
-                _own("sns", "{}", "file-copy-failures", stack),
-                _own("sns", "{}", "file-copy-operations", stack),
-                *_elsewhere("sns", "{}", "file-copy-operations", stack),
-            ], {}
-        case Place.LOG_GROUPS:
-            # Some actions ask for a group's ARN with, some for one without ":*" or a stream at its end.
-            groups = [_own("logs", "log-group:/aws/lambda/{}*", name, stack) for name in FUNCTIONS]
-            return [
-                _own("logs", "log-group:/aws/apigateway/{}*", "file-copy-api", stack),
-                *groups,
-                *_elsewhere("logs", "log-group:/aws/lambda/{}*", IN_EACH_REGION, stack),
-                _own("logs", "log-group:/aws/vendedlogs/states/{}*", "file-copy-workflow", stack),
-            ], {}
-        case Place.ROLES:
-            return _roles(stack), {}
-        case Place.PASSED_ROLES:
-            services = ["apigateway"] if stack.manage_api_logging_role else []
-            passed_to = [f"{service}.amazonaws.com" for service in (*services, "lambda", "states")]
-            return _roles(stack), {"StringEquals": {"iam:PassedToService": passed_to}}
-        case Place.FUNCTIONS:
-            # A mapping's ARN has its identifier, and no name.
-            mappings = [
-                f"arn:{stack.partition}:lambda:{region}:{stack.account}:event-source-mapping:*"
-                for region in (stack.region, *stack.other_regions)
-            ]
-            return [*_functions(FUNCTIONS, stack), *mappings], {}
-        case Place.MAPPINGS:
-            # To create one takes no resource; whose it is says the function.
-            return ["*"], {"ArnEquals": {"lambda:FunctionArn": _functions(QUEUE_READERS, stack)}}
-        case Place.STATE_MACHINE:
-            return [_own("states", "stateMachine:{}", "file-copy-workflow", stack)], {}
-        case Place.RULES:
-            return [_own("events", "rule/{}", "file-copy-endings", stack)], {}
-        case Place.ALARMS:
-            alarms = f"{NAMES_BEGIN_WITH}*"
-            return [
-                _own("cloudwatch", "alarm:{}", alarms, stack),
-                *_elsewhere("cloudwatch", "alarm:{}", alarms, stack),
-            ], {}
-        case Place.ALL_ALARMS:
-            return [
-                f"arn:{stack.partition}:cloudwatch:{region}:{stack.account}:alarm:*"
-                for region in (stack.region, *stack.other_regions)
-            ], {}
-        case Place.DASHBOARD:
-            name = f"{stack.name_prefix}file-copy-workflow"
-            return [f"arn:{stack.partition}:cloudwatch::{stack.account}:dashboard/{name}"], {}
-        case Place.ANYTHING:
-            return ["*"], {}
+def _condition(place: Place, stack: Deployment) -> dict[str, dict[str, list[str]]] | None:
+    """The condition of a place's statement, if it has one."""
+    if place == Place.PASSED_ROLES:
+        services = ["apigateway"] if stack.manage_api_logging_role else []
+        passed_to = [f"{service}.amazonaws.com" for service in (*services, "lambda", "states")]
+        return {"StringEquals": {"iam:PassedToService": passed_to}}
+    if place == Place.MAPPINGS:
+        return {"ArnEquals": {"lambda:FunctionArn": _functions(QUEUE_READERS, stack)}}
+    return None
+
+
+# --- ARNs of each place -----------------------------------------------------------------------------------------
+
+
+def _apis(stack: Deployment) -> list[str]:
+    """An API's ARN has its ID, which is not known before the deployment, and no name. A new API is tagged by a PUT."""
+    return [_api(path, stack) for path in ("/restapis", "/restapis/*", "/tags/*")]
+
+
+def _buckets(stack: Deployment) -> list[str]:
+    return [f"arn:{stack.partition}:s3:::{bucket}" for bucket in stack.buckets]
+
+
+def _queues(stack: Deployment) -> list[str]:
+    return [
+        _own("sqs", "{}", "file-copy-*", stack),
+        *_elsewhere("sqs", "{}*", "file-copy-arrivals", stack),
+    ]
+
+
+def _topics(stack: Deployment) -> list[str]:
+    return [
+        _own("sns", "{}", "file-copy-failures", stack),
+        _own("sns", "{}", "file-copy-operations", stack),
+        *_elsewhere("sns", "{}", "file-copy-operations", stack),
+    ]
+
+
+def _log_groups(stack: Deployment) -> list[str]:
+    """Some actions need a group's ARN with ":*" or a stream at its end, others without."""
+    return [
+        _own("logs", "log-group:/aws/apigateway/{}*", "file-copy-api", stack),
+        *(_own("logs", "log-group:/aws/lambda/{}*", name, stack) for name in FUNCTIONS),
+        *_elsewhere("logs", "log-group:/aws/lambda/{}*", IN_EACH_REGION, stack),
+        _own("logs", "log-group:/aws/vendedlogs/states/{}*", "file-copy-workflow", stack),
+    ]
 
 
 def _roles(stack: Deployment) -> list[str]:
@@ -364,22 +342,69 @@ def _roles(stack: Deployment) -> list[str]:
     return [f"arn:{stack.partition}:iam::{stack.account}:role/{stack.name_prefix}{name}" for name in names]
 
 
+def _functions_and_mappings(stack: Deployment) -> list[str]:
+    """A mapping's ARN has its ID, and no name."""
+    return [*_functions(FUNCTIONS, stack), *_anything_in_regions("lambda", "event-source-mapping:*", stack)]
+
+
+def _alarms(stack: Deployment) -> list[str]:
+    names = f"{ALARM_NAMES_BEGIN_WITH}*"
+    return [
+        _own("cloudwatch", "alarm:{}", names, stack),
+        *_elsewhere("cloudwatch", "alarm:{}", names, stack),
+    ]
+
+
+def _dashboard(stack: Deployment) -> list[str]:
+    name = f"{stack.name_prefix}file-copy-workflow"
+    return [f"arn:{stack.partition}:cloudwatch::{stack.account}:dashboard/{name}"]
+
+
+_RESOURCES: dict[Place, Callable[[Deployment], list[str]]] = {
+    Place.API_ACCOUNT: lambda stack: [_api("/account", stack)],
+    Place.APIS: _apis,
+    Place.BUCKETS: _buckets,
+    Place.FILES: lambda stack: [f"{bucket}/*" for bucket in _buckets(stack)],
+    Place.TABLE: lambda stack: [_own("dynamodb", "table/{}", "FileCopyTracking", stack)],
+    Place.QUEUES: _queues,
+    Place.TOPICS: _topics,
+    Place.LOG_GROUPS: _log_groups,
+    Place.ROLES: _roles,
+    Place.PASSED_ROLES: _roles,
+    Place.FUNCTIONS: _functions_and_mappings,
+    # The action that creates a mapping has no resource. A condition limits it to the stack's functions.
+    Place.MAPPINGS: lambda _: ["*"],
+    Place.STATE_MACHINE: lambda stack: [_own("states", "stateMachine:{}", "file-copy-workflow", stack)],
+    Place.RULES: lambda stack: [_own("events", "rule/{}", "file-copy-endings", stack)],
+    Place.ALARMS: _alarms,
+    Place.ALL_ALARMS: lambda stack: _anything_in_regions("cloudwatch", "alarm:*", stack),
+    Place.DASHBOARD: _dashboard,
+    Place.ANYTHING: lambda _: ["*"],
+}
+
+
 def _functions(names: Sequence[str], stack: Deployment) -> list[str]:
     own = [_own("lambda", "function:{}", name, stack) for name in names]
     return [*own, *_elsewhere("lambda", "function:{}", IN_EACH_REGION, stack)]
 
 
 def _own(service: str, resource: str, name: str, stack: Deployment) -> str:
-    """The ARN of what is in the stack's own region. ``{}`` in ``resource`` is its name with the prefix."""
+    """The ARN of a resource in the stack's own region. ``{}`` in ``resource`` is its name with the prefix."""
     named = resource.format(f"{stack.name_prefix}{name}")
     return f"arn:{stack.partition}:{service}:{stack.region}:{stack.account}:{named}"
 
 
 def _elsewhere(service: str, resource: str, name: str, stack: Deployment) -> Iterator[str]:
-    """The ARNs of what there is once for each other region."""
+    """The ARNs of a resource that each other region has one of."""
     for region in stack.other_regions:
         named = resource.format(f"{stack.name_prefix}{in_region(name, region)}")
         yield f"arn:{stack.partition}:{service}:{region}:{stack.account}:{named}"
+
+
+def _anything_in_regions(service: str, resource: str, stack: Deployment) -> list[str]:
+    """The ARNs of ``resource``, which has a wildcard and no name, in each region of the stack."""
+    regions = (stack.region, *stack.other_regions)
+    return [f"arn:{stack.partition}:{service}:{region}:{stack.account}:{resource}" for region in regions]
 
 
 def _api(path: str, stack: Deployment) -> str:
@@ -387,7 +412,7 @@ def _api(path: str, stack: Deployment) -> str:
 
 
 def _pieces(statement: Statement) -> Iterator[Statement]:
-    """The statement, or, where it is too long for a policy, several of it, each on some of its resources."""
+    """The statement or, if it is too long for a policy, several, each with some of its resources."""
     resources = statement["Resource"]
     if characters(policy(statement)) <= MAX_CHARACTERS or len(resources) == 1:
         yield statement

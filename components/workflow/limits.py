@@ -1,0 +1,104 @@
+"""Limits, timeouts, retries and lease durations of the workflow. All times are in seconds."""
+
+from __future__ import annotations
+
+from typing import Any
+
+# One execution's variables, payloads and Task arguments are 256 KiB at most (Step Functions developer guide,
+# "Quotas"). A result is at most 250 bytes when its cause is cut to 60 characters, so 1,000 of them fit.
+MAX_DESTINATIONS = 1_000
+# Up to this many destinations, the record holds the result of every copy. Above it, only the failed ones, up to this
+# many.
+MAX_COPY_RESULTS = 400
+# The number of failed buckets that a notification lists: 500 lines of 260 bytes stay below SNS's 256 KiB.
+MAX_NOTIFIED_FAILURES = 500
+
+# S3 API reference, CopyObject: at most 5 GB, which is 5 GiB (S3 user guide, "Copying, moving, and renaming objects").
+MAX_COPY_OBJECT_BYTES = 5 * 1024**3
+
+# --- Timeouts ---------------------------------------------------------------------------------------------------
+
+# CopyObject answers when the copy is complete, and 5 GB take minutes. The other calls answer at once.
+COPY_TIMEOUT = 600
+# The longest run of a Lambda function. The function ends by itself, so the Task waits a little longer than that.
+COPY_WORKER_TIMEOUT = 900
+COPY_WORKER_TASK_TIMEOUT = COPY_WORKER_TIMEOUT + 60
+HEAD_TIMEOUT = 30
+DYNAMODB_TIMEOUT = 30
+SNS_TIMEOUT = 30
+# 50 TB, S3's largest object, take more than a day. A thousand copies of some minutes, ten at a time, take some hours.
+EXECUTION_TIMEOUT = 7 * 24 * 3600
+
+# --- Retries ----------------------------------------------------------------------------------------------------
+
+
+def _retrier(*, interval: int, attempts: int, rate: float) -> dict[str, Any]:
+    """A retrier for any error: the first wait is ``interval`` seconds, each further one ``rate`` times as long."""
+    return {
+        "ErrorEquals": ["States.ALL"],
+        "IntervalSeconds": interval,
+        "MaxAttempts": attempts,
+        "BackoffRate": rate,
+        "JitterStrategy": "FULL",
+    }
+
+
+# A condition that fails means that the record belongs to another execution. A retry would fail in the same way.
+DYNAMODB_RETRY = [
+    {
+        "ErrorEquals": ["DynamoDB.ConditionalCheckFailedException"],
+        "MaxAttempts": 0,
+    },
+    _retrier(interval=1, attempts=3, rate=1.0),
+]
+# A missing bucket or key does not come back within seconds.
+NO_RETRY_OF_MISSING = {"ErrorEquals": ["S3.NoSuchBucketException", "S3.NoSuchKeyException"], "MaxAttempts": 0}
+# HeadObject's answer has no body, so a missing key, a forbidden one and a busy S3 look alike: two short retries.
+HEAD_RETRY = [
+    NO_RETRY_OF_MISSING,
+    _retrier(interval=1, attempts=2, rate=2.0),
+]
+COPY_RETRY = [
+    NO_RETRY_OF_MISSING,
+    # S3 may still work on a copy that timed out. There is no retry: the timeout then shows in the results, and the
+    # lease is kept for as long as that copy may take.
+    {"ErrorEquals": ["States.Timeout"], "MaxAttempts": 0},
+    _retrier(interval=2, attempts=3, rate=2.0),
+]
+COPY_WORKER_RETRY = [
+    # Lambda throttled the call or failed itself. The function did not run. A burst of files waits until Lambda has
+    # capacity.
+    {
+        "ErrorEquals": [
+            "Lambda.TooManyRequestsException",
+            "Lambda.ServiceException",
+            "Lambda.AWSLambdaException",
+            "Lambda.SdkClientException",
+        ],
+        "IntervalSeconds": 2,
+        "MaxAttempts": 10,
+        "BackoffRate": 2.0,
+        "MaxDelaySeconds": 120,
+        "JitterStrategy": "FULL",
+    },
+    {"ErrorEquals": ["States.Timeout"], "MaxAttempts": 0},
+    _retrier(interval=2, attempts=3, rate=2.0),
+]
+SNS_RETRY = [
+    _retrier(interval=1, attempts=2, rate=1.0),
+]
+
+# --- Lease ------------------------------------------------------------------------------------------------------
+# A lease outlives everything that its holder may still do. So the copy of a dead holder never lands after a copy of
+# the execution that took over the expired lease.
+
+# Lambda's ten retries of COPY_WORKER_RETRY: 2, 4, … 64 s, then 120 s each.
+LAMBDA_WAIT = 2 + 4 + 8 + 16 + 32 + 64 + 4 * 120
+# A round of copies: four attempts, and the waits of 2, 4 and 8 s between them.
+LEASE_PER_ROUND = 4 * COPY_TIMEOUT + 14
+# A round of copy-worker: four attempts, the waits for Lambda's capacity, and the call that aborts the copy.
+LEASE_PER_WORKER_ROUND = 4 * COPY_WORKER_TASK_TIMEOUT + 14 + LAMBDA_WAIT + COPY_WORKER_TASK_TIMEOUT
+# The time that a copy may need to land after its timeout: S3 or copy-worker may still work on it.
+LEASE_GRACE = max(COPY_TIMEOUT, COPY_WORKER_TIMEOUT)
+# ReadSource, LogWorkflowStart and UpdateDynamoDBFinal with their retries, and a copy that still lands.
+LEASE_BASE = 4 * (4 * DYNAMODB_TIMEOUT + 3) + LEASE_GRACE
