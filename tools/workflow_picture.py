@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 
 from filecopy.configuration import PROJECT_ROOT
-from filecopy.graph import own_definition, svg
+from filecopy.pages.layout import own_definition, svg
 
 PICTURE = PROJECT_ROOT / "docs" / "workflow.svg"
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from filecopy.graph import (
+from filecopy.pages.layout import (
     BOX_HEIGHT,
     CATCH,
     LABEL_CHARACTER,

@@ -10,7 +10,7 @@ from itertools import pairwise
 import pytest
 
 from filecopy.history import History
-from filecopy.report import _DARK, _LIGHT, headline, report_page
+from filecopy.pages.report import _DARK, _LIGHT, headline, report_page
 
 from .executions import (
     ARN,

@@ -9,9 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from . import graph
-from .graph import Definition, escaped
-from .history import (
+from filecopy.history import (
     MAP_STATE,
     NOT_RECORDED,
     WORKER_MAP_STATE,
@@ -31,6 +29,9 @@ from .history import (
     told,
     tries,
 )
+
+from . import layout as graph
+from .layout import Definition, escaped
 
 _GOOD, _BAD, _BUSY, _QUIET = "good", "bad", "busy", "quiet"
 _SIGNS = {_GOOD: "✔", _BAD: "✘", _BUSY: "…", _QUIET: "○"}
