@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from filecopy.executions.states import Definition
 from filecopy.history import (
     MAP_STATE,
     NOT_RECORDED,
@@ -30,8 +31,7 @@ from filecopy.history import (
     tries,
 )
 
-from . import layout as graph
-from .layout import Definition, escaped
+from .svg import escaped, svg
 
 _GOOD, _BAD, _BUSY, _QUIET = "good", "bad", "busy", "quiet"
 _SIGNS = {_GOOD: "✔", _BAD: "✘", _BUSY: "…", _QUIET: "○"}
@@ -430,7 +430,7 @@ def _drawing(history: History, definition: Definition | None) -> str:
         "<h2>State machine</h2>\n"
         "<p>States with a tick were entered, those with a cross failed; dashed ways are those after an error.</p>\n"
         '<figure><div class="drawing" tabindex="0" role="region" aria-label="Drawing of the state machine">\n'
-        f'<span class="first"></span>{graph.svg(definition, history.path)}</div>\n'
+        f'<span class="first"></span>{svg(definition, history.path)}</div>\n'
         f'<figcaption class="quiet">Entered: {escaped(names) or "none"}.</figcaption></figure>'
     )
 

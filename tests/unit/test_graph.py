@@ -9,21 +9,10 @@ from typing import Any
 
 import pytest
 
-from filecopy.pages.layout import (
-    BOX_HEIGHT,
-    CATCH,
-    LABEL_CHARACTER,
-    LINE,
-    Box,
-    Label,
-    Layout,
-    Path,
-    Route,
-    graph,
-    layout,
-    mermaid,
-    svg,
-)
+from filecopy.executions.states import CATCH, Path, graph
+from filecopy.pages.layout import BOX_HEIGHT, LABEL_CHARACTER, LINE, Box, Label, Layout, Route, layout
+from filecopy.pages.mermaid import mermaid
+from filecopy.pages.svg import svg
 
 from .executions import DEFINITION, aws, ministack
 
