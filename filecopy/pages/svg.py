@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from html import escape
 from itertools import pairwise
 
-from filecopy.executions.states import CATCH, Definition, Node, Path
+from filecopy.executions.states import CATCH, Definition, Graph, Node, Path, graph
 from handlers.text import printable
 
 from .layout import BOX_HEIGHT, LINE, Box, Label, Point, Route, layout, shortened
@@ -66,6 +66,8 @@ def svg(definition: Definition, path_taken: Path | None = None) -> str:
     routes = sorted(drawing.routes, key=lambda route: _is_taken(route, path_taken))
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" class="machine" role="img" aria-label="{name}" {size}>',
+        f"<title>{name}</title>",
+        f"<desc>{escaped(_description(graph(definition), path_taken))}</desc>",
         f"<style>{STYLE}</style>",
         f'<rect class="paper" width="{width}" height="{height}" rx="8"/>',
         *(_state(box, path_taken) for box in drawing.boxes if _is_map(box)),
@@ -76,6 +78,19 @@ def svg(definition: Definition, path_taken: Path | None = None) -> str:
         "</svg>",
     ]
     return "\n".join(parts) + "\n"
+
+
+def _description(machine: Graph, path: Path | None) -> str:
+    """Say what the drawing shows, for readers who do not see it."""
+    ends = [node.name for node in machine.nodes if node.is_end and node.group is None]
+    sentences = [
+        f"{len(machine.nodes)} states. First: {machine.starts[None]}. Ends: {', '.join(ends) or 'none'}.",
+        "Dashed lines are transitions after an error.",
+    ]
+    if path is not None:
+        sentences.append(f"Entered: {', '.join(path.entered) or 'none'}.")
+        sentences.append(f"Failed: {', '.join(sorted(path.failed)) or 'none'}.")
+    return " ".join(sentences)
 
 
 def escaped(text: str) -> str:

@@ -146,6 +146,24 @@ def test_every_state_and_way_is_drawn(definition: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("definition", [DEFINITION, OTHER], ids=["workflow", "other"])
+def test_a_drawing_has_a_title_and_a_description(definition: dict[str, Any]) -> None:
+    """They come first, so that the drawing is announced by them, and the description names the start and the ends."""
+    root = parsed(svg(definition))
+    assert [root[0].tag, root[1].tag] == [f"{SVG}title", f"{SVG}desc"]
+    assert root[0].text == root.get("aria-label")
+    assert f"First: {definition['StartAt']}." in (root[1].text or "")
+    ends = [node.name for node in graph(definition).nodes if node.is_end and node.group is None]
+    assert f"Ends: {', '.join(ends)}." in (root[1].text or "")
+
+
+def test_the_description_tells_the_path() -> None:
+    """The states that an execution entered, and those that failed, are in words as well."""
+    words = parsed(svg(DEFINITION, aws().path))[1].text or ""
+    assert f"Entered: {', '.join(aws().path.entered)}." in words
+    assert "Failed: CopyToBucket, SomeCopiesFailed." in words
+
+
+@pytest.mark.parametrize("definition", [DEFINITION, OTHER], ids=["workflow", "other"])
 def test_no_box_lies_on_another(definition: dict[str, Any]) -> None:
     """Boxes are apart, what is inside a Map is inside its box, and everything is on the paper."""
     placed = layout(definition)
