@@ -28,11 +28,13 @@ from . import deployer as deploying
 from . import screens, sending, shell, stack, target, usage
 from .backfill import DEFAULT_RATE, Backfill
 from .errors import StackError
-from .graph import mermaid, own_definition, svg
+from .executions.states import own_definition
 from .history import show as show_history
 from .operations import Operations
+from .pages.mermaid import mermaid
+from .pages.report import report_page
+from .pages.svg import svg
 from .records import STATUSES, list_records, read_record
-from .report import report_page
 from .watching import Watcher
 from .watching import follow as follow_execution
 

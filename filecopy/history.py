@@ -27,7 +27,7 @@ from rich.text import Text
 from handlers.text import printable
 
 from . import executions
-from .graph import Path
+from .executions.states import Path
 
 MAP_STATE = "CopyToMultipleBuckets"
 COPY_STATE = "CopyToBucket"

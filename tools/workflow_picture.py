@@ -5,7 +5,8 @@ from __future__ import annotations
 import sys
 
 from filecopy.configuration import PROJECT_ROOT
-from filecopy.graph import own_definition, svg
+from filecopy.executions.states import own_definition
+from filecopy.pages.svg import svg
 
 PICTURE = PROJECT_ROOT / "docs" / "workflow.svg"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from html import escape
 from pathlib import Path
 
 import matplotlib as mpl
@@ -65,4 +66,15 @@ def _draw(name: str, title: str, what: str, at: Sequence[int], lines: Sequence[L
     for path in paths:
         figure.savefig(path, dpi=144, facecolor=GROUND, metadata={"Date": None} if path.suffix == ".svg" else {})
     plt.close(figure)
+    description = f"Seconds against the number of {what}. Lines: {'; '.join(label for label, *_ in lines)}."
+    drawn = paths[-1].read_text(encoding="utf-8")
+    paths[-1].write_text(described(drawn, title, description), encoding="utf-8")
     return paths
+
+
+def described(svg: str, title: str, description: str) -> str:
+    """Add a title and a description, which Matplotlib leaves out, as the first elements of an SVG document."""
+    start, bracket, rest = svg.partition("<svg ")
+    attributes, end, rest = rest.partition(">")
+    names = f"\n <title>{escape(title)}</title>\n <desc>{escape(description)}</desc>"
+    return f"{start}{bracket}{attributes}{end}{names}{rest}"

@@ -9,21 +9,10 @@ from typing import Any
 
 import pytest
 
-from filecopy.graph import (
-    BOX_HEIGHT,
-    CATCH,
-    LABEL_CHARACTER,
-    LINE,
-    Box,
-    Label,
-    Layout,
-    Path,
-    Route,
-    graph,
-    layout,
-    mermaid,
-    svg,
-)
+from filecopy.executions.states import CATCH, Path, graph
+from filecopy.pages.layout import BOX_HEIGHT, LABEL_CHARACTER, LINE, Box, Label, Layout, Route, layout
+from filecopy.pages.mermaid import mermaid
+from filecopy.pages.svg import svg
 
 from .executions import DEFINITION, aws, ministack
 
@@ -154,6 +143,24 @@ def test_every_state_and_way_is_drawn(definition: dict[str, Any]) -> None:
     assert len(dashed) == sum(edge.kind == CATCH for edge in drawn.edges)
     assert all(group.find(f"{SVG}title") is not None for group in [*boxes, *lines])
     assert (root.get("role"), bool(root.get("aria-label"))) == ("img", True)
+
+
+@pytest.mark.parametrize("definition", [DEFINITION, OTHER], ids=["workflow", "other"])
+def test_a_drawing_has_a_title_and_a_description(definition: dict[str, Any]) -> None:
+    """They come first, so that the drawing is announced by them, and the description names the start and the ends."""
+    root = parsed(svg(definition))
+    assert [root[0].tag, root[1].tag] == [f"{SVG}title", f"{SVG}desc"]
+    assert root[0].text == root.get("aria-label")
+    assert f"First: {definition['StartAt']}." in (root[1].text or "")
+    ends = [node.name for node in graph(definition).nodes if node.is_end and node.group is None]
+    assert f"Ends: {', '.join(ends)}." in (root[1].text or "")
+
+
+def test_the_description_tells_the_path() -> None:
+    """The states that an execution entered, and those that failed, are in words as well."""
+    words = parsed(svg(DEFINITION, aws().path))[1].text or ""
+    assert f"Entered: {', '.join(aws().path.entered)}." in words
+    assert "Failed: CopyToBucket, SomeCopiesFailed." in words
 
 
 @pytest.mark.parametrize("definition", [DEFINITION, OTHER], ids=["workflow", "other"])

@@ -10,7 +10,7 @@ from itertools import pairwise
 import pytest
 
 from filecopy.history import History
-from filecopy.report import _DARK, _LIGHT, headline, report_page
+from filecopy.pages.report import DARK, LIGHT, headline, report_page
 
 from .executions import (
     ARN,
@@ -268,7 +268,7 @@ def test_colours_can_be_told_from_the_paper() -> None:
         red, green, blue = (part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts)
         return 0.2126 * red + 0.7152 * green + 0.0722 * blue
 
-    for theme in (_LIGHT, _DARK):
+    for theme in (LIGHT, DARK):
         colours = dict(re.findall(r"--([\w-]+): (#[0-9a-f]{6})", theme))
         for ink in ("ink", "quiet", "accent", "good", "bad", "busy"):
             for paper in ("paper", "card"):
