@@ -651,8 +651,10 @@ def one_sentence_errors() -> Iterator[None]:
 
     A request to end, and a terminal that is closed, end a command as Ctrl-C does: what it started is ended, too.
     """
-    for request in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(request, signal.default_int_handler)
+    # Windows has no SIGHUP.
+    for name in ("SIGTERM", "SIGHUP"):
+        if request := getattr(signal, name, None):
+            signal.signal(request, signal.default_int_handler)
     try:
         yield
     except StackError as error:

@@ -85,7 +85,7 @@ def _outputs_of(named: str) -> dict[str, Any]:
     file = Path(named)
     if file.suffix == ".json":
         try:
-            text = file.read_text(encoding="utf-8")
+            text: str | bytes = file.read_bytes()
         except OSError as error:
             raise StackError(
                 f"{named} cannot be read: {error.strerror}. It takes what 'pulumi stack output --json' prints."
@@ -93,8 +93,9 @@ def _outputs_of(named: str) -> dict[str, Any]:
     else:
         text = _ask_pulumi(named)
     try:
+        # Bytes may be UTF-8 or UTF-16, with a byte order mark or without one: PowerShell's ">" writes UTF-16.
         outputs = json.loads(text)
-    except json.JSONDecodeError as error:
+    except ValueError as error:
         raise StackError(f"The outputs of {named} are not JSON: {error}.") from None
     if not isinstance(outputs, dict):
         raise StackError(f"The outputs of {named} are not a JSON object, which 'pulumi stack output --json' prints.")

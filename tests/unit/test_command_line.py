@@ -7,6 +7,7 @@ import json
 import os
 import re
 import socket
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -124,6 +125,12 @@ def test_a_taken_port(project: Path, busy_port: int) -> None:
 
 
 def test_ministack_is_not_installed(monkeypatch: pytest.MonkeyPatch, project: Path) -> None:
+def test_a_system_without_hangups(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Windows has no SIGHUP, and commands work there."""
+    monkeypatch.delattr(signal, "SIGHUP")
+    assert refusal("outputs", "--port", str(PORT)).startswith("No stack is up on port ")
+
+
     """Somebody who installed requirements.txt alone is told which package is missing, not that a module is."""
     find_spec = importlib.util.find_spec
 

@@ -107,6 +107,23 @@ def test_what_pulumi_says_is_passed_on(monkeypatch: pytest.MonkeyPatch, tmp_path
 def test_without_a_name_it_is_the_embedded_stack(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """A command that names no stack means the one on its port."""
     monkeypatch.setattr(stack, "PROJECT_ROOT", tmp_path)
+def test_outputs_that_are_not_text_are_refused(tmp_path: Path) -> None:
+    """Another file that is called so is refused in a sentence, too."""
+    file = tmp_path / "outputs.json"
+    file.write_bytes(b"PK\x03\x04\xff\xfe\x80")
+    with pytest.raises(StackError, match=r"The outputs of .* are not JSON: "):
+        target.find(4566, str(file))
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-be", "utf-16-le"])
+def test_outputs_in_the_encoding_of_any_shell(encoding: str, tmp_path: Path) -> None:
+    """PowerShell's ">" writes UTF-16 with a byte order mark and CRLF, and newer ones UTF-8."""
+    file = tmp_path / "outputs.json"
+    text = json.dumps({**OUTPUTS, "source_bucket": "größe"}, indent=2, ensure_ascii=False)
+    file.write_bytes(text.replace("\n", "\r\n").encode(encoding))
+    assert target.find(4566, str(file)).source_bucket == "größe"
+
+
     with pytest.raises(StackError, match=r"No stack is up on port 4570\."):
         target.find(4570)
 
