@@ -14,7 +14,7 @@ from components.names import in_region
 
 from . import stack
 from .clients import Clients
-from .configuration import PROJECT_ROOT
+from .configuration import PROJECT_ROOT, is_checkout
 from .errors import StackError
 
 # What every command needs to know of a stack; an older program may not have said it.
@@ -111,7 +111,8 @@ def _ask_pulumi(name: str) -> str:
         )
     asked = subprocess.run(  # noqa: S603 - the user's own command
         [pulumi, "stack", "output", "--json", "--non-interactive", "--stack", name],
-        cwd=PROJECT_ROOT,
+        # The CLI finds the project by its folder; an installed filecopy is typed in it.
+        cwd=PROJECT_ROOT if is_checkout() else None,
         capture_output=True,
         text=True,
         check=False,

@@ -94,7 +94,12 @@ def _cli_environment() -> Mapping[str, str]:
     }
     script = ENGINES / "pulumi" / "env.sh"
     shown = subprocess.run(
-        ["bash", "-c", f'. "{script}" && export ENGINES_ROOT && env -0'], env=kept, capture_output=True, text=True, check=True, timeout=60
+        ["bash", "-c", f'. "{script}" && export ENGINES_ROOT && env -0'],
+        env=kept,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
     )
     return dict(line.split("=", 1) for line in shown.stdout.split("\0") if "=" in line)
 

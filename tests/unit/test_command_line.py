@@ -6,8 +6,8 @@ import importlib.util
 import json
 import os
 import re
-import socket
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -124,13 +124,13 @@ def test_a_taken_port(project: Path, busy_port: int) -> None:
     assert list(project.iterdir()) == []
 
 
-def test_ministack_is_not_installed(monkeypatch: pytest.MonkeyPatch, project: Path) -> None:
 def test_a_system_without_hangups(monkeypatch: pytest.MonkeyPatch) -> None:
     """Windows has no SIGHUP, and commands work there."""
     monkeypatch.delattr(signal, "SIGHUP")
     assert refusal("outputs", "--port", str(PORT)).startswith("No stack is up on port ")
 
 
+def test_ministack_is_not_installed(monkeypatch: pytest.MonkeyPatch, project: Path) -> None:
     """Somebody who installed requirements.txt alone is told which package is missing, not that a module is."""
     find_spec = importlib.util.find_spec
 
@@ -159,9 +159,31 @@ def test_the_program_misses_a_package(monkeypatch: pytest.MonkeyPatch, project: 
     def program(*_: object, **__: object) -> dict[str, Any]:
         raise ModuleNotFoundError("No module named 'pulumi_aws'", name="pulumi_aws")
 
-    monkeypatch.setattr(stack, "run_program", program)
+    monkeypatch.setattr("filecopy.program.run_program", program)
     assert refusal("up", "--port", str(PORT)) == missing_package("pulumi_aws")
     assert (stopped, list(project.iterdir())) == ([FAKE_PID], [])
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("up",),
+        ("down",),
+        ("outputs",),
+        ("status", "build-123.zip"),
+        ("policy", "--deployer", "--account", "123456789012", "--region", "us-east-1"),
+    ],
+)
+def test_what_needs_the_projects_files_says_so(
+    monkeypatch: pytest.MonkeyPatch, project: Path, arguments: tuple[str, ...]
+) -> None:
+    """An installed package has no program to deploy and no settings: a sentence says where they are."""
+    monkeypatch.delenv("FILECOPY_STACK", raising=False)
+    monkeypatch.setattr(configuration, "PROJECT_ROOT", project)
+    said = refusal(*arguments)
+    assert said.startswith("The embedded stack and --deployer need a checkout of the project, ")
+    assert said.endswith(" or name a stack that is deployed with --stack.")
+    assert list(project.iterdir()) == []
 
 
 def test_a_bad_setting(project: Path, stopped: list[int]) -> None:
