@@ -39,6 +39,9 @@ class Picture(StrEnum):
     SVG = "svg"
 
 
+# The project's name in pyproject.toml.
+DISTRIBUTION = "file-copy-workflow"
+
 DRAW = {Picture.MERMAID: mermaid, Picture.SVG: svg}
 
 app = typer.Typer(
@@ -47,6 +50,7 @@ app = typer.Typer(
     help="Works with the file copy workflow, and brings up a local stack of it that needs no Docker and no account.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
 out = Console(highlight=False)
 err = Console(stderr=True, highlight=False)
@@ -88,6 +92,25 @@ EmulatorSetting = Annotated[
     list[str] | None,
     typer.Option("--emulator", metavar="NAME=VALUE", help="An environment variable for MiniStack. Repeatable."),
 ]
+
+
+def _print_version(is_asked: bool) -> None:
+    if is_asked:
+        # Of all that a command imports, only this needs it.
+        import importlib.metadata
+
+        typer.echo(f"filecopy {importlib.metadata.version(DISTRIBUTION)}")
+        raise typer.Exit
+
+
+@app.callback()
+def every_command(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    # No docstring: Typer would show it in place of the help above.
+    ...
 
 
 @app.command()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import importlib.util
 import json
 import os
@@ -553,3 +554,16 @@ def test_usage_is_as_typed(command: str, usage: str) -> None:
     """What may be left out is in brackets, and what may be repeated has dots."""
     told = CliRunner().invoke(app, [command, "--help"])
     assert f" {command} {usage}\n" in re.sub(" +\n", "\n", told.output)
+
+
+@pytest.mark.parametrize("command", ["", *sorted(COMMANDS)])
+def test_help_is_short_or_long(command: str) -> None:
+    """-h is what many type first."""
+    short, long = (CliRunner().invoke(app, [*command.split(), option]) for option in ("-h", "--help"))
+    assert (short.exit_code, short.output) == (0, long.output)
+
+
+def test_version() -> None:
+    """The version is that of the package that is installed, whatever else is typed."""
+    expected = f"filecopy {importlib.metadata.version('file-copy-workflow')}\n"
+    assert run("--version") == run("--version", "status") == (0, expected, "")

@@ -253,6 +253,8 @@ def test_the_wheel_has_every_module(tmp_path: Path) -> None:
         done = subprocess.run(command, cwd=installed, capture_output=True, text=True, check=False)
         return done.returncode, done.stdout, done.stderr
 
+    version = tomllib.loads((PROJECT_ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
+    assert run("--version") == (0, f"filecopy {version}\n", "")
     status, output, errors = run("graph")
     assert (status, output.partition("\n")[0], errors) == (0, "flowchart TD", "")
     status, output, errors = run("up")
