@@ -20,14 +20,11 @@ from botocore.exceptions import BotoCoreError, ClientError
 from rich.console import Console
 from rich.markup import escape
 
-from components.policies import Policy
-from components.policies.deployer import MAX_CHARACTERS, characters, managed_policies
-
 from . import demo as demonstration
-from . import deployer as deploying
 from . import screens, sending, shell, stack, target, usage
 from .backfill import DEFAULT_RATE, Backfill
-from .errors import StackError
+from .configuration import require_checkout
+from .errors import StackError, missing_package
 from .executions.states import own_definition
 from .history import show as show_history
 from .operations import Operations
@@ -44,6 +41,9 @@ class Picture(StrEnum):
     SVG = "svg"
 
 
+# The project's name in pyproject.toml.
+DISTRIBUTION = "file-copy-workflow"
+
 DRAW = {Picture.MERMAID: mermaid, Picture.SVG: svg}
 
 app = typer.Typer(
@@ -52,6 +52,7 @@ app = typer.Typer(
     help="Works with the file copy workflow, and brings up a local stack of it that needs no Docker and no account.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
 out = Console(highlight=False)
 err = Console(stderr=True, highlight=False)
@@ -93,6 +94,25 @@ EmulatorSetting = Annotated[
     list[str] | None,
     typer.Option("--emulator", metavar="NAME=VALUE", help="An environment variable for MiniStack. Repeatable."),
 ]
+
+
+def _print_version(is_asked: bool) -> None:
+    if is_asked:
+        # Of all that a command imports, only this needs it.
+        import importlib.metadata
+
+        typer.echo(f"filecopy {importlib.metadata.version(DISTRIBUTION)}")
+        raise typer.Exit
+
+
+@app.callback()
+def every_command(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    # No docstring: Typer would show it in place of the help above.
+    ...
 
 
 @app.command()
@@ -514,10 +534,7 @@ def policy(
                 " deploys."
             )
         if deployer:
-            document = deploying.policy_of(
-                stack=stack_name, account=account, region=region, overrides=_pairs("--config", config)
-            )
-            print_in_parts(document, part)
+            print_deployer_policy(stack_name, account, region, _pairs("--config", config), part)
             return
         given = {"--account": account, "--region": region, "--config": config, "--part": part}
         if wrong := [option for option, value in given.items() if value is not None]:
@@ -574,25 +591,23 @@ def destinations_of(found: target.Target, to: list[str] | None) -> list[str]:
     return destinations
 
 
-def print_in_parts(document: Policy, part: int | None) -> None:
-    """An IAM policy, or one of the managed policies that it takes, and where it takes several, how to get them.
+def print_deployer_policy(
+    stack_name: str | None, account: str | None, region: str | None, overrides: dict[str, str], part: int | None
+) -> None:
+    """The IAM policy of whoever deploys, or a part of it.
 
     Raises:
-        StackError: there is no such part.
+        StackError: it cannot be made, or there is no such part.
     """
-    parts = managed_policies(document)
-    if part is not None:
-        if part > len(parts):
-            raise StackError(f"--part must be {' or '.join(map(str, range(1, len(parts) + 1)))}, not {part}.")
-        document = parts[part - 1]
-    elif len(parts) > 1:
-        err.print(
-            f"The policy has {characters(document):,} characters, and IAM takes {MAX_CHARACTERS:,} in a managed policy,"
-            f" 10,240 inline in a role. As managed policies it is {len(parts)}: print each with --part, 1 to"
-            f" {len(parts)}, and attach all.",
-            soft_wrap=True,
-        )
-    typer.echo(json.dumps(document, indent=2))
+    require_checkout()
+    # It reads the settings as the program does, with Pulumi, which takes longer to import than everything else.
+    from . import deployer
+
+    document = deployer.policy_of(stack=stack_name, account=account, region=region, overrides=overrides)
+    printed, how_to_get_parts = deployer.in_parts(document, part)
+    if how_to_get_parts:
+        err.print(how_to_get_parts, soft_wrap=True)
+    typer.echo(json.dumps(printed, indent=2))
 
 
 def start_of(since: str) -> str:
@@ -653,12 +668,16 @@ def one_sentence_errors() -> Iterator[None]:
 
     A request to end, and a terminal that is closed, end a command as Ctrl-C does: what it started is ended, too.
     """
-    for request in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(request, signal.default_int_handler)
+    # Windows has no SIGHUP.
+    for name in ("SIGTERM", "SIGHUP"):
+        if request := getattr(signal, name, None):
+            signal.signal(request, signal.default_int_handler)
     try:
         yield
     except StackError as error:
         _fail(str(error))
+    except ModuleNotFoundError as error:
+        _fail(missing_package(error.name))
     except (BotoCoreError, ClientError) as error:
         _fail(f"{error} Check the credentials, the region and the stack that are meant.")
     except KeyboardInterrupt:

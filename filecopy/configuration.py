@@ -7,8 +7,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from .errors import StackError
 
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
@@ -31,6 +29,7 @@ def stack_configuration(
     Raises:
         StackError: there is no ``Pulumi.STACK.yaml``, or ``Pulumi.yaml`` does not declare an override.
     """
+    require_checkout()
     declared: dict[str, Any] = _read("Pulumi.yaml")["config"]
     configuration = {f"{PROJECT}:{name}": _value(setting["default"]) for name, setting in declared.items()}
     for key, value in _of_stack(stack).items():
@@ -41,6 +40,25 @@ def stack_configuration(
             raise StackError(f"There is no setting {name!r}. The settings are {', '.join(declared)}.")
         configuration[f"{PROJECT}:{name}"] = text
     return configuration
+
+
+def is_checkout() -> bool:
+    """Whether the project's own files are here. An installed package has only the modules."""
+    return (PROJECT_ROOT / "Pulumi.yaml").is_file()
+
+
+def require_checkout() -> None:
+    """Refuses what needs the project's own files.
+
+    Raises:
+        StackError: this is an installed package.
+    """
+    if not is_checkout():
+        raise StackError(
+            "The embedded stack and --deployer need a checkout of the project, and this filecopy was installed without"
+            " one. Run 'make setup' in a checkout and use its .venv/bin/filecopy, or name a stack that is deployed"
+            " with --stack."
+        )
 
 
 def _of_stack(stack: str | None) -> dict[str, Any]:
@@ -61,6 +79,9 @@ def _of_stack(stack: str | None) -> dict[str, Any]:
 
 
 def _read(name: str) -> dict[str, Any]:
+    # Only what deploys reads settings.
+    import yaml
+
     content: dict[str, Any] = yaml.safe_load((PROJECT_ROOT / name).read_text(encoding="utf-8"))
     return content
 

@@ -10,7 +10,7 @@ import botocore.session
 from botocore.exceptions import UnknownRegionError
 
 from components.policies import Policy
-from components.policies.deployer import Deployment, deployer_policy
+from components.policies.deployer import MAX_CHARACTERS, Deployment, characters, deployer_policy, managed_policies
 from components.settings import Settings, SettingsError
 
 from .configuration import stack_configuration
@@ -55,6 +55,29 @@ def policy_of(
     except SettingsError as error:
         raise StackError(str(error)) from None
     return deployer_policy(deployment(settings, partition=partition, account=account or "", region=region))
+
+
+def in_parts(document: Policy, part: int | None) -> tuple[Policy, str | None]:
+    """The policy, or one of the managed policies that it fills.
+
+    Returns:
+        What to print, and where it is more than a managed policy holds, a sentence about how to get the parts.
+
+    Raises:
+        StackError: there is no such part.
+    """
+    parts = managed_policies(document)
+    if part is not None:
+        if part > len(parts):
+            raise StackError(f"--part must be {' or '.join(map(str, range(1, len(parts) + 1)))}, not {part}.")
+        return parts[part - 1], None
+    if len(parts) == 1:
+        return document, None
+    return document, (
+        f"The policy has {characters(document):,} characters, and IAM takes {MAX_CHARACTERS:,} in a managed policy,"
+        f" 10,240 inline in a role. As managed policies it is {len(parts)}: print each with --part, 1 to {len(parts)},"
+        " and attach all."
+    )
 
 
 def deployment(settings: Settings, *, partition: str, account: str, region: str) -> Deployment:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import importlib.util
 import os
 import signal
 import socket
@@ -15,7 +14,7 @@ import urllib.request
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from .errors import StackError, missing_package
+from .errors import StackError
 
 HOST = "127.0.0.1"
 START_DEADLINE = 30.0
@@ -47,12 +46,10 @@ def start(port: int, folder: Path, settings: Mapping[str, str], on_start: Callab
         Its process id, once it answers. It leads a process group of its own.
 
     Raises:
-        StackError: MiniStack is not installed, the port is taken, or the emulator ended or did not answer.
+        StackError: the port is taken, or the emulator ended or did not answer.
     """
     if fixed := settings.keys() & {"GATEWAY_PORT", "BIND_HOST"}:
         raise StackError(f"{' and '.join(sorted(fixed))} cannot be set: the stack listens on {HOST} and its own port.")
-    if importlib.util.find_spec("ministack") is None:
-        raise StackError(missing_package("ministack"))
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import shutil
 from collections.abc import Iterator, Mapping
@@ -9,14 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pulumi
-
 from . import emulator
 from .clients import Clients
-from .configuration import PROJECT_ROOT, stack_configuration
-from .errors import StackError, missing_package
-from .program import run_program
-from .provisioning import EmulatorProvider
+from .configuration import PROJECT_ROOT, require_checkout, stack_configuration
+from .errors import EMBEDDED, StackError, missing_package
 
 DEFAULT_PORT = 4566
 STACK = "local"
@@ -60,6 +57,10 @@ def up(
                 f" Run 'filecopy down --port {port}' first."
             )
         return running, False
+    require_checkout()
+    for package in EMBEDDED:
+        if importlib.util.find_spec(package) is None:
+            raise StackError(missing_package(package))
     configuration = stack_configuration(STACK, endpoint=emulator.endpoint(port), overrides=overrides)
     folder = folder_of(port)
     try:
@@ -90,6 +91,7 @@ def down(port: int) -> bool:
     Returns:
         Whether there was anything to take down.
     """
+    require_checkout()
     folder = folder_of(port)
     if not folder.exists():
         return False
@@ -113,6 +115,7 @@ def get(port: int) -> Stack:
     Raises:
         StackError: there is none, or its emulator has died.
     """
+    require_checkout()
     running = _running(port)
     if running is None:
         raise StackError(f"No stack is up on port {port}.{others(port)} Run 'filecopy up --port {port}'.")
@@ -133,6 +136,12 @@ def _running(port: int) -> Stack | None:
 
 
 def _deploy(port: int, configuration: Mapping[str, str]) -> dict[str, Any]:
+    # Pulumi takes longer to import than everything else together, and only "up" and "demo" deploy.
+    import pulumi
+
+    from .program import run_program
+    from .provisioning import EmulatorProvider
+
     clients = Clients(emulator.endpoint(port), configuration["aws:region"])
     try:
         return run_program(EmulatorProvider(clients), configuration, stack=STACK)

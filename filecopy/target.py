@@ -14,7 +14,7 @@ from components.names import in_region
 
 from . import stack
 from .clients import Clients
-from .configuration import PROJECT_ROOT
+from .configuration import PROJECT_ROOT, is_checkout
 from .errors import StackError
 
 # What every command needs to know of a stack; an older program may not have said it.
@@ -85,7 +85,7 @@ def _outputs_of(named: str) -> dict[str, Any]:
     file = Path(named)
     if file.suffix == ".json":
         try:
-            text = file.read_text(encoding="utf-8")
+            text: str | bytes = file.read_bytes()
         except OSError as error:
             raise StackError(
                 f"{named} cannot be read: {error.strerror}. It takes what 'pulumi stack output --json' prints."
@@ -93,8 +93,9 @@ def _outputs_of(named: str) -> dict[str, Any]:
     else:
         text = _ask_pulumi(named)
     try:
+        # Bytes may be UTF-8 or UTF-16, with a byte order mark or without one: PowerShell's ">" writes UTF-16.
         outputs = json.loads(text)
-    except json.JSONDecodeError as error:
+    except ValueError as error:
         raise StackError(f"The outputs of {named} are not JSON: {error}.") from None
     if not isinstance(outputs, dict):
         raise StackError(f"The outputs of {named} are not a JSON object, which 'pulumi stack output --json' prints.")
@@ -110,7 +111,8 @@ def _ask_pulumi(name: str) -> str:
         )
     asked = subprocess.run(  # noqa: S603 - the user's own command
         [pulumi, "stack", "output", "--json", "--non-interactive", "--stack", name],
-        cwd=PROJECT_ROOT,
+        # The CLI finds the project by its folder; an installed filecopy is typed in it.
+        cwd=PROJECT_ROOT if is_checkout() else None,
         capture_output=True,
         text=True,
         check=False,

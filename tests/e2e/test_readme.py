@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from components import outputs
 from filecopy import emulator, stack
 from filecopy.configuration import PROJECT_ROOT
 
@@ -75,13 +74,3 @@ def test_commands_work_as_printed(tmp_path: Path) -> None:
         taken_down = run("make down")
     assert taken_down.returncode == 0, taken_down.stdout + taken_down.stderr
     assert not stack.folder_of(port).exists()
-
-
-def test_every_setting_and_output_is_described() -> None:
-    """A setting or an output that the README does not name is one that nobody finds."""
-    for name in (value for key, value in vars(outputs).items() if key.isupper()):
-        assert f"`{name}`" in README
-    declared = re.findall(r"^  (\w+):\n    type:", (PROJECT_ROOT / "Pulumi.yaml").read_text(), re.MULTILINE)
-    assert len(declared) == 18
-    for name in declared:
-        assert f"`{name}`" in README

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import importlib.util
 import json
 import os
 import re
+import signal
 import socket
 import subprocess
 import sys
@@ -123,6 +125,12 @@ def test_a_taken_port(project: Path, busy_port: int) -> None:
     assert list(project.iterdir()) == []
 
 
+def test_a_system_without_hangups(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Windows has no SIGHUP, and commands work there."""
+    monkeypatch.delattr(signal, "SIGHUP")
+    assert refusal("outputs", "--port", str(PORT)).startswith("No stack is up on port ")
+
+
 def test_ministack_is_not_installed(monkeypatch: pytest.MonkeyPatch, project: Path) -> None:
     """Somebody who installed requirements.txt alone is told which package is missing, not that a module is."""
     find_spec = importlib.util.find_spec
@@ -152,9 +160,31 @@ def test_the_program_misses_a_package(monkeypatch: pytest.MonkeyPatch, project: 
     def program(*_: object, **__: object) -> dict[str, Any]:
         raise ModuleNotFoundError("No module named 'pulumi_aws'", name="pulumi_aws")
 
-    monkeypatch.setattr(stack, "run_program", program)
+    monkeypatch.setattr("filecopy.program.run_program", program)
     assert refusal("up", "--port", str(PORT)) == missing_package("pulumi_aws")
     assert (stopped, list(project.iterdir())) == ([FAKE_PID], [])
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("up",),
+        ("down",),
+        ("outputs",),
+        ("status", "build-123.zip"),
+        ("policy", "--deployer", "--account", "123456789012", "--region", "us-east-1"),
+    ],
+)
+def test_what_needs_the_projects_files_says_so(
+    monkeypatch: pytest.MonkeyPatch, project: Path, arguments: tuple[str, ...]
+) -> None:
+    """An installed package has no program to deploy and no settings: a sentence says where they are."""
+    monkeypatch.delenv("FILECOPY_STACK", raising=False)
+    monkeypatch.setattr(configuration, "PROJECT_ROOT", project)
+    said = refusal(*arguments)
+    assert said.startswith("The embedded stack and --deployer need a checkout of the project, ")
+    assert said.endswith(" or name a stack that is deployed with --stack.")
+    assert list(project.iterdir()) == []
 
 
 def test_a_bad_setting(project: Path, stopped: list[int]) -> None:
@@ -524,3 +554,16 @@ def test_usage_is_as_typed(command: str, usage: str) -> None:
     """What may be left out is in brackets, and what may be repeated has dots."""
     told = CliRunner().invoke(app, [command, "--help"])
     assert f" {command} {usage}\n" in re.sub(" +\n", "\n", told.output)
+
+
+@pytest.mark.parametrize("command", ["", *sorted(COMMANDS)])
+def test_help_is_short_or_long(command: str) -> None:
+    """-h is what many type first."""
+    short, long = (CliRunner().invoke(app, [*command.split(), option]) for option in ("-h", "--help"))
+    assert (short.exit_code, short.output) == (0, long.output)
+
+
+def test_version() -> None:
+    """The version is that of the package that is installed, whatever else is typed."""
+    expected = f"filecopy {importlib.metadata.version('file-copy-workflow')}\n"
+    assert run("--version") == run("--version", "status") == (0, expected, "")

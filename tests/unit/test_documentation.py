@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import typer
 
+from components import outputs
 from filecopy.cli import app
 from filecopy.configuration import PROJECT_ROOT
 
@@ -65,6 +66,25 @@ def test_an_operator_may_do_what_the_runbook_says() -> None:
         # The AWS command line makes "tail" of this one.
         action = "FilterLogEvents" if command == "tail" else command.title().replace("-", "")
         assert f"{'states' if service == 'stepfunctions' else service}:{action}" in may, f"aws {service} {command}"
+
+
+def test_every_setting_and_output_is_described() -> None:
+    """A setting or an output that the reference does not name is one that nobody finds."""
+    reference = (PROJECT_ROOT / "docs" / "reference.md").read_text(encoding="utf-8")
+    for output in (value for key, value in vars(outputs).items() if key.isupper()):
+        assert f"`{output}`" in reference
+    declared = re.findall(r"^  (\w+):\n    type:", (PROJECT_ROOT / "Pulumi.yaml").read_text(), re.MULTILINE)
+    assert len(declared) == 18
+    for setting in declared:
+        assert f"`{setting}`" in reference
+
+
+def test_readme_lists_the_documents() -> None:
+    """A page that the list leaves out is one that nobody finds."""
+    readme = (PROJECT_ROOT / "README.md").read_text(encoding="utf-8")
+    listed = re.findall(r"^\| \[(\S+?)\]\(\1\) \| ", readme, re.MULTILINE)
+    expected = {"CHANGELOG.md", "CONTRIBUTING.md", "docs/adr", *(name(p) for p in (PROJECT_ROOT / "docs").glob("*.md"))}
+    assert (len(listed), set(listed)) == (len(expected), expected)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name)

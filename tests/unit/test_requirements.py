@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import ast
 import importlib.metadata
+import json
 import re
+import shutil
 import subprocess
 import sys
+import tomllib
+import zipfile
 from pathlib import Path
 
 import pytest
 
 from filecopy.configuration import PROJECT_ROOT
+from filecopy.errors import EMBEDDED, missing_package
 
 # AWS Lambda developer guide, "Python Lambda functions", "Runtime-included SDK versions".
 LAMBDA_RUNTIME = {"boto3", "botocore"}
@@ -55,6 +60,51 @@ from pulumi.runtime.stack import run_pulumi_func
 loop.run_until_complete(run_pulumi_func(lambda: runpy.run_path("__main__.py", run_name="__main__")))
 print("deployed")
 """
+
+WITHOUT_THE_EXTRA = """
+import json, sys, time
+
+# A stack that does not answer is asked again after a pause.
+time.sleep = lambda seconds: None
+
+asked_for = []
+
+class Refusal:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in refused:
+            asked_for.append(name)
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+refused, commands = json.loads(sys.argv[1])
+sys.meta_path.insert(0, Refusal())
+
+from typer.testing import CliRunner
+from filecopy.cli import app
+
+for command in commands:
+    asked_for.clear()
+    result = CliRunner().invoke(app, command)
+    print(json.dumps([result.exit_code, result.stdout, result.stderr, asked_for]))
+"""
+
+PACKAGES = ("components", "filecopy", "handlers")
+
+# The operator's commands, each with arguments that it accepts. FILE is any file.
+OPERATORS = {
+    "send": ["FILE"],
+    "watch": ["--once"],
+    "status": ["build-123.zip"],
+    "list": [],
+    "history": ["build-123.zip"],
+    "report": ["build-123.zip"],
+    "retry": ["build-123.zip"],
+    "replay": ["uploads"],
+    "backfill": ["--dry-run"],
+    "policy": ["region-a-builds"],
+    "outputs": [],
+    "env": [],
+}
+OFFLINE = {"policy", "outputs", "env"}
 
 
 def imported(path: Path) -> set[str]:
@@ -112,3 +162,116 @@ def test_what_commands_need_of_the_components_imports_no_pulumi() -> None:
     command = [sys.executable, "-c", f"import sys, {', '.join(modules)}; print('pulumi' in sys.modules)"]
     result = subprocess.run(command, cwd=PROJECT_ROOT, capture_output=True, text=True, check=False)
     assert (result.returncode, result.stdout) == (0, "False\n"), result.stderr
+
+
+def in_pyproject() -> tuple[set[str], set[str]]:
+    """The packages that pip installs with filecopy, and those of the extra, without their versions."""
+    project = tomllib.loads((PROJECT_ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    always, extra = project["dependencies"], project["optional-dependencies"]["embedded"]
+    names = [{re.split(r"[\[<>=]", requirement)[0] for requirement in listed} for listed in (always, extra)]
+    return names[0], names[1]
+
+
+def without_the_extra(commands: list[list[str]]) -> list[tuple[int, str, str, list[str]]]:
+    """Each command's status, output, errors, and what it tried to import that the extra installs."""
+    arguments = [sys.executable, "-c", WITHOUT_THE_EXTRA, json.dumps([EMBEDDED, commands])]
+    result = subprocess.run(arguments, cwd=PROJECT_ROOT, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+    return [tuple(json.loads(line)) for line in result.stdout.splitlines()]
+
+
+def test_what_is_imported_is_what_pip_installs() -> None:
+    """ "pip install ." installs what the operator's commands import, and the extra what the other commands add."""
+    sources = [path for package in PACKAGES for path in (PROJECT_ROOT / package).rglob("*.py")]
+    packages = importlib.metadata.packages_distributions()
+    distribution = {
+        module: packages[module][0].lower().replace("_", "-") for path in sources for module in imported(path)
+    }
+    always, extra = in_pyproject()
+    assert set(distribution.values()) == always | extra
+    assert {distribution[module] for module in EMBEDDED} == extra
+
+
+def test_help_needs_no_extra() -> None:
+    """Help of every command is there for an operator who has only what pip installs."""
+    commands = [[command, "--help"] for command in (*OPERATORS, "graph", "up", "down", "demo")]
+    for command, (status, output, errors, asked_for) in zip(commands, without_the_extra(commands), strict=True):
+        assert (status, errors, asked_for) == (0, "", []), command
+        assert f"Example: {'eval ' if command[0] == 'env' else 'filecopy '}" in output
+
+
+def test_an_operators_command_needs_no_extra(tmp_path: Path) -> None:
+    """A deployed stack is worked on without Pulumi and without the emulator, which take longer to import than all else:
+    each command comes as far as the stack, which does not answer here."""
+    stack = tmp_path / "outputs.json"
+    machine = "arn:aws:states:us-east-1:123456789012:stateMachine:file-copy-workflow"
+    outputs = {
+        "region": "us-east-1",
+        # The discard port, which nothing listens on.
+        "endpoint": "http://127.0.0.1:9",
+        "step_function_arn": machine,
+        "step_function_role_arn": "arn:aws:iam::123456789012:role/file-copy-workflow",
+        "copy_worker_role_arn": "arn:aws:iam::123456789012:role/copy-worker",
+        "dynamodb_table_name": "FileCopyTracking",
+        "source_bucket": "global-builds",
+        "destination_buckets": ["region-a-builds"],
+        "dead_letter_queue_urls": {"uploads": "http://127.0.0.1:9/uploads-dead-letters"},
+    }
+    stack.write_text(json.dumps(outputs), encoding="utf-8")
+    commands = [
+        [command, *(str(stack) if argument == "FILE" else argument for argument in arguments), "--stack", str(stack)]
+        for command, arguments in OPERATORS.items()
+    ]
+    for command, (status, output, errors, asked_for) in zip(commands, without_the_extra(commands), strict=True):
+        assert asked_for == [], command
+        if command[0] in OFFLINE:
+            assert (status, bool(output)) == (0, True), errors
+        else:
+            assert status == 1, command
+            assert "127.0.0.1:9" in errors, command
+
+
+def test_what_needs_the_extra_says_how_to_install_it() -> None:
+    """The commands that run the program name the first package that is missing, and the extra that has it."""
+    deployer = ["policy", "--deployer", "--account", "123456789012", "--region", "us-east-1"]
+    up, demo, policy = without_the_extra([["up", "--port", "4599"], ["demo"], deployer])
+    assert up[:3] == (1, "", f"error: {missing_package('ministack')}\n")
+    assert (demo[0], demo[2]) == (1, up[2])
+    assert policy[:3] == (1, "", f"error: {missing_package('pulumi')}\n")
+    assert missing_package("pulumi").endswith("""'pip install --editable ".[embedded]"'.""")
+    assert missing_package("typer").endswith("'pip install .'.")
+
+
+def test_the_wheel_has_every_module(tmp_path: Path) -> None:
+    """What is installed has all files of the packages, subpackages included, and starts without the rest."""
+    for name in (*PACKAGES, "pyproject.toml", "README.md", "LICENSE"):
+        source = PROJECT_ROOT / name
+        if source.is_dir():
+            shutil.copytree(source, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy(source, tmp_path)
+    expected = {path.relative_to(tmp_path).as_posix() for name in PACKAGES for path in (tmp_path / name).rglob("*.*")}
+    code = "from setuptools.build_meta import build_wheel; build_wheel('wheel')"
+    built = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert built.returncode == 0, built.stderr
+    [wheel] = (tmp_path / "wheel").glob("*.whl")
+    installed = tmp_path / "installed"
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(installed)
+    files = {path.relative_to(installed).as_posix() for path in installed.rglob("*") if path.is_file()}
+    assert {file for file in files if ".dist-info/" not in file} == expected
+    assert any(file.endswith(".dist-info/licenses/LICENSE") for file in files)
+
+    def run(*arguments: str) -> tuple[int, str, str]:
+        code = "from filecopy.entry import main; main()"
+        command = [sys.executable, "-c", code, *arguments]
+        done = subprocess.run(command, cwd=installed, capture_output=True, text=True, check=False)
+        return done.returncode, done.stdout, done.stderr
+
+    version = tomllib.loads((PROJECT_ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
+    assert run("--version") == (0, f"filecopy {version}\n", "")
+    status, output, errors = run("graph")
+    assert (status, output.partition("\n")[0], errors) == (0, "flowchart TD", "")
+    status, output, errors = run("up")
+    assert (status, output) == (1, "")
+    assert errors.startswith("error: The embedded stack and --deployer need a checkout of the project, ")

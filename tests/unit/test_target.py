@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from filecopy import cli, stack, target
+from filecopy import cli, configuration, stack, target
 from filecopy.errors import StackError
 
 OUTPUTS = {
@@ -40,6 +40,21 @@ def test_a_pulumi_stack_is_asked_for_its_outputs(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
     client = target.of(OUTPUTS).clients("dynamodb")
     assert client.meta.endpoint_url == "https://dynamodb.eu-west-1.amazonaws.com"
+
+
+def test_an_installed_filecopy_asks_where_it_is_typed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The CLI finds a stack by the project's folder, which an installed package does not know."""
+    script = tmp_path / "pulumi"
+    script.write_text(f"#!/bin/sh\npwd > '{tmp_path}/asked-in'\necho '{json.dumps(OUTPUTS)}'\n")
+    script.chmod(script.stat().st_mode | stat.S_IXUSR)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    monkeypatch.chdir(tmp_path)
+    target.find(4566, "production")
+    assert (tmp_path / "asked-in").read_text().strip() == str(configuration.PROJECT_ROOT)
+    (tmp_path / "site-packages").mkdir()
+    monkeypatch.setattr(configuration, "PROJECT_ROOT", tmp_path / "site-packages")
+    target.find(4566, "production")
+    assert (tmp_path / "asked-in").read_text().strip() == str(tmp_path)
 
 
 def test_another_region_is_reached_as_the_stacks_own_is() -> None:
@@ -90,6 +105,23 @@ def test_outputs_that_are_none_are_refused(content: str | None, said: str, tmp_p
     with pytest.raises(StackError) as raised:
         target.find(4566, str(file))
     assert said in str(raised.value)
+
+
+def test_outputs_that_are_not_text_are_refused(tmp_path: Path) -> None:
+    """Another file that is called so is refused in a sentence, too."""
+    file = tmp_path / "outputs.json"
+    file.write_bytes(b"PK\x03\x04\xff\xfe\x80")
+    with pytest.raises(StackError, match=r"The outputs of .* are not JSON: "):
+        target.find(4566, str(file))
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-be", "utf-16-le"])
+def test_outputs_in_the_encoding_of_any_shell(encoding: str, tmp_path: Path) -> None:
+    """PowerShell's ">" writes UTF-16 with a byte order mark and CRLF, and newer ones UTF-8."""
+    file = tmp_path / "outputs.json"
+    text = json.dumps({**OUTPUTS, "source_bucket": "größe"}, indent=2, ensure_ascii=False)
+    file.write_bytes(text.replace("\n", "\r\n").encode(encoding))
+    assert target.find(4566, str(file)).source_bucket == "größe"
 
 
 def test_what_pulumi_says_is_passed_on(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
