@@ -412,75 +412,143 @@ def _copies(
     record: Mapping[str, Any],
 ) -> tuple[Copy, ...]:
     """The copies that the execution is to make. ``record`` is empty where it is not this execution's."""
-    started = described["startDate"]
     rounds = _rounds(destinations, states)
+    tasks = _tasks(branches)
+    results = _results(rounds, record, described["startDate"])
+    calls = _calls_of_the_only_copy(destinations, branches)
+    copies = []
+    for bucket in destinations:
+        trace = _trace(bucket, tasks.get(bucket, []), rounds, are_linked=branches.are_linked)
+        result = results.get(bucket) or trace.output
+        arrival = record.get("arrivals", {}).get(bucket)
+        if arrival and not _is_since(described["startDate"], arrival.get("arrivedAt")):
+            arrival = None
+        attempts = _copy_attempts(trace, result.get("success"), calls)
+        outcome = _outcome(trace, result.get("success"), is_over=described["status"] != "RUNNING")
+        copies.append(_copy(bucket, trace, result, outcome, attempts, arrival))
+    return tuple(copies)
+
+
+def _tasks(branches: _Branches) -> dict[object, list[Sequence[Event]]]:
+    """The events of the Tasks that made each destination's copy, one in each iteration that began with it."""
     tasks: dict[object, list[Sequence[Event]]] = {}
     for iteration in branches.iterations:
         if _is_for_text(iteration):
             tasks.setdefault(parsed(_entered(iteration[0][0]).get("input")), []).append(iteration[0])
+    return tasks
+
+
+def _results(rounds: Iterable[_Round], record: Mapping[str, Any], started: datetime) -> dict[object, Mapping[str, Any]]:
+    """The results by destination, from the record and from the Maps' outputs, which are the later ones."""
     # A retry's record holds results of an earlier execution until it has its own.
     recorded = [result for result in record.get("copyResults", []) if _is_since(started, result.get("timestamp"))]
-    results = {
-        result.get("destinationBucket"): result
-        for result in (*recorded, *(result for one in rounds for result in one.results))
-        if "success" in result
-    }
-    is_over = described["status"] != "RUNNING"
-    calls = [group for group in branches.main if _name(group) in (MAP_STATE, WORKER_MAP_STATE)]
+    returned = [result for one in rounds for result in one.results]
+    return {result.get("destinationBucket"): result for result in (*recorded, *returned) if "success" in result}
 
-    def copy(bucket: str) -> Copy:
-        its_tasks = tasks.get(bucket, [])
-        exit_ = (
-            next((event for event in its_tasks[-1] if "stateExitedEventDetails" in event), None) if its_tasks else None
-        )
-        result = results.get(bucket) or (_object(_exited(exit_).get("output")) if exit_ else {})
-        success = result.get("success")
-        its_rounds = [one for one in rounds if bucket in one.buckets]
-        runs: int | None
-        if branches.are_linked:
-            runs = sum(_name(task) == RUN_STATE for task in its_tasks)
-            is_untouched, is_left = not its_tasks, exit_ is not None
-        else:
-            runs = sum(one.is_of_worker for one in its_rounds)
-            is_untouched, is_left = not its_rounds, bool(its_rounds) and its_rounds[-1].is_over
-            if its_rounds and not its_rounds[-1].is_over and not its_rounds[-1].is_of_worker:
-                # Which of the destinations the Map is at work on is not recorded.
-                runs = None
-        if success is not None:
-            outcome = Outcome.COPIED if success else Outcome.FAILED
-        elif is_untouched:
-            outcome = Outcome.NOT_TRIED if is_over else Outcome.WAITING
-        elif is_over:
-            # The last run came to its end without the copy's, or nobody knows what became of it.
-            outcome = Outcome.FAILED if is_left else Outcome.UNKNOWN
-        else:
-            outcome = Outcome.UNDER_WAY
-        attempts: tuple[Attempt, ...] | None = None
-        if its_tasks:
-            attempts = tuple(attempt for task in its_tasks for attempt in _attempts(task))
-        elif is_untouched and success is None:
-            attempts = ()
-        elif not branches.are_linked and len(destinations) == 1 and not (runs and success is False):
-            # All calls inside the Maps are its own; of one that failed through copy-worker the last may be AbortCopy's.
-            attempts = tuple(attempt for group in calls for attempt in _attempts(group))
-        first, last = (attempts[0], attempts[-1]) if attempts else (None, None)
-        arrival = record.get("arrivals", {}).get(bucket)
-        return Copy(
-            bucket=bucket,
-            outcome=outcome,
-            started=its_tasks[0][0]["timestamp"] if its_tasks else first.scheduled if first else None,
-            ended=None if success is None else exit_["timestamp"] if exit_ else _time(result.get("timestamp")),
-            attempts=attempts,
-            runs=runs,
-            error=result.get("error") or (last.error if last else None),
-            cause=result.get("cause") or (last.cause if last else None),
-            etag=result.get("etag"),
-            version_id=result.get("versionId"),
-            check=result.get("check"),
-            arrival=arrival if arrival and _is_since(started, arrival.get("arrivedAt")) else None,
-        )
 
-    return tuple(copy(bucket) for bucket in destinations)
+def _calls_of_the_only_copy(destinations: Sequence[str], branches: _Branches) -> tuple[Attempt, ...] | None:
+    """The calls inside the Maps where they are not linked and can only be one destination's."""
+    if branches.are_linked or len(destinations) != 1:
+        return None
+    maps = [group for group in branches.main if _name(group) in (MAP_STATE, WORKER_MAP_STATE)]
+    return tuple(attempt for group in maps for attempt in _attempts(group))
+
+
+@dataclass(frozen=True)
+class _Trace:
+    """What the events and the rounds tell of one destination's copy."""
+
+    tasks: Sequence[Sequence[Event]]
+    """The events of its Tasks, where they are recorded by destination."""
+    exit: Event | None
+    """Of the last of these Tasks."""
+    runs: int | None
+    is_untouched: bool
+    """No Map has begun with it."""
+    is_left: bool
+    """The last Task or round with it has ended."""
+
+    @property
+    def output(self) -> Mapping[str, Any]:
+        """The last Task's, or nothing where that is not an object."""
+        return _object(_exited(self.exit).get("output")) if self.exit else {}
+
+
+def _trace(bucket: str, tasks: Sequence[Sequence[Event]], rounds: Iterable[_Round], *, are_linked: bool) -> _Trace:
+    exit_ = next((event for event in tasks[-1] if "stateExitedEventDetails" in event), None) if tasks else None
+    if are_linked:
+        runs = sum(_name(task) == RUN_STATE for task in tasks)
+        return _Trace(tasks, exit_, runs, is_untouched=not tasks, is_left=exit_ is not None)
+    its_rounds = [one for one in rounds if bucket in one.buckets]
+    if not its_rounds:
+        return _Trace(tasks, exit_, 0, is_untouched=True, is_left=False)
+    last = its_rounds[-1]
+    # Which of the destinations the first Map is at work on is not recorded.
+    is_known = last.is_over or last.is_of_worker
+    rounds_of_worker = sum(one.is_of_worker for one in its_rounds)
+    return _Trace(tasks, exit_, rounds_of_worker if is_known else None, is_untouched=False, is_left=last.is_over)
+
+
+def _outcome(trace: _Trace, success: bool | None, *, is_over: bool) -> Outcome:
+    if success is not None:
+        return Outcome.COPIED if success else Outcome.FAILED
+    if trace.is_untouched:
+        return Outcome.NOT_TRIED if is_over else Outcome.WAITING
+    if not is_over:
+        return Outcome.UNDER_WAY
+    # The last run came to its end without the copy's, or nobody knows what became of it.
+    return Outcome.FAILED if trace.is_left else Outcome.UNKNOWN
+
+
+def _copy_attempts(
+    trace: _Trace, success: bool | None, calls: tuple[Attempt, ...] | None
+) -> tuple[Attempt, ...] | None:
+    """The attempts of a copy. ``calls`` are those inside the Maps where all of them are its own."""
+    if trace.tasks:
+        return tuple(attempt for task in trace.tasks for attempt in _attempts(task))
+    if trace.is_untouched and success is None:
+        return ()
+    # Of one that failed through copy-worker the last call may be AbortCopy's.
+    return None if trace.runs and success is False else calls
+
+
+def _copy(
+    bucket: str,
+    trace: _Trace,
+    result: Mapping[str, Any],
+    outcome: Outcome,
+    attempts: tuple[Attempt, ...] | None,
+    arrival: Mapping[str, Any] | None,
+) -> Copy:
+    last = attempts[-1] if attempts else None
+    return Copy(
+        bucket=bucket,
+        outcome=outcome,
+        started=_began(trace, attempts),
+        ended=None if result.get("success") is None else _ended(trace, result),
+        attempts=attempts,
+        runs=trace.runs,
+        error=result.get("error") or (last.error if last else None),
+        cause=result.get("cause") or (last.cause if last else None),
+        etag=result.get("etag"),
+        version_id=result.get("versionId"),
+        check=result.get("check"),
+        arrival=arrival,
+    )
+
+
+def _began(trace: _Trace, attempts: Sequence[Attempt] | None) -> datetime | None:
+    if trace.tasks:
+        entered: datetime = trace.tasks[0][0]["timestamp"]
+        return entered
+    return attempts[0].scheduled if attempts else None
+
+
+def _ended(trace: _Trace, result: Mapping[str, Any]) -> datetime | None:
+    if trace.exit:
+        left: datetime = trace.exit["timestamp"]
+        return left
+    return _time(result.get("timestamp"))
 
 
 @dataclass(frozen=True)
