@@ -1,7 +1,7 @@
 """The workflow's input: ``{"sourceBucket": str, "sourceKey": str, "destinationBuckets": [str, …]}``.
 
-The state machine checks the same things of an execution that is started without these functions; see ``_JOB`` in
-components/definition.py. A test holds both to the same cases.
+The state machine checks the same things of an execution that is started without these functions; see ``JOB`` in
+components/workflow/expressions.py. A test holds both to the same cases.
 """
 
 from __future__ import annotations

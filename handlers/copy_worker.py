@@ -57,7 +57,7 @@ _MISSING = {
     # HeadObject's answers have no body, so no code either but the status.
     "404": "S3.NoSuchKeyException",
 }
-# As long as Step Functions' own, in _NOT_COPIED of components/definition.py.
+# As long as Step Functions' own, in NOT_COPIED of components/workflow/expressions.py.
 _MAX_CAUSE_LENGTH = 60
 
 # What a copy made in parts is not given by S3 itself, by HeadObject's names.
