@@ -25,7 +25,7 @@ from .records import read_record
 from .target import of as target_of
 from .watching import Watcher
 
-KEY = "releases/build 123+ä.zip"
+KEY = "releases/build-123.zip"
 FAILING_KEY = "build-124.zip"
 MISSING_BUCKET = "region-c-builds"
 DEADLINE = 60.0

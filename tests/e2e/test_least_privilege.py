@@ -147,8 +147,8 @@ def done_by_the_state_machine(system: System) -> set[Permission]:
         arguments = task["Arguments"]
         if action == "copyObject":
             # The source is a version, or has none: S3 may take minutes until a new bucket keeps versions.
-            assert '"Bucket": $states.input, "Key": $job.sourceKey, "CopySource": $copySource' in arguments
-            assert '$exists($version) ? "?versionId="' in states["ReadSource"]["Assign"]["copySource"]
+            assert '"Bucket": $states.input, "Key": $job.sourceKey, "CopySource": $job.sourceBucket' in arguments
+            assert '$exists($source.versionId) ? "?versionId="' in arguments
             source = object_arn(system.source, KEY)
             used |= {("s3:GetObjectVersion", source), ("s3:GetObjectVersionTagging", source)}
             used |= {("s3:GetObject", source), ("s3:GetObjectTagging", source)}

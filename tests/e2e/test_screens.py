@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -90,6 +91,11 @@ def test_send(show: Show, open_system: System, tmp_path: Path) -> None:
     check("send-many.txt", show("send", str(tmp_path / "many"), "--key", "screens/"))
     check("send-no-wait.txt", show("send", str(tmp_path / "screen.zip"), "--no-wait"))
     open_system.finished_record("screen.zip")
+
+
+def test_env(show: Show) -> None:
+    """What a shell evaluates, but for the folder that this filecopy is in."""
+    check("env.txt", show("env").replace(str(Path(sys.executable).parent), "BIN"))
 
 
 def test_backfill(show: Show, print_json: Show, open_system: System) -> None:
