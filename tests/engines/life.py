@@ -28,7 +28,7 @@ FILE = f"Pulumi.{STACK}.yaml"
 NOT_OF_AN_ENGINE = ("test_operator.py", "test_report.py")
 
 # Seconds. What the end-to-end tests may take against a slow engine.
-STACK_TESTS_DEADLINE = 1200.0
+STACK_TESTS_DEADLINE = 1800.0
 
 
 def live(engine: Engine, folder: Path, faults: Iterable[tuple[str, str]]) -> None:
