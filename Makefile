@@ -35,7 +35,7 @@ test-faults: $(READY) ## Run the tests of faults: bursts, kills, late and repeat
 
 test-engines: $(READY) $(PROGRAM_READY) ## Deploy with the Pulumi CLI to LocalStack and MiniStack, and test there (ENGINES=folder)
 	@rm -rf build/engines
-	$(BIN)/python -m pytest -q -n 2 --dist loadfile -rs tests/engines $(ARGS)
+	$(BIN)/python -m pytest -q -n 3 --dist loadfile -rs tests/engines $(ARGS)
 	@$(BIN)/python -m tools.engines_table --show
 
 docs-engines: $(READY) ## Write what the last make test-engines showed into docs/engines.md
