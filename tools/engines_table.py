@@ -17,6 +17,8 @@ RESULTS = PROJECT_ROOT / "build" / "engines"
 
 START, END = "<!-- generated: engines -->", "<!-- end: engines -->"
 
+ENGINES = {"LocalStack", "MiniStack"}
+
 # What no run here can show, and why.
 NOT_RUN = (
     "| AWS | | not run: the tests run without the internet | | `make test-stack STACK=production` runs them there |"
@@ -40,6 +42,8 @@ def table(found: list[dict[str, Any]]) -> str:
             f"| {engine['name']} | {engine['version']} | Pulumi CLI {result['cli']}; {engine['how']} | {passed}"
             f" | {_left_out(result['skipped'])} |"
         )
+    absent = sorted(ENGINES - {result["engine"]["name"] for result in found})
+    lines += [f"| {name} | | the last run did not come to its end | | |" for name in absent]
     return "\n".join([*lines, NOT_RUN])
 
 
@@ -69,10 +73,8 @@ def main() -> None:
     if "--show" in sys.argv[1:]:
         print(shown(found))
         return
-    if {result["engine"]["name"] for result in found} != {"LocalStack", "MiniStack"}:
-        raise SystemExit(
-            "error: build/engines must have the results of LocalStack and MiniStack. Run 'make test-engines'."
-        )
+    if not found:
+        raise SystemExit("error: build/engines must have the results of a run. Run 'make test-engines'.")
     before, _, rest = PAGE.read_text(encoding="utf-8").partition(START)
     _, _, after = rest.partition(END)
     PAGE.write_text(f"{before}{START}\n{table(found)}\n{END}{after}", encoding="utf-8")
