@@ -28,7 +28,8 @@ FILE = f"Pulumi.{STACK}.yaml"
 PATHS = (
     "test_api.py",
     "test_backfill.py::test_what_was_there_before_is_distributed_once",
-    "test_copy_worker.py",
+    "test_copy_worker.py::test_a_large_file_arrives_everywhere",
+    "test_copy_worker.py::test_what_a_key_that_needs_encoding_costs",
     "test_direct_start.py",
     "test_overwrite.py",
     "test_retry_and_replay.py",
