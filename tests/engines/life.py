@@ -40,13 +40,16 @@ PATHS = (
 STACK_TESTS_DEADLINE = 1800.0
 
 
-def live(engine: Engine, folder: Path, faults: Iterable[tuple[str, str]]) -> None:
+def live(
+    engine: Engine, folder: Path, faults: Iterable[tuple[str, str]], ending: signal.Signals = signal.SIGKILL
+) -> None:
     """Brings a stack up in the engine, uses it, changes it, interrupts that, and takes it down.
 
     Args:
         folder: an empty one.
         faults: what the engine does not give back as it was told, which the CLI sees as changed at each preview: the
             resource's type and its logical name.
+        ending: how the second update is ended.
     """
     checkout = Checkout.make(folder)
     empty = engine.leftovers()
@@ -111,12 +114,13 @@ def live(engine: Engine, folder: Path, faults: Iterable[tuple[str, str]]) -> Non
         assert "region-c-builds" in _buckets(engine)
         assert {group.get("retentionInDays") for group in _log_groups(engine)} == {60}
 
-    with checkout.step("an update that is killed, and another"):
+    with checkout.step(f"an update that is ended by {ending.name}, and another"):
         checkout.pulumi("config", "rm", "--path", "destinations[1]")
         checkout.pulumi("config", "set", "apiAuthorization", "AWS_IAM")
         checkout.pulumi("config", "set", "maxConcurrency", "6")
-        checkout.interrupted_up(signal.SIGKILL)
-        checkout.pulumi("cancel", "--yes")
+        checkout.interrupted_up(ending)
+        if ending is signal.SIGKILL:
+            checkout.pulumi("cancel", "--yes")
         checkout.up()
         assert _concurrency(engine, arn) == 6
         assert _buckets(engine) == {"global-builds", "region-a-builds", "region-c-builds"}
