@@ -16,5 +16,5 @@ def test_the_life_of_a_stack(tmp_path: Path) -> None:
     """What README says of LocalStack is so, from "stack init" to "stack rm", the workflow's paths included."""
     (tmp_path / "engine").mkdir()
     with localstack(tmp_path / "engine") as engine:
-        # It answers slowly, so what a kill interrupts there was often made and is not in the CLI's state (docs/operations.md).
+        # It answers slowly: what a kill interrupts there was often made, and is not in the state (docs/operations.md).
         live(engine, tmp_path, faults=[], ending=signal.SIGINT)
