@@ -63,19 +63,27 @@ def _lead(parent: int, command: Sequence[str]) -> int:
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
     if os.getppid() != parent:
         return 128 + signal.SIGTERM
-    child = subprocess.Popen(command)
+    child: subprocess.Popen[bytes] | None = None
+    received: list[int] = []
 
     def forward(number: int, _frame: Any) -> None:
+        if child is None:
+            received.append(number)
+            return
         with contextlib.suppress(ProcessLookupError):
             child.send_signal(signal.SIGKILL if number == signal.SIGUSR1 else number)
 
     def finish(number: int, _frame: Any) -> None:
         raise SystemExit(128 + number)
 
+    # Before the command starts: a signal that comes early must not end this process and leave the command.
     signal.signal(signal.SIGINT, forward)
     signal.signal(signal.SIGUSR1, forward)
     signal.signal(signal.SIGTERM, finish)
     try:
+        child = subprocess.Popen(command)
+        for number in received:
+            forward(number, None)
         status = child.wait()
         return status if status >= 0 else 128 - status
     finally:
@@ -83,9 +91,9 @@ def _lead(parent: int, command: Sequence[str]) -> int:
         _end_others(child)
 
 
-def _end_others(child: subprocess.Popen[bytes], grace: float = 20.0) -> None:
+def _end_others(child: subprocess.Popen[bytes] | None, grace: float = 20.0) -> None:
     """Ends the command, if it runs, and then by force every other process of this session."""
-    if child.poll() is None:
+    if child and child.poll() is None:
         child.terminate()
         with contextlib.suppress(subprocess.TimeoutExpired):
             child.wait(grace)
