@@ -20,20 +20,24 @@ from botocore.exceptions import BotoCoreError, ClientError
 from rich.console import Console
 from rich.markup import escape
 
-from . import demo as demonstration
-from . import screens, sending, shell, stack, target, usage
-from .backfill import DEFAULT_RATE, Backfill
-from .configuration import require_checkout
+from filecopy.backfill.backfill import DEFAULT_RATE, Backfill
+from filecopy.embedded import demo as demonstration
+from filecopy.embedded import stack
+from filecopy.embedded.configuration import require_checkout
+from filecopy.executions.follow import Watcher
+from filecopy.executions.follow import follow as follow_execution
+from filecopy.executions.model import show as show_history
+from filecopy.executions.states import own_definition
+from filecopy.pages.mermaid import mermaid
+from filecopy.pages.report import report_page
+from filecopy.pages.svg import svg
+from filecopy.screens import screens
+from filecopy.stack import stack as target
+from filecopy.stack.records import STATUSES, list_records, read_record
+
+from . import sending, shell, usage
 from .errors import StackError, missing_package
-from .executions.states import own_definition
-from .history import show as show_history
 from .operations import Operations
-from .pages.mermaid import mermaid
-from .pages.report import report_page
-from .pages.svg import svg
-from .records import STATUSES, list_records, read_record
-from .watching import Watcher
-from .watching import follow as follow_execution
 
 
 class Picture(StrEnum):

@@ -12,10 +12,10 @@ from botocore.exceptions import UnknownRegionError
 from components.policies import Policy
 from components.policies.deployer import MAX_CHARACTERS, Deployment, characters, deployer_policy, managed_policies
 from components.settings import Settings, SettingsError
+from filecopy.embedded.configuration import stack_configuration
+from filecopy.embedded.program import load_settings
 
-from .configuration import stack_configuration
 from .errors import StackError
-from .program import load_settings
 
 _ACCOUNT = re.compile(r"[0-9]{12}")
 

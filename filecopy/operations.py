@@ -9,12 +9,12 @@ from typing import Any
 
 from components import outputs, policies
 from components.names import DEAD_LETTERS_SUFFIX
+from filecopy.executions.follow import Watcher, input_of
+from filecopy.executions.model import History, load, load_definition
+from filecopy.stack.records import read_record
+from filecopy.stack.stack import Target
 
 from .errors import StackError
-from .history import History, load, load_definition
-from .records import read_record
-from .target import Target
-from .watching import Watcher, input_of
 
 FOLLOW_DEADLINE = 3600.0
 

@@ -13,9 +13,10 @@ from typing import Any
 from boto3.exceptions import S3UploadFailedError
 from boto3.s3.transfer import TransferConfig
 
+from filecopy.stack.records import read_record
+from filecopy.stack.stack import Target
+
 from .errors import StackError
-from .records import read_record
-from .target import Target
 
 # Files from 16 MiB on go up in parts, four at a time. S3 takes 10,000 parts; boto3 makes them larger where it would be
 # more.

@@ -15,8 +15,8 @@ from typing import Any
 
 from components.policies import Policy, allow, policy
 from components.policies.deployer import managed_policies
-from filecopy.clients import Clients
 from filecopy.deployer import policy_of
+from filecopy.stack.clients import Clients
 
 ACCOUNT = "000000000000"
 REGION = "us-east-1"

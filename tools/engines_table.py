@@ -10,7 +10,7 @@ import sys
 from collections import defaultdict
 from typing import Any
 
-from filecopy.configuration import PROJECT_ROOT
+from filecopy.embedded.configuration import PROJECT_ROOT
 
 PAGE = PROJECT_ROOT / "docs" / "engines.md"
 RESULTS = PROJECT_ROOT / "build" / "engines"

@@ -13,9 +13,9 @@ from typing import Any
 from components import policies
 from components.names import ALARM_NAMES_BEGIN_WITH
 from components.policies.deployer import characters, deployer_policy, managed_policies
-from filecopy.configuration import PROJECT_ROOT
 from filecopy.deployer import deployment
-from filecopy.program import load_settings
+from filecopy.embedded.configuration import PROJECT_ROOT
+from filecopy.embedded.program import load_settings
 from tests.unit.mocks import ACCOUNT, REGION, Recording, arn, project
 
 PAGE = PROJECT_ROOT / "docs" / "security.md"

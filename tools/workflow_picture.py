@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from filecopy.configuration import PROJECT_ROOT
+from filecopy.embedded.configuration import PROJECT_ROOT
 from filecopy.executions.states import own_definition
 from filecopy.pages.svg import svg
 

@@ -14,8 +14,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from filecopy.executions.states import Definition
-from filecopy.history import (
+from filecopy.executions.model import (
     MAP_STATE,
     NOT_RECORDED,
     WORKER_MAP_STATE,
@@ -35,6 +34,7 @@ from filecopy.history import (
     told,
     tries,
 )
+from filecopy.executions.states import Definition
 from handlers.text import printable
 
 from .svg import svg

@@ -16,7 +16,7 @@ from typing import Any
 
 from rich.console import Console
 
-from filecopy.configuration import PROJECT_ROOT
+from filecopy.embedded.configuration import PROJECT_ROOT
 from tests.e2e.system import stack_up
 
 from . import destinations, parts, starts, tables, throughput

@@ -7,7 +7,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from filecopy import stack
+from filecopy.embedded import stack
 
 # Linux, Documentation/filesystems/proc.rst: "5" makes the peak the present size.
 _RESET_PEAK = "5"

@@ -18,7 +18,7 @@ from io import BytesIO
 from pathlib import Path
 
 from components.handler_function import HANDLERS, package
-from filecopy.provisioning import _zip
+from filecopy.embedded.provisioning import _zip
 
 RUNS = 9
 

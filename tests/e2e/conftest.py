@@ -16,9 +16,9 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from filecopy import target
 from filecopy.errors import StackError
-from filecopy.target import Target
+from filecopy.stack import stack as target
+from filecopy.stack.stack import Target
 
 from . import engines
 from .engines import Engine

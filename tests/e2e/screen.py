@@ -11,7 +11,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from filecopy.configuration import PROJECT_ROOT
+from filecopy.embedded.configuration import PROJECT_ROOT
 
 COLUMNS = 100
 KEPT = Path(__file__).parent / "screens"

@@ -22,13 +22,15 @@ from botocore.credentials import Credentials
 
 from components import outputs, policies
 from components.names import ALARM_NAMES_BEGIN_WITH, DEAD_LETTERS_SUFFIX
-from filecopy import emulator, executions, stack, target
-from filecopy.clients import Clients
-from filecopy.configuration import PROJECT_ROOT
-from filecopy.records import read_record
-from filecopy.stack import Stack
-from filecopy.target import Target
-from filecopy.watching import Watcher
+from filecopy import executions
+from filecopy.embedded import emulator, stack
+from filecopy.embedded.configuration import PROJECT_ROOT
+from filecopy.embedded.stack import Stack
+from filecopy.executions.follow import Watcher
+from filecopy.stack import stack as target
+from filecopy.stack.clients import Clients
+from filecopy.stack.records import read_record
+from filecopy.stack.stack import Target
 
 from . import engines
 from .engines import Engine

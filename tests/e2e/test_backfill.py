@@ -17,10 +17,10 @@ from typing import Any
 import pytest
 
 from components import policies
-from filecopy import target
-from filecopy.backfill import Backfill, Outcome, Result
-from filecopy.configuration import PROJECT_ROOT
+from filecopy.backfill.backfill import Backfill, Outcome, Result
+from filecopy.embedded.configuration import PROJECT_ROOT
 from filecopy.errors import StackError
+from filecopy.stack import stack as target
 
 from .conftest import NO_WAITS
 from .system import System, stack_up

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from filecopy.history import Outcome, load
-from filecopy.records import Part
-from filecopy.watching import Watcher, follow
+from filecopy.executions.follow import Watcher, follow
+from filecopy.executions.model import Outcome, load
+from filecopy.stack.records import Part
 
 from .conftest import NO_WAITS, Given
 from .system import STATES_OF_A_SUCCESS, System, stack_up

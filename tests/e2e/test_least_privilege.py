@@ -19,7 +19,7 @@ import pytest
 from botocore.session import Session
 
 from components import policies
-from filecopy.clients import Clients
+from filecopy.stack.clients import Clients
 from handlers.build_worker import FetchError
 from tests.handlers import conftest as aws_events
 from tests.handlers.test_build_worker import Context

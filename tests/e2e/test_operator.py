@@ -21,10 +21,11 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from filecopy import screens, sending
-from filecopy.configuration import PROJECT_ROOT
+from filecopy import sending
+from filecopy.embedded.configuration import PROJECT_ROOT
 from filecopy.errors import StackError
-from filecopy.watching import Watcher
+from filecopy.executions.follow import Watcher
+from filecopy.screens import screens
 
 from .screen import settled
 from .system import System, filecopy

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from filecopy import emulator, stack
-from filecopy.configuration import PROJECT_ROOT
+from filecopy.embedded import emulator, stack
+from filecopy.embedded.configuration import PROJECT_ROOT
 
 from .system import System
 

@@ -20,7 +20,7 @@ from typing import Any
 
 import pytest
 
-from filecopy.history import History, Outcome, load, load_definition
+from filecopy.executions.model import History, Outcome, load, load_definition
 from filecopy.pages.report import headline, report_page
 
 from .system import System

@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 import typer
 
-from filecopy import emulator
 from filecopy.cli import app
+from filecopy.embedded import emulator
 
 from .screen import COLUMNS, KEPT, left_on_screen, on_a_terminal, settled
 from .system import System, filecopy

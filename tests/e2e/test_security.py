@@ -15,11 +15,11 @@ from botocore.credentials import Credentials
 from botocore.exceptions import ClientError
 
 from components import policies
-from filecopy.clients import Clients
+from filecopy.executions.follow import Watcher
 from filecopy.operations import Operations, Retried
-from filecopy.records import list_records, read_record
-from filecopy.target import Target
-from filecopy.watching import Watcher
+from filecopy.stack.clients import Clients
+from filecopy.stack.records import list_records, read_record
+from filecopy.stack.stack import Target
 from tests.handlers.conftest import failed, sqs_event
 
 from .system import ACCOUNT, System, filecopy

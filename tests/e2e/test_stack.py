@@ -10,7 +10,7 @@ import socket
 from pathlib import Path
 
 from components import outputs
-from filecopy import emulator, stack
+from filecopy.embedded import emulator, stack
 
 from .system import System, filecopy, stack_up
 

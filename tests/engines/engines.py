@@ -22,9 +22,9 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from filecopy.clients import Clients
-from filecopy.configuration import PROJECT_ROOT
-from filecopy.emulator import free_port
+from filecopy.embedded.configuration import PROJECT_ROOT
+from filecopy.embedded.emulator import free_port
+from filecopy.stack.clients import Clients
 
 from . import session
 

@@ -10,8 +10,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from components import outputs
-from filecopy.configuration import PROJECT_ROOT, stack_configuration
-from filecopy.emulator import free_port
+from filecopy.embedded.configuration import PROJECT_ROOT, stack_configuration
+from filecopy.embedded.emulator import free_port
 from tests.unit.mocks import Recording
 
 from . import session

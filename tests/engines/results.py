@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from filecopy.configuration import PROJECT_ROOT
+from filecopy.embedded.configuration import PROJECT_ROOT
 
 from .engines import Engine
 

@@ -9,7 +9,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from filecopy import stack
+from filecopy.embedded import stack
 from tests.e2e.system import System
 
 

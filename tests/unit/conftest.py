@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from filecopy.configuration import stack_configuration
+from filecopy.embedded.configuration import stack_configuration
 
 from .mocks import Recording
 

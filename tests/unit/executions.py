@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from components.workflow.definition import copy_workflow_definition
-from filecopy.history import Event, History, history_of
+from filecopy.executions.model import Event, History, history_of
 
 ARN = "arn:aws:states:us-east-1:000000000000:execution:file-copy-workflow:run"
 STARTED = datetime.fromisoformat("2026-11-23T09:33:01.423Z")

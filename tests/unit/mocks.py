@@ -15,10 +15,10 @@ from pulumi.runtime import MockCallArgs, MockResourceArgs, Mocks, rpc, set_mocks
 from pulumi.runtime.mocks import MockMonitor
 
 from components.settings import Destination, Settings
-from filecopy import program as program_module
-from filecopy.configuration import PROJECT, PROJECT_ROOT, stack_configuration
-from filecopy.program import load_settings
-from filecopy.provisioning import COMPONENT_PREFIX
+from filecopy.embedded import program as program_module
+from filecopy.embedded.configuration import PROJECT, PROJECT_ROOT, stack_configuration
+from filecopy.embedded.program import load_settings
+from filecopy.embedded.provisioning import COMPONENT_PREFIX
 
 __all__ = ["load_settings"]
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import boto3
 
-from filecopy.clients import Clients
+from filecopy.stack.clients import Clients
 
 from .mocks import ACCOUNT, REGION, arn
 

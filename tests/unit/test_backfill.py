@@ -18,10 +18,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from components import outputs
-from filecopy import backfill
-from filecopy.backfill import Backfill, Difference, Listed, Outcome, Pace, Result, Row
+from filecopy.backfill import backfill
+from filecopy.backfill.backfill import Backfill, Difference, Listed, Outcome, Pace, Result, Row
 from filecopy.errors import StackError
-from filecopy.target import Target
+from filecopy.stack.stack import Target
 
 from .mocks import REGION, arn
 from .scripted_aws import ScriptedClients

@@ -21,11 +21,12 @@ import typer
 from typer.testing import CliRunner
 
 from components import policies
-from filecopy import configuration, emulator, stack, target
 from filecopy.cli import app
-from filecopy.configuration import PROJECT_ROOT
+from filecopy.embedded import configuration, emulator, stack
+from filecopy.embedded.configuration import PROJECT_ROOT
 from filecopy.errors import StackError, missing_package
 from filecopy.operations import Operations, Retried
+from filecopy.stack import stack as target
 
 from .scripted_aws import ScriptedClients
 
@@ -160,7 +161,7 @@ def test_the_program_misses_a_package(monkeypatch: pytest.MonkeyPatch, project: 
     def program(*_: object, **__: object) -> dict[str, Any]:
         raise ModuleNotFoundError("No module named 'pulumi_aws'", name="pulumi_aws")
 
-    monkeypatch.setattr("filecopy.program.run_program", program)
+    monkeypatch.setattr("filecopy.embedded.program.run_program", program)
     assert refusal("up", "--port", str(PORT)) == missing_package("pulumi_aws")
     assert (stopped, list(project.iterdir())) == ([FAKE_PID], [])
 

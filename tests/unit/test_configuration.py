@@ -11,7 +11,7 @@ import pulumi_aws
 import pytest
 from pulumi_aws._inputs import ProviderEndpointArgsDict
 
-from filecopy.configuration import PROJECT, PROJECT_ROOT, stack_configuration
+from filecopy.embedded.configuration import PROJECT, PROJECT_ROOT, stack_configuration
 from filecopy.errors import StackError
 
 from .mocks import EMULATOR, Recording, declared_settings, load_settings, project_file
@@ -135,7 +135,7 @@ def test_an_override_of_no_setting_is_refused() -> None:
 
 def project_of(folder: Path, monkeypatch: pytest.MonkeyPatch, **files: str) -> None:
     """Has the project's files be those of a folder."""
-    monkeypatch.setattr("filecopy.configuration.PROJECT_ROOT", folder)
+    monkeypatch.setattr("filecopy.embedded.configuration.PROJECT_ROOT", folder)
     for name in ("Pulumi.yaml", "Pulumi.local.yaml"):
         text = (PROJECT_ROOT / name).read_text(encoding="utf-8")
         if text := files.get(name.split(".")[1], text):

@@ -15,7 +15,7 @@ import pytest
 from components.policies import Policy, deployer, policy
 from components.policies.deployer import Deployment, Place
 from filecopy.deployer import deployment
-from filecopy.program import load_settings
+from filecopy.embedded.program import load_settings
 
 from .mocks import ACCOUNT, REGION, Recording, Registered, arn, project
 

@@ -11,7 +11,7 @@ import typer
 
 from components import outputs
 from filecopy.cli import app
-from filecopy.configuration import PROJECT_ROOT
+from filecopy.embedded.configuration import PROJECT_ROOT
 
 PAGES = [PROJECT_ROOT / "README.md", PROJECT_ROOT / "CONTRIBUTING.md", *sorted((PROJECT_ROOT / "docs").rglob("*.md"))]
 

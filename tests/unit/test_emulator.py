@@ -1,4 +1,4 @@
-"""filecopy/emulator.py with a program in MiniStack's place, which ends at once."""
+"""filecopy/embedded/emulator.py with a program in MiniStack's place, which ends at once."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from filecopy import emulator
+from filecopy.embedded import emulator
 from filecopy.errors import StackError
 
 

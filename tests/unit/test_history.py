@@ -14,7 +14,18 @@ from botocore.validate import ParamValidator
 from rich.console import Console
 
 from filecopy import executions
-from filecopy.history import Calls, Copy, Event, History, Outcome, StateStatus, history_of, load, load_definition, show
+from filecopy.executions.model import (
+    Calls,
+    Copy,
+    Event,
+    History,
+    Outcome,
+    StateStatus,
+    history_of,
+    load,
+    load_definition,
+    show,
+)
 
 from .executions import (
     ARN,

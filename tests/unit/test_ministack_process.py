@@ -6,7 +6,7 @@ import threading
 from contextvars import ContextVar
 from queue import Queue
 
-from filecopy.ministack_process import in_workers
+from filecopy.embedded.ministack_process import in_workers
 
 SECONDS = 30
 

@@ -17,7 +17,7 @@ from components.monitoring.alarms import Alarm
 from components.monitoring.metrics import Located
 from components.names import ALARM_NAMES_BEGIN_WITH
 from filecopy.cli import app
-from filecopy.configuration import PROJECT_ROOT
+from filecopy.embedded.configuration import PROJECT_ROOT
 
 from .mocks import EMULATOR, Recording, arn, project
 from .test_program import FUNCTIONS

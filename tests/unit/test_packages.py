@@ -14,7 +14,7 @@ import pytest
 
 from components import handler_function
 from components.handler_function import HANDLERS, package
-from filecopy.provisioning import _zip
+from filecopy.embedded.provisioning import _zip
 
 MODULES = {
     "replication-worker": {"replication_worker", "clients", "log", "s3_events", "sqs_batch", "text"},

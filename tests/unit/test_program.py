@@ -18,8 +18,8 @@ from components import outputs
 from components.buckets import BucketRef, BuildBuckets
 from components.settings import SettingsError
 from components.tracking import TrackingTable
-from filecopy.configuration import PROJECT_ROOT
-from filecopy.provisioning import _CREATORS, COMPONENT_PREFIX
+from filecopy.embedded.configuration import PROJECT_ROOT
+from filecopy.embedded.provisioning import _CREATORS, COMPONENT_PREFIX
 
 from .mocks import ACCOUNT, DEFAULTS, EMULATOR, REGION, Recording, arn, load_settings, project
 from .test_buckets import BELONGINGS

@@ -1,4 +1,4 @@
-"""filecopy/provisioning.py: everything that the program says is made, and what cannot be made is said."""
+"""filecopy/embedded/provisioning.py: everything that the program says is made, and what cannot be made is said."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ import pytest
 from pulumi.runtime import MockCallArgs, MockResourceArgs
 
 from components.handler_function import package as package_of
-from filecopy.configuration import stack_configuration
+from filecopy.embedded.configuration import stack_configuration
+from filecopy.embedded.program import run_program
+from filecopy.embedded.provisioning import COMPONENT_PREFIX, EmulatorProvider
 from filecopy.errors import StackError
-from filecopy.program import run_program
-from filecopy.provisioning import COMPONENT_PREFIX, EmulatorProvider
 
 from .mocks import REGION, arn
 from .scripted_aws import ScriptedClients
@@ -352,7 +352,7 @@ def test_what_is_not_handled_is_an_error(resource_type: str, inputs: dict[str, A
     assert f" {named}." in message
     assert "'some-name'" in message
     assert resource_type in message
-    assert message.endswith("Add it to filecopy/provisioning.py.")
+    assert message.endswith("Add it to filecopy/embedded/provisioning.py.")
 
 
 def test_a_property_without_a_value_is_none() -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from components import policies
 from components.names import in_region
-from filecopy.configuration import PROJECT_ROOT
+from filecopy.embedded.configuration import PROJECT_ROOT
 
 from .mocks import ACCOUNT, REGION, Recording, Registered, arn, project
 from .test_buckets import BELONGINGS

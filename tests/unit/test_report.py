@@ -9,7 +9,7 @@ from itertools import pairwise
 
 import pytest
 
-from filecopy.history import History
+from filecopy.executions.model import History
 from filecopy.pages.report import DARK, LIGHT, headline, report_page
 
 from .executions import (

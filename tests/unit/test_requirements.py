@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from filecopy.configuration import PROJECT_ROOT
+from filecopy.embedded.configuration import PROJECT_ROOT
 from filecopy.errors import EMBEDDED, missing_package
 
 # AWS Lambda developer guide, "Python Lambda functions", "Runtime-included SDK versions".

@@ -12,7 +12,7 @@ from pulumi.runtime.config import get_config
 
 from components.aws_rules import LOG_RETENTION_DAYS
 from components.settings import Destination, SettingsError
-from filecopy.configuration import PROJECT
+from filecopy.embedded.configuration import PROJECT
 
 from .mocks import ACCOUNT, DEFAULTS, EMULATOR, REGION, Recording, arn, declared_settings, load_settings, project
 

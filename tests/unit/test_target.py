@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from filecopy import cli, configuration, stack, target
+from filecopy import cli
+from filecopy.embedded import configuration, stack
 from filecopy.errors import StackError
+from filecopy.stack import stack as target
 
 OUTPUTS = {
     "region": "eu-west-1",

@@ -12,11 +12,11 @@ from boto3.dynamodb.types import TypeSerializer
 from rich.console import Console
 
 from components import outputs
-from filecopy import screens
-from filecopy.history import Event
-from filecopy.records import Part, under_way
-from filecopy.target import Target
-from filecopy.watching import Progress, Watcher
+from filecopy.executions.follow import Progress, Watcher
+from filecopy.executions.model import Event
+from filecopy.screens import screens
+from filecopy.stack.records import Part, under_way
+from filecopy.stack.stack import Target
 
 from .executions import ARN, STARTED, WORKER_DESCRIBED, WORKER_EVENTS, MiniStack, ministack_worker
 from .scripted_aws import ScriptedClients

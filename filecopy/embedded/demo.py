@@ -17,13 +17,13 @@ from rich.table import Table
 from rich.text import Text
 
 from components import outputs
+from filecopy.errors import StackError
+from filecopy.executions.follow import Watcher
+from filecopy.stack.clients import Clients
+from filecopy.stack.records import read_record
+from filecopy.stack.stack import of as target_of
 
 from . import emulator, stack
-from .clients import Clients
-from .errors import StackError
-from .records import read_record
-from .target import of as target_of
-from .watching import Watcher
 
 KEY = "releases/build-123.zip"
 FAILING_KEY = "build-124.zip"

@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from filecopy.errors import EMBEDDED, StackError, missing_package
+from filecopy.stack.clients import Clients
+
 from . import emulator
-from .clients import Clients
 from .configuration import PROJECT_ROOT, require_checkout, stack_configuration
-from .errors import EMBEDDED, StackError, missing_package
 
 DEFAULT_PORT = 4566
 STACK = "local"

@@ -24,10 +24,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from filecopy import executions
 from handlers.text import printable
 
-from . import executions
-from .executions.states import Path
+from .states import Path
 
 MAP_STATE = "CopyToMultipleBuckets"
 COPY_STATE = "CopyToBucket"

@@ -33,12 +33,11 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from components import outputs, policies
+from filecopy import sending
+from filecopy.errors import StackError
+from filecopy.stack.records import read_record
+from filecopy.stack.stack import Target
 from handlers import content
-
-from . import sending
-from .errors import StackError
-from .records import read_record
-from .target import Target
 
 # Executions started a second. Step Functions refills 150 a second in its smallest regions (developer guide, "Quotas"),
 # so this leaves nine tenths of them to uploads, and yet does 36,000 objects an hour.

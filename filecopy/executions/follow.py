@@ -10,11 +10,12 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from . import executions
-from .errors import StackError
-from .history import WORKER_MAP_STATE, parsed
-from .records import Part, read_record, under_way
-from .target import Target
+from filecopy import executions
+from filecopy.errors import StackError
+from filecopy.stack.records import Part, read_record, under_way
+from filecopy.stack.stack import Target
+
+from .model import WORKER_MAP_STATE, parsed
 
 # Executions that are looked into at once: each look is a request.
 MAX_FOLLOWED = 50

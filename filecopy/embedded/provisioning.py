@@ -17,8 +17,8 @@ import botocore.exceptions
 import pulumi
 from pulumi.runtime import MockCallArgs, MockResourceArgs, Mocks
 
-from .clients import Clients
-from .errors import StackError
+from filecopy.errors import StackError
+from filecopy.stack.clients import Clients
 
 COMPONENT_PREFIX = "file-copy-workflow:index:"
 
@@ -82,7 +82,9 @@ class EmulatorProvider(Mocks):
         self._clients = clients
 
     def call(self, args: MockCallArgs) -> tuple[dict[str, Any], list[tuple[str, str]] | None]:
-        raise StackError(f"The embedded stack does not answer {args.token}. Add it to filecopy/provisioning.py.")
+        raise StackError(
+            f"The embedded stack does not answer {args.token}. Add it to {__name__}."
+        )
 
     def new_resource(self, args: MockResourceArgs) -> tuple[str | None, dict[str, Any]]:
         if args.typ.startswith(COMPONENT_PREFIX):
@@ -91,7 +93,7 @@ class EmulatorProvider(Mocks):
         if create is None:
             raise StackError(
                 f"The embedded stack cannot make {args.name!r}: it does not handle the resource type {args.typ}."
-                " Add it to filecopy/provisioning.py."
+                " Add it to filecopy/embedded/provisioning.py."
             )
         inputs = Inputs(args.inputs)
         try:
@@ -102,7 +104,7 @@ class EmulatorProvider(Mocks):
         if left := inputs.unhandled():
             raise StackError(
                 f"The embedded stack cannot make {args.name!r}: of {args.typ} it does not handle {', '.join(left)}."
-                " Add it to filecopy/provisioning.py."
+                " Add it to filecopy/embedded/provisioning.py."
             )
         return resource_id, {**args.inputs, **outputs}
 

@@ -11,11 +11,11 @@ from typing import Any
 
 from components import outputs as names
 from components.names import in_region
+from filecopy.embedded import stack
+from filecopy.embedded.configuration import PROJECT_ROOT, is_checkout
+from filecopy.errors import StackError
 
-from . import stack
 from .clients import Clients
-from .configuration import PROJECT_ROOT, is_checkout
-from .errors import StackError
 
 # What every command needs to know of a stack; an older program may not have said it.
 _NEEDED = (names.STEP_FUNCTION_ARN, names.DYNAMODB_TABLE_NAME, names.SOURCE_BUCKET, names.REGION)

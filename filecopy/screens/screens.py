@@ -30,16 +30,15 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
+from filecopy import sending
+from filecopy.backfill.backfill import MAX_FAILURES, Backfill, Outcome, Result
+from filecopy.errors import StackError
+from filecopy.executions.follow import Progress, Visit
+from filecopy.executions.model import MAP_STATE, WORKER_MAP_STATE, compared_by
+from filecopy.sending import Sent, Upload
+from filecopy.stack.records import Part, under_way
+from filecopy.stack.stack import Target
 from handlers.text import printable
-
-from . import sending
-from .backfill import MAX_FAILURES, Backfill, Outcome, Result
-from .errors import StackError
-from .history import MAP_STATE, WORKER_MAP_STATE, compared_by
-from .records import Part, under_way
-from .sending import Sent, Upload
-from .target import Target
-from .watching import Progress, Visit
 
 STYLES = {
     "COMPLETED": "green",

@@ -14,7 +14,7 @@ import urllib.request
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from .errors import StackError
+from filecopy.errors import StackError
 
 HOST = "127.0.0.1"
 START_DEADLINE = 30.0
@@ -78,7 +78,7 @@ def start(port: int, folder: Path, settings: Mapping[str, str], on_start: Callab
     log = folder / "emulator.log"
     with log.open("wb") as output:
         process = subprocess.Popen(
-            [sys.executable, "-m", "filecopy.ministack_process"],
+            [sys.executable, "-m", "filecopy.embedded.ministack_process"],
             cwd=folder,
             env=environment,
             stdin=subprocess.DEVNULL,

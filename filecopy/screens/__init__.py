@@ -1,0 +1,1 @@
+"""The commands' screens: what they print on a terminal, and elsewhere."""
