@@ -22,7 +22,7 @@ from rich.markup import escape
 
 from filecopy.backfill.backfill import DEFAULT_RATE, Backfill
 from filecopy.embedded import demo as demonstration
-from filecopy.embedded import stack
+from filecopy.embedded import stack as embedded
 from filecopy.embedded.configuration import require_checkout
 from filecopy.executions.follow import Watcher
 from filecopy.executions.follow import follow as follow_execution
@@ -32,8 +32,8 @@ from filecopy.pages.mermaid import mermaid
 from filecopy.pages.report import report_page
 from filecopy.pages.svg import svg
 from filecopy.screens import screens
-from filecopy.stack import stack as target
 from filecopy.stack.records import STATUSES, list_records, read_record
+from filecopy.stack.stack import Stack, find_stack
 
 from . import sending, shell, usage
 from .errors import StackError, missing_package
@@ -120,7 +120,7 @@ def every_command(
 
 
 @app.command()
-def up(port: Port = stack.DEFAULT_PORT, config: Config = None, emulator: EmulatorSetting = None) -> None:
+def up(port: Port = embedded.DEFAULT_PORT, config: Config = None, emulator: EmulatorSetting = None) -> None:
     """Bring a local stack up and leave it running.
 
     Example: filecopy up --port 4570 -c maxConcurrency=5
@@ -128,7 +128,7 @@ def up(port: Port = stack.DEFAULT_PORT, config: Config = None, emulator: Emulato
     with one_sentence_errors():
         started = time.monotonic()
         with err.status(f"Bringing the stack up on port {port} …"):
-            brought, is_new = stack.up(
+            brought, is_new = embedded.up(
                 port,
                 overrides=_pairs("--config", config),
                 emulator_settings=_pairs("--emulator", emulator),
@@ -140,21 +140,21 @@ def up(port: Port = stack.DEFAULT_PORT, config: Config = None, emulator: Emulato
             else f"The stack was up at {brought.endpoint}."
         )
         print_outputs(brought.outputs)
-        option = "" if port == stack.DEFAULT_PORT else f" --port {port}"
+        option = "" if port == embedded.DEFAULT_PORT else f" --port {port}"
         out.print(f"Take it down with: filecopy down{option}")
 
 
 @app.command()
-def down(port: Port = stack.DEFAULT_PORT) -> None:
+def down(port: Port = embedded.DEFAULT_PORT) -> None:
     """Take a local stack down. Nothing of it is left: no process, no file.
 
     Example: filecopy down --port 4570
     """
     with one_sentence_errors():
-        if stack.down(port):
+        if embedded.down(port):
             out.print(f"The stack on port {port} is down.")
         else:
-            out.print(f"No stack is up on port {port}.{stack.others(port)}")
+            out.print(f"No stack is up on port {port}.{embedded.others(port)}")
 
 
 @app.command()
@@ -163,7 +163,7 @@ def outputs(
         str | None, typer.Argument(metavar="NAME", help="The output to print alone, such as step_function_arn.")
     ] = None,
     as_json: AsJson = False,
-    port: Port = stack.DEFAULT_PORT,
+    port: Port = embedded.DEFAULT_PORT,
     stack_name: StackName = None,
 ) -> None:
     """Print the stack's outputs, or one of them, as 'pulumi stack output' does.
@@ -171,7 +171,7 @@ def outputs(
     Example: filecopy outputs step_function_arn
     """
     with one_sentence_errors():
-        found = target.find(port, stack_name).outputs
+        found = find_stack(port, stack_name).outputs
         if name is None:
             if as_json:
                 typer.echo(json.dumps(found, indent=2))
@@ -185,7 +185,7 @@ def outputs(
 
 
 @app.command()
-def env(port: Port = stack.DEFAULT_PORT, stack_name: StackName = None) -> None:
+def env(port: Port = embedded.DEFAULT_PORT, stack_name: StackName = None) -> None:
     """Print what a shell needs to reach the stack with 'aws' and 'filecopy', for it to evaluate.
 
     That is the address, region and credentials, STEP_FUNCTION_ARN and API_URL, and this stack as the one that
@@ -194,13 +194,13 @@ def env(port: Port = stack.DEFAULT_PORT, stack_name: StackName = None) -> None:
     Example: eval "$(filecopy env)"
     """
     with one_sentence_errors():
-        found = target.find(port, stack_name)
+        stack = find_stack(port, stack_name)
         if stack_name is None:
             own = {"FILECOPY_PORT": str(port)}
         else:
             file = Path(stack_name)
             own = {"FILECOPY_STACK": str(file.resolve()) if file.suffix == ".json" else stack_name}
-        typer.echo("\n".join(shell.exports(found.outputs, **own)))
+        typer.echo("\n".join(shell.exports(stack.outputs, **own)))
 
 
 @app.command()
@@ -219,7 +219,7 @@ def send(
     ] = None,
     wait: Annotated[bool, typer.Option(help="Follow the copies to their end.")] = True,
     timeout: Annotated[float, typer.Option(metavar="SECONDS", help="How long to follow the copies.", min=1)] = 3600,
-    port: Port = stack.DEFAULT_PORT,
+    port: Port = embedded.DEFAULT_PORT,
     stack_name: StackName = None,
 ) -> None:
     """Upload files, and follow their copies to the end. The exit status tells the outcome.
@@ -227,14 +227,14 @@ def send(
     Example: filecopy send build-123.zip --key releases/
     """
     with one_sentence_errors():
-        found = target.find(port, stack_name)
-        destinations = destinations_of(found, to)
+        stack = find_stack(port, stack_name)
+        destinations = destinations_of(stack, to)
         uploads = sending.plan(files, key)
-        sent = screens.upload(out, found, uploads)
+        sent = screens.upload(out, stack, uploads)
         if not wait:
             return
         with interruption_leaves_the_workflow():
-            failed = screens.follow_copies(out, found, sent, destinations, timeout)
+            failed = screens.follow_copies(out, stack, sent, destinations, timeout)
         if failed:
             raise StackError(f"{failed} of {len(sent)} files did not arrive everywhere.")
 
@@ -256,7 +256,7 @@ def backfill(
     as_json: Annotated[
         bool, typer.Option("--json", help="Print a JSON object a line for each object that was not up to date.")
     ] = False,
-    port: Port = stack.DEFAULT_PORT,
+    port: Port = embedded.DEFAULT_PORT,
     stack_name: StackName = None,
 ) -> None:
     """Copy what is in the source bucket already to each destination that lacks it, or has something else.
@@ -267,8 +267,8 @@ def backfill(
     Example: filecopy backfill releases/ --dry-run
     """
     with one_sentence_errors():
-        found = target.find(port, stack_name)
-        work = Backfill(found, destinations_of(found, to), prefix=prefix, rate=rate, is_dry=dry_run)
+        stack = find_stack(port, stack_name)
+        work = Backfill(stack, destinations_of(stack, to), prefix=prefix, rate=rate, is_dry=dry_run)
         again = f"filecopy {shlex.join(sys.argv[1:])}"
         try:
             failed = screens.backfill(out, err, work, as_json=as_json)
@@ -292,7 +292,7 @@ def watch(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON object a line.")] = False,
     once: Annotated[bool, typer.Option("--once", help="Look once, and end.")] = False,
-    port: Port = stack.DEFAULT_PORT,
+    port: Port = embedded.DEFAULT_PORT,
     stack_name: StackName = None,
 ) -> None:
     """Watch executions while they run: their states, copies, retries. Of one, the exit status tells the outcome.
@@ -300,10 +300,10 @@ def watch(
     Example: filecopy watch build-123.zip
     """
     with one_sentence_errors(), interruption_leaves_the_workflow():
-        found = target.find(port, stack_name)
-        watcher = Watcher(found)
+        stack = find_stack(port, stack_name)
+        watcher = Watcher(stack)
         screen = screens.for_watching(out, as_json=as_json, of_one=what is not None)
-        interval = sending.LOOK_INTERVAL_ON_EMULATOR if found.clients.is_emulator else sending.LOOK_INTERVAL
+        interval = sending.LOOK_INTERVAL_ON_EMULATOR if stack.clients.is_emulator else sending.LOOK_INTERVAL
         if what is None:
             with screen:
                 screen.show(watcher.running())
@@ -327,7 +327,7 @@ def watch(
 def status(
     key: Key,
     as_json: AsJson = False,
-    port: Port = stack.DEFAULT_PORT,
+    port: Port = embedded.DEFAULT_PORT,
     stack_name: StackName = None,
 ) -> None:
     """Print the record of a file: when it was copied where, and what failed.
@@ -335,10 +335,10 @@ def status(
     Example: filecopy status build-123.zip
     """
     with one_sentence_errors():
-        found = target.find(port, stack_name)
-        record = read_record(found.clients("dynamodb"), found.outputs, key)
+        stack = find_stack(port, stack_name)
+        record = read_record(stack.clients("dynamodb"), stack.outputs, key)
         if record is None:
-            raise StackError(f"There is no record of {key!r} in {found.table}. 'filecopy list' shows what there is.")
+            raise StackError(f"There is no record of {key!r} in {stack.table}. 'filecopy list' shows what there is.")
         if as_json:
             typer.echo(screens.to_json(record, indent=2))
         else:
@@ -360,7 +360,7 @@ def list_files(
     ] = None,
     limit: Annotated[int, typer.Option(metavar="COUNT", help="At most so many, the latest first.", min=1)] = 50,
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON object a line.")] = False,
-    port: Port = stack.DEFAULT_PORT,
+    port: Port = embedded.DEFAULT_PORT,
     stack_name: StackName = None,
 ) -> None:
     """List the records, the latest first.
@@ -371,9 +371,9 @@ def list_files(
         statuses = [one.upper() for one in status or STATUSES]
         if wrong := [one for one in statuses if one not in STATUSES]:
             raise StackError(f"There is no status {', '.join(wrong)}. There are {', '.join(STATUSES)}.")
-        found = target.find(port, stack_name)
+        stack = find_stack(port, stack_name)
         records = list_records(
-            found.clients("dynamodb"), found.outputs, statuses=statuses, since=start_of(since) if since else None
+            stack.clients("dynamodb"), stack.outputs, statuses=statuses, since=start_of(since) if since else None
         )
         # One more than is shown, to say that there are more.
         listed = list(itertools.islice(records, limit + 1))
@@ -389,7 +389,7 @@ def history(
     what: Execution,
     full: Annotated[bool, typer.Option("--full", help="Show each state's input and output as well.")] = False,
     as_json: AsJson = False,
-    port: Port = stack.DEFAULT_PORT,
+    port: Port = embedded.DEFAULT_PORT,
     stack_name: StackName = None,
 ) -> None:
     """Print what an execution did: its states, copies, attempts, errors and times.
@@ -397,7 +397,7 @@ def history(
     Example: filecopy history build-123.zip --full
     """
     with one_sentence_errors():
-        told = Operations(target.find(port, stack_name)).history(what)
+        told = Operations(find_stack(port, stack_name)).history(what)
         if as_json:
             typer.echo(screens.to_json(told.as_json(), indent=2))
         else:
@@ -410,7 +410,7 @@ def report(
     output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="Where the page goes.")] = Path(
         "report.html"
     ),
-    port: Port = stack.DEFAULT_PORT,
+    port: Port = embedded.DEFAULT_PORT,
     stack_name: StackName = None,
 ) -> None:
     """Write a page about an execution, complete in one file, to attach to an incident.
@@ -418,7 +418,7 @@ def report(
     Example: filecopy report build-123.zip -o report.html
     """
     with one_sentence_errors():
-        operations = Operations(target.find(port, stack_name))
+        operations = Operations(find_stack(port, stack_name))
         told = operations.history(what)
         write(output, report_page(told, operations.definition_of(told)))
         out.print(f"Written to {screens.shown(output)}.", soft_wrap=True)
@@ -448,7 +448,7 @@ def graph(
 @app.command()
 def retry(
     key: Key,
-    port: Port = stack.DEFAULT_PORT,
+    port: Port = embedded.DEFAULT_PORT,
     stack_name: StackName = None,
 ) -> None:
     """Try the failed copies of a file again, those alone. The exit status tells the outcome.
@@ -456,7 +456,7 @@ def retry(
     Example: filecopy retry build-123.zip
     """
     with one_sentence_errors():
-        operations = Operations(target.find(port, stack_name))
+        operations = Operations(find_stack(port, stack_name))
         with err.status("Trying the failed copies again …"):
             retried = operations.retry(key)
         if retried is None:
@@ -487,7 +487,7 @@ def replay(
     queue: Annotated[
         str, typer.Argument(metavar="QUEUE", help="uploads, arrivals or endings; arrivals-REGION of another region.")
     ] = "uploads",
-    port: Port = stack.DEFAULT_PORT,
+    port: Port = embedded.DEFAULT_PORT,
     stack_name: StackName = None,
 ) -> None:
     """Put the messages of a dead-letter queue back into the queue that they came from.
@@ -495,7 +495,7 @@ def replay(
     Example: filecopy replay uploads
     """
     with one_sentence_errors():
-        count = Operations(target.find(port, stack_name)).replay(queue)
+        count = Operations(find_stack(port, stack_name)).replay(queue)
         out.print(f"{count} message{'' if count == 1 else 's'} put back into {queue}.")
 
 
@@ -519,7 +519,7 @@ def policy(
         int | None,
         typer.Option(metavar="NUMBER", help="With --deployer: this one of the managed policies that it fills.", min=1),
     ] = None,
-    port: Port = stack.DEFAULT_PORT,
+    port: Port = embedded.DEFAULT_PORT,
     stack_name: StackName = None,
 ) -> None:
     """Print what the owner of a bucket has to add to its bucket policy, so that the workflow may copy into it.
@@ -545,7 +545,7 @@ def policy(
             raise StackError(
                 f"{', '.join(wrong)}: only together with --deployer. A bucket's policy takes none of them."
             )
-        document, is_needed = Operations(target.find(port, stack_name)).destination_policy(bucket or "")
+        document, is_needed = Operations(find_stack(port, stack_name)).destination_policy(bucket or "")
         if not is_needed:
             err.print(
                 f"{screens.shown(bucket)} is the stack's own bucket, and takes copies without this: the owner of one"
@@ -581,16 +581,16 @@ for registered in app.registered_commands:
     registered.cls = usage.Command
 
 
-def destinations_of(found: target.Target, to: list[str] | None) -> list[str]:
+def destinations_of(stack: Stack, to: list[str] | None) -> list[str]:
     """The stack's destinations, or those of them that are named.
 
     Raises:
         StackError: one that is named is none.
     """
-    destinations = list(dict.fromkeys(to or found.destinations))
-    if unknown := [bucket for bucket in destinations if bucket not in found.destinations]:
+    destinations = list(dict.fromkeys(to or stack.destinations))
+    if unknown := [bucket for bucket in destinations if bucket not in stack.destinations]:
         raise StackError(
-            f"{', '.join(unknown)}: no destination of the stack; its destinations are {', '.join(found.destinations)}."
+            f"{', '.join(unknown)}: no destination of the stack; its destinations are {', '.join(stack.destinations)}."
         )
     return destinations
 

@@ -12,7 +12,7 @@ from components.names import DEAD_LETTERS_SUFFIX
 from filecopy.executions.follow import Watcher, input_of
 from filecopy.executions.model import History, load, load_definition
 from filecopy.stack.records import read_record
-from filecopy.stack.stack import Target
+from filecopy.stack.stack import Stack
 
 from .errors import StackError
 
@@ -46,10 +46,10 @@ class Retried:
 
 
 class Operations:
-    def __init__(self, target: Target) -> None:
-        self._target = target
-        self._outputs = target.outputs
-        self._dynamodb, self._workflow = target.clients("dynamodb"), target.clients("stepfunctions")
+    def __init__(self, stack: Stack) -> None:
+        self._stack = stack
+        self._outputs = stack.outputs
+        self._dynamodb, self._workflow = stack.clients("dynamodb"), stack.clients("stepfunctions")
 
     def replay(self, queue: str) -> int:
         """Puts every dead letter of ``queue``, such as ``arrivals-eu-west-1``, back where it came from.
@@ -68,7 +68,7 @@ class Operations:
             raise StackError(f"There is no queue {queue!r}. The queues are {', '.join(urls)}.")
         dead_letters = urls[queue]
         source = dead_letters.removesuffix(DEAD_LETTERS_SUFFIX)
-        sqs = self._target.clients.in_region(self._target.region_of(queue))("sqs")
+        sqs = self._stack.clients.in_region(self._stack.region_of(queue))("sqs")
         count = 0
         while messages := sqs.receive_message(QueueUrl=dead_letters, MaxNumberOfMessages=10, WaitTimeSeconds=1).get(
             "Messages"
@@ -105,10 +105,10 @@ class Operations:
         Raises:
             StackError: there is none.
         """
-        described = Watcher(self._target).find(named)
+        described = Watcher(self._stack).find(named)
         job = input_of(described)
         key, record = job.get("sourceKey"), None
-        if isinstance(key, str) and key and job.get("sourceBucket") == self._target.source_bucket:
+        if isinstance(key, str) and key and job.get("sourceBucket") == self._stack.source_bucket:
             record = read_record(self._dynamodb, self._outputs, key)
         return load(self._workflow, described, record)
 

@@ -14,7 +14,7 @@ from boto3.exceptions import S3UploadFailedError
 from boto3.s3.transfer import TransferConfig
 
 from filecopy.stack.records import read_record
-from filecopy.stack.stack import Target
+from filecopy.stack.stack import Stack
 
 from .errors import StackError
 
@@ -103,7 +103,7 @@ def _upload(path: Path, key: str) -> Upload:
     return Upload(path, key, path.stat().st_size)
 
 
-def send(target: Target, upload: Upload, on_progress: Callable[[int], None]) -> Sent:
+def send(target: Stack, upload: Upload, on_progress: Callable[[int], None]) -> Sent:
     """Uploads one file, in parts where it is large.
 
     Args:
@@ -141,7 +141,7 @@ def send(target: Target, upload: Upload, on_progress: Callable[[int], None]) -> 
     return Sent(upload.key, answers[-1].get("VersionId"), after)
 
 
-def follow(target: Target, sent: Sequence[Sent], destinations: Sequence[str], timeout: float) -> Iterator[Outcome]:
+def follow(target: Stack, sent: Sequence[Sent], destinations: Sequence[str], timeout: float) -> Iterator[Outcome]:
     """Looks at the records of the files again and again, and yields each file's outcome when it is over.
 
     Args:
@@ -169,7 +169,7 @@ def follow(target: Target, sent: Sequence[Sent], destinations: Sequence[str], ti
         time.sleep(LOOK_INTERVAL_ON_EMULATOR if target.clients.is_emulator else LOOK_INTERVAL)
 
 
-def look(target: Target, sent: Sent, destinations: Sequence[str]) -> Outcome | None:
+def look(target: Stack, sent: Sent, destinations: Sequence[str]) -> Outcome | None:
     """How the copies of a file have ended; ``None`` as long as they have not.
 
     Executions for one file take turns, and each copies the newest version that it sees. So the record of another

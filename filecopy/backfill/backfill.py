@@ -36,7 +36,7 @@ from components import outputs, policies
 from filecopy import sending
 from filecopy.errors import StackError
 from filecopy.stack.records import read_record
-from filecopy.stack.stack import Target
+from filecopy.stack.stack import Stack
 from handlers import content
 
 # Executions started a second. Step Functions refills 150 a second in its smallest regions (developer guide, "Quotas"),
@@ -258,7 +258,7 @@ class Pace:
 class Backfill:
     """One run. ``results`` counts the objects compared so far, ``at`` is the key of the last."""
 
-    def __init__(self, target: Target, destinations: Sequence[str], *, prefix: str, rate: float, is_dry: bool) -> None:
+    def __init__(self, target: Stack, destinations: Sequence[str], *, prefix: str, rate: float, is_dry: bool) -> None:
         """
         Args:
             destinations: of the stack, that are compared.

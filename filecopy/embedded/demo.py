@@ -21,7 +21,7 @@ from filecopy.errors import StackError
 from filecopy.executions.follow import Watcher
 from filecopy.stack.clients import Clients
 from filecopy.stack.records import read_record
-from filecopy.stack.stack import of as target_of
+from filecopy.stack.stack import Stack
 
 from . import emulator, stack
 
@@ -66,13 +66,13 @@ def run(console: Console, port: int | None = None) -> None:
 
 
 class Demonstration:
-    def __init__(self, console: Console, target: stack.Stack) -> None:
+    def __init__(self, console: Console, target: stack.EmbeddedStack) -> None:
         clients = Clients(target.endpoint, target.region)
         self.console = console
         self.outputs = target.outputs
         self.s3, self.sns, self.sqs = clients("s3"), clients("sns"), clients("sqs")
         self.dynamodb, self.workflow = clients("dynamodb"), clients("stepfunctions")
-        self.watcher = Watcher(target_of(target.outputs))
+        self.watcher = Watcher(Stack.of(target.outputs))
         self.source: str = target.outputs[outputs.SOURCE_BUCKET]
         self.destinations: list[str] = target.outputs[outputs.DESTINATION_BUCKETS]
 

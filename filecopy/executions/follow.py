@@ -13,7 +13,7 @@ from typing import Any
 from filecopy import executions
 from filecopy.errors import StackError
 from filecopy.stack.records import Part, read_record, under_way
-from filecopy.stack.stack import Target
+from filecopy.stack.stack import Stack
 
 from .model import WORKER_MAP_STATE, parsed
 
@@ -108,9 +108,9 @@ class Progress:
 
 
 class Watcher:
-    def __init__(self, target: Target) -> None:
-        self._target = target
-        self._workflow = target.clients("stepfunctions")
+    def __init__(self, stack: Stack) -> None:
+        self._stack = stack
+        self._workflow = stack.clients("stepfunctions")
         self._known: dict[str, Progress] = {}
 
     def running(self) -> list[Progress]:
@@ -127,7 +127,7 @@ class Watcher:
 
     def _running_arns(self) -> list[str]:
         pages = self._workflow.get_paginator("list_executions").paginate(
-            stateMachineArn=self._target.state_machine,
+            stateMachineArn=self._stack.state_machine,
             statusFilter="RUNNING",
             PaginationConfig={"MaxItems": MAX_FOLLOWED, "PageSize": MAX_FOLLOWED},
         )
@@ -156,7 +156,7 @@ class Watcher:
         if progress.is_over:
             progress.under_way = {}
         elif progress.state == WORKER_MAP_STATE:
-            record = read_record(self._target.clients("dynamodb"), self._target.outputs, progress.key)
+            record = read_record(self._stack.clients("dynamodb"), self._stack.outputs, progress.key)
             is_ours = record is not None and record.get("executionId") == execution_arn
             progress.under_way = under_way(record) if record and is_ours else {}
         return progress
@@ -179,7 +179,7 @@ class Watcher:
         if named.startswith("arn:"):
             arn = named
         else:
-            record = read_record(self._target.clients("dynamodb"), self._target.outputs, named)
+            record = read_record(self._stack.clients("dynamodb"), self._stack.outputs, named)
             if record and "executionId" in record:
                 if described := executions.describe(self._workflow, record["executionId"]):
                     return described
@@ -187,7 +187,7 @@ class Watcher:
                     f"The execution that the record of {named!r} is of is gone, as 90 days after its end:"
                     f" {record['executionId']}. 'filecopy status' shows the record."
                 )
-            arn = f"{self._target.state_machine.replace(':stateMachine:', ':execution:')}:{named}"
+            arn = f"{self._stack.state_machine.replace(':stateMachine:', ':execution:')}:{named}"
         if described := executions.describe(self._workflow, arn) or self._running_for(named):
             return described
         raise StackError(
@@ -198,7 +198,7 @@ class Watcher:
     def _running_for(self, key: str) -> dict[str, Any] | None:
         """The execution for the file that runs, of the MAX_FOLLOWED latest."""
         running = (executions.describe(self._workflow, arn) for arn in self._running_arns())
-        of_the_source = {"sourceBucket": self._target.source_bucket, "sourceKey": key}
+        of_the_source = {"sourceBucket": self._stack.source_bucket, "sourceKey": key}
         return next((one for one in running if one and of_the_source.items() <= input_of(one).items()), None)
 
 

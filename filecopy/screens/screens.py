@@ -37,7 +37,7 @@ from filecopy.executions.follow import Progress, Visit
 from filecopy.executions.model import MAP_STATE, WORKER_MAP_STATE, compared_by
 from filecopy.sending import Sent, Upload
 from filecopy.stack.records import Part, under_way
-from filecopy.stack.stack import Target
+from filecopy.stack.stack import Stack
 from handlers.text import printable
 
 STYLES = {
@@ -103,7 +103,7 @@ def local(time: str) -> str:
 # --- Sending ----------------------------------------------------------------------------------------------------
 
 
-def upload(console: Console, target: Target, uploads: Sequence[Upload]) -> list[Sent]:
+def upload(console: Console, stack: Stack, uploads: Sequence[Upload]) -> list[Sent]:
     """Uploads the files, some at a time: on a terminal with a bar, and one line in the end for all of them; elsewhere
     with a line each."""
     total = sum(one.size for one in uploads)
@@ -122,7 +122,7 @@ def upload(console: Console, target: Target, uploads: Sequence[Upload]) -> list[
     is_interrupted = threading.Event()
 
     def say(name: str, count: int) -> None:
-        console.print(f"Uploaded {name} ({size(count)}) to s3://{target.source_bucket}", soft_wrap=True)
+        console.print(f"Uploaded {name} ({size(count)}) to s3://{stack.source_bucket}", soft_wrap=True)
 
     with bars, ThreadPoolExecutor(UPLOADS_AT_ONCE) as pool:
         bar = bars.add_task(f"Uploading {what}", total=total)
@@ -134,7 +134,7 @@ def upload(console: Console, target: Target, uploads: Sequence[Upload]) -> list[
             bars.advance(bar, count)
 
         def send(one: Upload) -> Sent:
-            sent = sending.send(target, one, advance)
+            sent = sending.send(stack, one, advance)
             if not is_summed_up:
                 say(shown(one.key), one.size)
             return sent
@@ -152,7 +152,7 @@ def upload(console: Console, target: Target, uploads: Sequence[Upload]) -> list[
 
 
 def follow_copies(
-    console: Console, target: Target, sent: Sequence[Sent], destinations: Sequence[str], timeout: float
+    console: Console, stack: Stack, sent: Sequence[Sent], destinations: Sequence[str], timeout: float
 ) -> int:
     """Follows the files' copies, and says how each has ended; on a terminal, where there are many, of those that have
     all their copies how many they are. Returns for how many files not all are made."""
@@ -160,7 +160,7 @@ def follow_copies(
     places = "1 destination" if len(destinations) == 1 else f"{len(destinations)} destinations"
     failed = unsaid = 0
     with console.status(f"Copying to {places} …") as status:
-        for count, outcome in enumerate(sending.follow(target, sent, destinations, timeout), start=1):
+        for count, outcome in enumerate(sending.follow(stack, sent, destinations, timeout), start=1):
             key, record = shown(outcome.sent.key), outcome.record
             copied = len(destinations) - len(outcome.missing)
             took = datetime.fromisoformat(record["completedAt"]) - datetime.fromisoformat(record["startTime"])

@@ -11,22 +11,36 @@ from typing import Any
 
 from components import outputs as names
 from components.names import in_region
-from filecopy.embedded import stack
+from filecopy.embedded import stack as embedded
 from filecopy.embedded.configuration import PROJECT_ROOT, is_checkout
 from filecopy.errors import StackError
 
 from .clients import Clients
 
-# What every command needs to know of a stack; an older program may not have said it.
+# The outputs that every command needs. A stack of an older program may lack some.
 _NEEDED = (names.STEP_FUNCTION_ARN, names.DYNAMODB_TABLE_NAME, names.SOURCE_BUCKET, names.REGION)
 
 
 @dataclass(frozen=True)
-class Target:
-    """A stack's outputs, and clients that reach it."""
+class Stack:
+    """The outputs of a deployed stack, and clients that reach it."""
 
     outputs: dict[str, Any]
     clients: Clients = field(compare=False)
+
+    @classmethod
+    def of(cls, outputs: dict[str, Any]) -> Stack:
+        """The stack with these outputs.
+
+        Raises:
+            StackError: an output that every command needs is missing.
+        """
+        if missing := [name for name in _NEEDED if not outputs.get(name)]:
+            raise StackError(
+                f"The stack has no output {', '.join(missing)}. Deploy it with this version of the program."
+            )
+        # A stack on AWS has no endpoint of its own.
+        return cls(outputs, Clients(outputs.get(names.ENDPOINT) or None, outputs[names.REGION]))
 
     @property
     def source_bucket(self) -> str:
@@ -56,29 +70,18 @@ class Target:
         return str(self.outputs[names.STEP_FUNCTION_ARN])
 
 
-def find(port: int, named: str | None = None) -> Target:
-    """The stack that a command means.
+def find_stack(port: int, name: str | None = None) -> Stack:
+    """Find the stack that a command works on.
 
     Args:
-        port: of the embedded stack.
-        named: a stack of the Pulumi CLI, or a file with what ``pulumi stack output --json`` printed.
+        port: the port of the embedded stack.
+        name: a stack of the Pulumi CLI, or a file with the output of ``pulumi stack output --json``; without it, the
+            embedded stack.
 
     Raises:
-        StackError: there is no such stack, or it does not say what a command needs to know.
+        StackError: there is no such stack, or it lacks an output that every command needs.
     """
-    return of(stack.get(port).outputs if named is None else _outputs_of(named))
-
-
-def of(outputs: dict[str, Any]) -> Target:
-    """The stack that has these outputs.
-
-    Raises:
-        StackError: they are not those of this program.
-    """
-    if missing := [name for name in _NEEDED if not outputs.get(name)]:
-        raise StackError(f"The stack has no output {', '.join(missing)}. Deploy it with this version of the program.")
-    # On AWS there is no endpoint of one's own.
-    return Target(outputs, Clients(outputs.get(names.ENDPOINT) or None, outputs[names.REGION]))
+    return Stack.of(embedded.get(port).outputs if name is None else _outputs_of(name))
 
 
 def _outputs_of(named: str) -> dict[str, Any]:

@@ -25,12 +25,11 @@ from components.names import ALARM_NAMES_BEGIN_WITH, DEAD_LETTERS_SUFFIX
 from filecopy import executions
 from filecopy.embedded import emulator, stack
 from filecopy.embedded.configuration import PROJECT_ROOT
-from filecopy.embedded.stack import Stack
+from filecopy.embedded.stack import EmbeddedStack
 from filecopy.executions.follow import Watcher
-from filecopy.stack import stack as target
 from filecopy.stack.clients import Clients
 from filecopy.stack.records import read_record
-from filecopy.stack.stack import Target
+from filecopy.stack.stack import Stack
 
 from . import engines
 from .engines import Engine
@@ -130,7 +129,7 @@ class Inbox:
 
 
 class System:
-    def __init__(self, found: Target, engine: Engine, named: Sequence[str], embedded: Stack | None) -> None:
+    def __init__(self, found: Stack, engine: Engine, named: Sequence[str], embedded: EmbeddedStack | None) -> None:
         """
         Args:
             named: what tells a command that this stack is meant.
@@ -165,13 +164,13 @@ class System:
         self._cleanup = contextlib.ExitStack()
 
     @classmethod
-    def embedded(cls, up: Stack) -> System:
+    def embedded(cls, up: EmbeddedStack) -> System:
         """The embedded stack that is up."""
-        return cls(target.of(up.outputs), engines.engine(engines.EMBEDDED), ("--port", str(up.port)), up)
+        return cls(Stack.of(up.outputs), engines.engine(engines.EMBEDDED), ("--port", str(up.port)), up)
 
     @classmethod
     @contextlib.contextmanager
-    def given(cls, name: str, found: Target, engine: Engine) -> Iterator[System]:
+    def given(cls, name: str, found: Stack, engine: Engine) -> Iterator[System]:
         """A stack that somebody else has deployed, on whatever engine. What tests have made there is removed after."""
         system = cls(found, engine, ("--stack", name), None)
         assert len(system.destinations) == 2, "The tests are made for a stack with two destinations."
@@ -193,7 +192,7 @@ class System:
         return [one["Endpoint"] for one in found if one["Protocol"] in ("email", "email-json", "sms")]
 
     @property
-    def stack(self) -> Stack:
+    def stack(self) -> EmbeddedStack:
         assert self._embedded, "This test is about the embedded stack."
         return self._embedded
 

@@ -19,7 +19,7 @@ from filecopy.executions.follow import Watcher
 from filecopy.operations import Operations, Retried
 from filecopy.stack.clients import Clients
 from filecopy.stack.records import list_records, read_record
-from filecopy.stack.stack import Target
+from filecopy.stack.stack import Stack
 from tests.handlers.conftest import failed, sqs_event
 
 from .system import ACCOUNT, System, filecopy
@@ -127,8 +127,8 @@ NOT_ENFORCED = ("read a queue again", "concurrency")
 """By the emulator (docs/engines.md)."""
 
 
-def operated(who: Clients, system: System) -> Target:
-    return Target(system.outputs, who)
+def operated(who: Clients, system: System) -> Stack:
+    return Stack(system.outputs, who)
 
 
 def report_on(operations: Operations, key: str) -> object:

@@ -21,7 +21,7 @@ from components import outputs
 from filecopy.backfill import backfill
 from filecopy.backfill.backfill import Backfill, Difference, Listed, Outcome, Pace, Result, Row
 from filecopy.errors import StackError
-from filecopy.stack.stack import Target
+from filecopy.stack.stack import Stack
 
 from .mocks import REGION, arn
 from .scripted_aws import ScriptedClients
@@ -231,7 +231,7 @@ class _Listings:
             }
 
 
-def target(s3: Any, workflow: Any = None) -> Target:
+def target(s3: Any, workflow: Any = None) -> Stack:
     told = {
         outputs.SOURCE_BUCKET: "source",
         outputs.UPLOAD_QUEUE_URL: "https://example.com/uploads",
@@ -247,7 +247,7 @@ def target(s3: Any, workflow: Any = None) -> Target:
         def in_region(self, _region: str | None) -> Clients:
             return self
 
-    return Target(told, Clients())  # type: ignore[arg-type]
+    return Stack(told, Clients())  # type: ignore[arg-type]
 
 
 def run(s3: Any) -> tuple[Backfill, list[Outcome]]:
@@ -263,7 +263,7 @@ def test_each_bucket_is_asked_in_its_own_region() -> None:
         outputs.SOURCE_BUCKET: "source",
         outputs.DESTINATION_REGIONS: {"near": REGION, "far": "eu-west-1"},
     }
-    found = Backfill(Target(told, ScriptedClients()), ["near", "far"], prefix="", rate=10, is_dry=False)
+    found = Backfill(Stack(told, ScriptedClients()), ["near", "far"], prefix="", rate=10, is_dry=False)
     assert {bucket: client.meta.region_name for bucket, client in found._s3.items()} == {
         "source": REGION, "near": REGION, "far": "eu-west-1",
     }  # fmt: skip

@@ -26,7 +26,7 @@ from filecopy.embedded import configuration, emulator, stack
 from filecopy.embedded.configuration import PROJECT_ROOT
 from filecopy.errors import StackError, missing_package
 from filecopy.operations import Operations, Retried
-from filecopy.stack import stack as target
+from filecopy.stack import stack as deployed
 
 from .scripted_aws import ScriptedClients
 
@@ -288,7 +288,7 @@ def up_with_theirs(monkeypatch: pytest.MonkeyPatch, project: Path) -> None:
     """A stack that is up and has a destination of somebody else's, and no emulator that would answer a call."""
     monkeypatch.setattr(emulator, "runs", lambda pid: pid == FAKE_PID)
     monkeypatch.setattr(emulator, "answers", lambda port: port == PORT)
-    monkeypatch.setattr(target, "Clients", ScriptedClients)
+    monkeypatch.setattr(deployed, "Clients", ScriptedClients)
     outputs = {
         "region": "us-east-1",
         "endpoint": f"http://127.0.0.1:{PORT}",
@@ -435,7 +435,7 @@ SHOWN = "a?[2J?]0;title??31m?gpj.??[red]b[/red]"
 def test_an_error_says_nothing_to_the_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     """An error with a name in it that somebody chose clears no screen, sets no title, and has lines of its own only."""
 
-    def get(_port: int) -> stack.Stack:
+    def get(_port: int) -> stack.EmbeddedStack:
         raise StackError(f"{ODD} is wrong:\n  {ODD}")
 
     monkeypatch.setattr(stack, "get", get)

@@ -16,7 +16,7 @@ from filecopy.executions.follow import Progress, Watcher
 from filecopy.executions.model import Event
 from filecopy.screens import screens
 from filecopy.stack.records import Part, under_way
-from filecopy.stack.stack import Target
+from filecopy.stack.stack import Stack
 
 from .executions import ARN, STARTED, WORKER_DESCRIBED, WORKER_EVENTS, MiniStack, ministack_worker
 from .scripted_aws import ScriptedClients
@@ -60,7 +60,7 @@ def looked(
         GetExecutionHistory={"events": list(reversed(events))},
         GetItem={"Item": item} if item else {},
     )
-    return Watcher(Target(OUTPUTS, clients)).look(ARN), clients
+    return Watcher(Stack(OUTPUTS, clients)).look(ARN), clients
 
 
 def at_work(state: str = "CopyThroughWorker") -> list[dict[str, Any]]:
@@ -121,7 +121,7 @@ def test_what_is_over_is_not_under_way() -> None:
     """Whatever the last look before the end has seen."""
     events = at_work()
     clients = ScriptedClients(DescribeExecution={"executionArn": ARN, "startDate": STARTED, "input": "{}"})
-    watcher = Watcher(Target(OUTPUTS, clients))
+    watcher = Watcher(Stack(OUTPUTS, clients))
     clients._answers["GetItem"] = {"Item": {name: TypeSerializer().serialize(value) for name, value in RECORD.items()}}
     clients._answers["GetExecutionHistory"] = {"events": events[::-1]}
     assert watcher.look(ARN).part
@@ -175,7 +175,7 @@ def test_an_execution_that_was_seen_running_is_told_of_once_more_when_it_has_end
     listed: dict[str, Any] = {"executions": [{"executionArn": ARN}]}
     told: dict[str, Any] = {"events": list(reversed(WORKER_EVENTS[:-1]))}
     clients = ScriptedClients(ListExecutions=listed, DescribeExecution=WORKER_DESCRIBED, GetExecutionHistory=told)
-    watcher = Watcher(Target(OUTPUTS, clients))
+    watcher = Watcher(Stack(OUTPUTS, clients))
     assert [progress.status for progress in watcher.running()] == ["RUNNING"]
     listed["executions"], told["events"] = [], list(reversed(WORKER_EVENTS))
     ended = watcher.running()
