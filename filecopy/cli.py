@@ -17,27 +17,34 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 from botocore.exceptions import BotoCoreError, ClientError
-from rich.console import Console
 from rich.markup import escape
 
 from filecopy.backfill.backfill import DEFAULT_RATE, Backfill
 from filecopy.embedded import demo as demonstration
 from filecopy.embedded import stack as embedded
 from filecopy.embedded.configuration import require_checkout
-from filecopy.executions.follow import Watcher
-from filecopy.executions.follow import follow as follow_execution
-from filecopy.executions.model import show as show_history
+from filecopy.executions.find import read_definition, read_history
+from filecopy.executions.follow import Follower, follow, follow_running
+from filecopy.executions.model import SUCCEEDED
 from filecopy.executions.states import own_definition
 from filecopy.pages.mermaid import mermaid
 from filecopy.pages.report import report_page
 from filecopy.pages.svg import svg
-from filecopy.screens import screens
+from filecopy.polling import Poller
+from filecopy.screens import backfill as backfill_screen
+from filecopy.screens import send as send_screen
+from filecopy.screens.history import show_history
+from filecopy.screens.records import show_record, show_records
+from filecopy.screens.watch import for_watching
+from filecopy.stack.policy import destination_policy
 from filecopy.stack.records import STATUSES, list_records, read_record
 from filecopy.stack.stack import Stack, find_stack
+from filecopy.terminal import counted, err, out, shown, to_json
 
+from . import replay as replaying
+from . import retry as retrying
 from . import sending, shell, usage
 from .errors import StackError, missing_package
-from .operations import Operations
 
 
 class Picture(StrEnum):
@@ -58,8 +65,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-out = Console(highlight=False)
-err = Console(stderr=True, highlight=False)
 
 Port = Annotated[
     int,
@@ -230,11 +235,11 @@ def send(
         stack = find_stack(port, stack_name)
         destinations = destinations_of(stack, to)
         uploads = sending.plan(files, key)
-        sent = screens.upload(out, stack, uploads)
+        sent = send_screen.upload(out, stack, uploads)
         if not wait:
             return
         with interruption_leaves_the_workflow():
-            failed = screens.follow_copies(out, stack, sent, destinations, timeout)
+            failed = send_screen.follow_copies(out, stack, sent, destinations, timeout)
         if failed:
             raise StackError(f"{failed} of {len(sent)} files did not arrive everywhere.")
 
@@ -271,11 +276,9 @@ def backfill(
         work = Backfill(stack, destinations_of(stack, to), prefix=prefix, rate=rate, is_dry=dry_run)
         again = f"filecopy {shlex.join(sys.argv[1:])}"
         try:
-            failed = screens.backfill(out, err, work, as_json=as_json)
+            failed = backfill_screen.backfill(out, err, work, as_json=as_json)
         except KeyboardInterrupt:
-            err.print(
-                f"Interrupted. What was started goes on. For the rest, type: {screens.shown(again)}", soft_wrap=True
-            )
+            err.print(f"Interrupted. What was started goes on. For the rest, type: {shown(again)}", soft_wrap=True)
             raise typer.Exit(130) from None
         if failed:
             raise StackError(
@@ -301,26 +304,23 @@ def watch(
     """
     with one_sentence_errors(), interruption_leaves_the_workflow():
         stack = find_stack(port, stack_name)
-        watcher = Watcher(stack)
-        screen = screens.for_watching(out, as_json=as_json, of_one=what is not None)
-        interval = sending.LOOK_INTERVAL_ON_EMULATOR if stack.clients.is_emulator else sending.LOOK_INTERVAL
+        follower, poller = Follower(stack), Poller.of(stack)
+        screen = for_watching(out, as_json=as_json, of_one=what is not None)
         if what is None:
             with screen:
-                screen.show(watcher.running())
-                while not once:
-                    time.sleep(interval)
-                    screen.show(watcher.running())
+                for histories in follow_running(follower, poller):
+                    screen.show(histories)
+                    if once:
+                        break
             return
-        execution = watcher.find(what)["executionArn"]
+        execution = follower.find(what)
         with screen:
-            for progress in follow_execution(watcher, execution, interval):
-                screen.show([progress])
+            for history in follow(follower, execution, poller):
+                screen.show([history])
                 if once:
                     return
-        if progress.status != "SUCCEEDED":
-            raise StackError(
-                f"The execution ended as {progress.status}. See: filecopy history {progress.execution_arn}"
-            )
+        if history.status != SUCCEEDED:
+            raise StackError(f"The execution ended as {history.status}. See: filecopy history {execution}")
 
 
 @app.command()
@@ -336,13 +336,13 @@ def status(
     """
     with one_sentence_errors():
         stack = find_stack(port, stack_name)
-        record = read_record(stack.clients("dynamodb"), stack.outputs, key)
+        record = read_record(stack, key)
         if record is None:
             raise StackError(f"There is no record of {key!r} in {stack.table}. 'filecopy list' shows what there is.")
         if as_json:
-            typer.echo(screens.to_json(record, indent=2))
+            typer.echo(to_json(record.item, indent=2))
         else:
-            screens.show_record(out, record)
+            show_record(out, record)
 
 
 @app.command("list")
@@ -372,16 +372,14 @@ def list_files(
         if wrong := [one for one in statuses if one not in STATUSES]:
             raise StackError(f"There is no status {', '.join(wrong)}. There are {', '.join(STATUSES)}.")
         stack = find_stack(port, stack_name)
-        records = list_records(
-            stack.clients("dynamodb"), stack.outputs, statuses=statuses, since=start_of(since) if since else None
-        )
+        records = list_records(stack, statuses=statuses, since=start_of(since) if since else None)
         # One more than is shown, to say that there are more.
         listed = list(itertools.islice(records, limit + 1))
         if as_json:
             for record in listed[:limit]:
-                typer.echo(screens.to_json(record))
+                typer.echo(to_json(record.item))
         else:
-            screens.show_records(out, listed[:limit], has_more=len(listed) > limit)
+            show_records(out, listed[:limit], has_more=len(listed) > limit)
 
 
 @app.command()
@@ -397,11 +395,11 @@ def history(
     Example: filecopy history build-123.zip --full
     """
     with one_sentence_errors():
-        told = Operations(find_stack(port, stack_name)).history(what)
+        execution = read_history(find_stack(port, stack_name), what)
         if as_json:
-            typer.echo(screens.to_json(told.as_json(), indent=2))
+            typer.echo(to_json(execution.as_json(), indent=2))
         else:
-            show_history(out, told, full)
+            show_history(out, execution, full)
 
 
 @app.command()
@@ -418,10 +416,10 @@ def report(
     Example: filecopy report build-123.zip -o report.html
     """
     with one_sentence_errors():
-        operations = Operations(find_stack(port, stack_name))
-        told = operations.history(what)
-        write(output, report_page(told, operations.definition_of(told)))
-        out.print(f"Written to {screens.shown(output)}.", soft_wrap=True)
+        stack = find_stack(port, stack_name)
+        execution = read_history(stack, what)
+        write(output, report_page(execution, read_definition(stack, execution)))
+        out.print(f"Written to {shown(output)}.", soft_wrap=True)
 
 
 @app.command()
@@ -456,30 +454,30 @@ def retry(
     Example: filecopy retry build-123.zip
     """
     with one_sentence_errors():
-        operations = Operations(find_stack(port, stack_name))
-        with err.status("Trying the failed copies again …"):
-            retried = operations.retry(key)
+        stack = find_stack(port, stack_name)
+        with err.status("Retrying the failed copies …"):
+            retried = retrying.retry(stack, key)
         if retried is None:
-            out.print(f"No copy of {screens.shown(key)} has failed.")
+            out.print(f"No copy of {shown(key)} has failed.")
             return
         if retried.is_superseded:
             raise StackError(
                 f"Nothing was tried: a newer upload has taken the place of the one that failed. See: filecopy status"
                 f" {shlex.quote(key)}"
             )
-        if not retried.has_results:
+        record = retried.results
+        if record is None:
             raise StackError(
                 f"The retry ended as {retried.status} and left no results in the record. See: filecopy history"
                 f" {retried.execution_arn}"
             )
-        record = retried.record
         out.print(
-            f"{screens.shown(key)}: {record['status']},"
-            f" {record['successfulCopies']} of {record['totalBuckets']} copied. Execution: {retried.execution_arn}",
+            f"{shown(key)}: {record.status}, {record.copied_count} of {record.total_count} copied."
+            f" Execution: {retried.execution_arn}",
             soft_wrap=True,
         )
-        if record["failedBuckets"]:
-            raise StackError(f"Still failed: {', '.join(record['failedBuckets'])}.")
+        if record.failed:
+            raise StackError(f"Still failed: {', '.join(record.failed)}.")
 
 
 @app.command()
@@ -495,8 +493,8 @@ def replay(
     Example: filecopy replay uploads
     """
     with one_sentence_errors():
-        count = Operations(find_stack(port, stack_name)).replay(queue)
-        out.print(f"{count} message{'' if count == 1 else 's'} put back into {queue}.")
+        count = replaying.replay(find_stack(port, stack_name), queue)
+        out.print(f"{counted(count, 'message')} put back into {queue}.")
 
 
 @app.command()
@@ -545,10 +543,10 @@ def policy(
             raise StackError(
                 f"{', '.join(wrong)}: only together with --deployer. A bucket's policy takes none of them."
             )
-        document, is_needed = Operations(find_stack(port, stack_name)).destination_policy(bucket or "")
+        document, is_needed = destination_policy(find_stack(port, stack_name), bucket or "")
         if not is_needed:
             err.print(
-                f"{screens.shown(bucket)} is the stack's own bucket, and takes copies without this: the owner of one"
+                f"{shown(bucket)} is the stack's own bucket, and takes copies without this: the owner of one"
                 " that has existing: true needs it.",
                 soft_wrap=True,
             )
@@ -689,7 +687,7 @@ def one_sentence_errors() -> Iterator[None]:
 
 
 def _fail(message: str, status: int = 1) -> NoReturn:
-    lines = "\n".join(screens.shown(line) for line in message.split("\n"))
+    lines = "\n".join(shown(line) for line in message.split("\n"))
     err.print(f"[bold red]error:[/] {lines}", soft_wrap=True)
     raise typer.Exit(status)
 

@@ -1,4 +1,4 @@
-"""The stack that a command works on: the embedded one, or one that the Pulumi CLI made, on LocalStack or on AWS."""
+"""The stack that a command works on: the embedded stack, or one that the Pulumi CLI deployed."""
 
 from __future__ import annotations
 
@@ -42,23 +42,33 @@ class Stack:
         # A stack on AWS has no endpoint of its own.
         return cls(outputs, Clients(outputs.get(names.ENDPOINT) or None, outputs[names.REGION]))
 
+    def output(self, name: str) -> Any:
+        """The value of an output.
+
+        Raises:
+            StackError: the stack of an older program does not have it.
+        """
+        if name not in self.outputs:
+            raise StackError(f"The stack has no output {name}. Deploy it with this version of the program.")
+        return self.outputs[name]
+
     @property
     def source_bucket(self) -> str:
         return str(self.outputs[names.SOURCE_BUCKET])
 
     @property
     def destinations(self) -> list[str]:
-        found: list[str] = self.outputs[names.DESTINATION_BUCKETS]
-        return found
+        buckets: list[str] = self.output(names.DESTINATION_BUCKETS)
+        return buckets
 
     @property
     def regions(self) -> dict[str, str]:
-        """The region of each destination. An older program did not say it, and had all in the stack's own."""
-        found: dict[str, str] = self.outputs.get(names.DESTINATION_REGIONS, {})
-        return found
+        """The region of each destination. The stack of an older program has none: all are in the stack's region."""
+        regions: dict[str, str] = self.outputs.get(names.DESTINATION_REGIONS, {})
+        return regions
 
     def region_of(self, queue: str) -> str | None:
-        """The region of the queue that the outputs call so; ``None`` for the stack's own region."""
+        """The region of the queue with this name in the outputs; ``None`` for the stack's own region."""
         return next((region for region in self.regions.values() if queue == in_region("arrivals", region)), None)
 
     @property

@@ -22,11 +22,11 @@ from botocore.credentials import Credentials
 
 from components import outputs, policies
 from components.names import ALARM_NAMES_BEGIN_WITH, DEAD_LETTERS_SUFFIX
-from filecopy import executions
 from filecopy.embedded import emulator, stack
 from filecopy.embedded.configuration import PROJECT_ROOT
 from filecopy.embedded.stack import EmbeddedStack
-from filecopy.executions.follow import Watcher
+from filecopy.executions.find import read_events
+from filecopy.executions.follow import Follower
 from filecopy.stack.clients import Clients
 from filecopy.stack.records import read_record
 from filecopy.stack.stack import Stack
@@ -510,15 +510,13 @@ class System:
 
     def attempts(self, execution: str, action: str) -> int:
         """How often the execution called ``action``, such as ``copyObject``."""
-        scheduled = [
-            event.get("taskScheduledEventDetails", {}) for event in executions.history(self.stepfunctions, execution)
-        ]
+        scheduled = [event.get("taskScheduledEventDetails", {}) for event in read_events(self.stepfunctions, execution)]
         # AWS names the action alone; MiniStack the whole integration.
         return sum(details.get("resource", "").endswith(action) for details in scheduled)
 
     def states(self, execution: str) -> list[str]:
         """The names of the states entered, in order, those inside the Map left out."""
-        return [visit.state for visit in Watcher(self.target).look(execution).visits]
+        return [state.name for state in Follower(self.target).look(execution).states]
 
     def executions(self) -> dict[str, Any]:
         """The executions since the tests began, by their ARNs, and what each was told."""
@@ -540,7 +538,8 @@ class System:
         return [arn for arn, job in self.executions().items() if isinstance(job, dict) and job.get("sourceKey") == key]
 
     def record(self, key: str) -> dict[str, Any] | None:
-        return read_record(self.user("dynamodb"), self.outputs, key)
+        record = read_record(Stack(self.outputs, self.user), key)
+        return dict(record.item) if record else None
 
     def finished_record(self, key: str) -> dict[str, Any]:
         """The record of ``key``, once its execution has ended and every copy that the stack's own buckets took
@@ -569,7 +568,7 @@ class System:
         deadline = time.monotonic() + self.engine.deadline
         while (found := look()) is None:
             if time.monotonic() > deadline:
-                history = executions.history(self.stepfunctions, execution) if execution else []
+                history = read_events(self.stepfunctions, execution) if execution else []
                 shown = [*history, *seen, *self.messages()]
                 lines = "\n".join([*(json.dumps(item, default=str) for item in shown), *self.errors()])
                 raise AssertionError(f"Waited {self.engine.deadline:.0f} s in vain for {what}.\n{lines}")
