@@ -427,6 +427,28 @@ def test_policy_with_wrong_options(arguments: tuple[str, ...], said: str) -> Non
     assert refusal("policy", *arguments).startswith(said)
 
 
+@pytest.mark.usefixtures("up_with_theirs")
+@pytest.mark.parametrize(
+    ("arguments", "output"),
+    [
+        (("policy", "theirs"), "step_function_role_arn"),
+        (("policy", "theirs"), "copy_worker_role_arn"),
+        (("policy", "theirs"), "destination_buckets"),
+        (("send", __file__), "destination_buckets"),
+        (("replay",), "dead_letter_queue_urls"),
+    ],
+)
+def test_a_stack_of_an_older_program(project: Path, arguments: tuple[str, ...], output: str) -> None:
+    """A command that needs an output that the stack does not have says which, and what to do."""
+    file = project / ".filecopy" / str(PORT) / "state.json"
+    state = json.loads(file.read_text(encoding="utf-8"))
+    state["outputs"].pop(output, None)
+    file.write_text(json.dumps(state), encoding="utf-8")
+    assert refusal(*arguments, "--port", str(PORT)) == (
+        f"The stack has no output {output}. Deploy it with this version of the program."
+    )
+
+
 # --- What other people chose ------------------------------------------------------------------------------------
 
 ODD = "a\x1b[2J\x1b]0;title\x07\x9b31m\u202egpj.\u200b\r[red]b[/red]"
