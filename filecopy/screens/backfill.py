@@ -7,7 +7,7 @@ from rich.progress import BarColumn, Progress, ProgressColumn, Task, TimeElapsed
 from rich.text import Text
 
 from filecopy.backfill.backfill import MAX_FAILURES, Backfill, Outcome, Result
-from filecopy.terminal import BAD, BUSY, GOOD, counted, shown, to_json
+from filecopy.terminal import BAD, BUSY, GOOD, counted, quoted, shown, to_json
 from handlers.text import printable
 
 _SIGNS = {Result.COPIED: GOOD, Result.FAILED: BAD}
@@ -61,11 +61,13 @@ def backfill(console: Console, errors: Console, work: Backfill, *, as_json: bool
 
     def sum_up() -> None:
         summary = (
-            compared(work) if work.results else f"No key in {shown(work.source)} begins with {shown(repr(work.prefix))}"
+            compared(work)
+            if work.results
+            else f"No key in {shown(work.source)} begins with {shown(quoted(work.prefix))}"
         )
         (errors if as_json else console).print(f"{summary}.", soft_wrap=True)
         if work.is_cut_short:
-            errors.print(f"Each failure is a notification, so after {MAX_FAILURES} nothing more was started.")
+            errors.print(f"Stopped after {MAX_FAILURES} failures, because each of them is a notification.")
 
     bars = Progress(
         BarColumn(20), TimeElapsedColumn(), _Counts(work), console=console, disable=not has_bar, transient=True

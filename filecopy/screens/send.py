@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -21,7 +20,7 @@ from filecopy import sending
 from filecopy.errors import StackError
 from filecopy.sending import Sent, Upload
 from filecopy.stack.stack import Stack
-from filecopy.terminal import BAD, GOOD, counted, duration, shown, size
+from filecopy.terminal import BAD, GOOD, command, counted, duration, shown, size
 
 # Files that are uploaded at the same time, each in up to four parts at a time.
 UPLOADS_AT_ONCE = 4
@@ -92,16 +91,16 @@ def follow_copies(
             key = shown(outcome.sent.key)
             line = f"{len(destinations) - len(outcome.missing)} of {places}, {duration(outcome.record.took or 0)}"
             if outcome.is_superseded:
-                line += "; a newer upload of it has taken its place"
+                line += "; a newer upload has replaced it"
             if outcome.missing:
                 failed += 1
                 console.print(f"{BAD} {key}: {line}. Missing: {', '.join(outcome.missing)}", soft_wrap=True)
-                console.print(f"  See: filecopy status {shown(shlex.quote(outcome.sent.key))}", soft_wrap=True)
+                console.print(f"  See: {shown(command('status', outcome.sent.key))}", soft_wrap=True)
             elif is_summed_up and not outcome.is_superseded:
                 complete += 1
             else:
                 console.print(f"{GOOD} {key}: {line}", soft_wrap=True)
-            status.update(f"Copying to {places} … {count} of {len(sent)} files are through")
+            status.update(f"Copying to {places} … {count} of {len(sent)} files have finished")
     if complete:
         console.print(f"{GOOD} {complete} of {len(sent)} files: {len(destinations)} of {places}")
     return failed

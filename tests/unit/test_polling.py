@@ -92,7 +92,7 @@ def running() -> dict[str, Any]:
     return {
         "DescribeExecution": described,
         "GetExecutionHistory": {"events": run.events[::-1]},
-        "ListExecutions": {"executions": [{"executionArn": ARN}]},
+        "ListExecutions": {"executions": [{"executionArn": ARN, "startDate": STARTED}]},
         "StartExecution": {"executionArn": ARN},
         "GetItem": {"Item": RECORD},
     }
@@ -116,7 +116,7 @@ def send(stack: Stack, _clock: Clock) -> None:
 
 
 def wait_for_retry(stack: Stack, _clock: Clock) -> None:
-    with pytest.raises(StackError, match="still runs"):
+    with pytest.raises(StackError, match="is still running"):
         retry(stack, "k.zip")
 
 
