@@ -35,7 +35,7 @@ def home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     return folder
 
 
-def refusal(*arguments: str, **outputs: Any) -> str:
+def refusal(*arguments: str) -> str:
     result = CliRunner().invoke(app, arguments)
     if result.exception and not isinstance(result.exception, SystemExit):
         raise result.exception
@@ -94,6 +94,7 @@ def test_a_configuration_that_cannot_be_used(write: Any, said: str, home: Path, 
     assert said in refusal("status", "k.zip", "--stack", str(file))
 
 
+@pytest.mark.usefixtures("home")
 @pytest.mark.parametrize(
     ("name", "value", "said"),
     [
@@ -103,7 +104,7 @@ def test_a_configuration_that_cannot_be_used(write: Any, said: str, home: Path, 
     ],
 )
 def test_a_variable_that_cannot_be_used(
-    name: str, value: str, said: str, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    name: str, value: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A profile, an address or a file that is none."""
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "mine")
@@ -118,8 +119,9 @@ def test_a_variable_that_cannot_be_used(
     assert said in refusal("status", "k.zip", "--stack", str(file))
 
 
+@pytest.mark.usefixtures("home")
 @pytest.mark.parametrize("region", ["", "eu west 1", "EU-WEST-1!", 5])
-def test_a_region_that_is_none(region: Any, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_region_that_is_none(region: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The outputs of a stack name a region that AWS does not have."""
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "mine")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
