@@ -33,7 +33,8 @@ def use_workflow(
 ) -> Policy:
     """The people and pipelines that use the stack: they upload, start the workflow, and follow the results.
 
-    That is ``filecopy send``, ``watch``, ``status``, ``list``, ``history``, ``report``, and the same calls by hand.
+    That is ``filecopy send``, ``watch``, ``status``, ``list``, ``executions``, ``history``, ``report``, and the same
+    calls by hand.
     """
     return policy(
         allow(
@@ -59,8 +60,8 @@ def operate_workflow(
     """The operators on call: all commands in docs/operations.md. Operators cannot read a file's content. They cannot
     change a resource, except to switch alarm actions and event source mappings off and on.
 
-    That is ``filecopy watch``, ``status``, ``list``, ``history``, ``report``, ``retry``, ``replay``, and the ``aws``
-    commands of that page.
+    That is ``filecopy watch``, ``status``, ``list``, ``executions``, ``history``, ``report``, ``retry``, ``replay``,
+    and the ``aws`` commands of that page.
 
     Args:
         queue_arns: the queues whose dead letters are replayed, in every region that has one. A dead-letter queue has

@@ -107,7 +107,9 @@ def others(port: int) -> str:
     """A sentence, with a space before it, about the other ports that have a stack, or what is left of one; nothing
     where there is none."""
     ports = sorted(int(folder.name) for folder in folder_of(port).parent.glob("[0-9]*") if folder != folder_of(port))
-    return f" There is one on port {', '.join(map(str, ports))}." if ports else ""
+    if len(ports) == 1:
+        return f" There is one on port {ports[0]}."
+    return f" There are stacks on ports {', '.join(map(str, ports[:-1]))} and {ports[-1]}." if ports else ""
 
 
 def get(port: int) -> EmbeddedStack:

@@ -80,7 +80,7 @@ def test_dead_letter_is_put_back_and_handled(breakable: System) -> None:
         assert breakable.wait_for("the dead letter", lambda: breakable.letters_in("uploads") or None) == 1
         assert breakable.record(key) is None
     told = breakable.filecopy("replay", "uploads")
-    assert (told.returncode, told.stdout) == (0, "1 message put back into uploads.\n"), told.stderr
+    assert (told.returncode, told.stdout) == (0, "Moved 1 message back into uploads.\n"), told.stderr
     assert breakable.finished_record(key)["status"] == "COMPLETED"
     assert breakable.letters_in("uploads") == 0
     unknown = breakable.filecopy("replay", "letters")

@@ -19,6 +19,7 @@ from typing import Any
 
 import pytest
 import typer
+from botocore.exceptions import ClientError
 from typer.testing import CliRunner
 
 from components import policies
@@ -228,7 +229,13 @@ def test_a_stack_is_up_after_up(monkeypatch: pytest.MonkeyPatch, stopped: list[i
     status, output, _ = run("up", *port)
     assert status == 0
     assert f"The stack is up at http://127.0.0.1:{PORT} (" in output
-    assert f"filecopy down --port {PORT}\n" in output
+    # What to type next works from here, where filecopy may not be on the PATH.
+    next_steps = re.findall(r"(?m)^(?:Point|Take).*?with: +(.*)$", output)
+    assert len(next_steps) == 2
+    environment = re.fullmatch(r'eval "\$\((\S*filecopy) env --port (\d+)\)"', next_steps[0])
+    assert environment
+    assert environment[2] == str(PORT)
+    assert next_steps[1] == f"{environment[1]} down --port {PORT}"
 
     assert run("outputs", "dynamodb_table_name", *port) == (0, "FileCopyTracking\n", "")
     assert run("outputs", "destination_buckets", *port) == (0, '["region-a-builds", "region-b-builds"]\n', "")
@@ -253,6 +260,10 @@ def test_another_port_has_a_stack(project: Path) -> None:
         f"No stack is up on port 4570. There is one on port {PORT}. Run 'filecopy up --port 4570'."
     )
     assert run("down", "--port", "4570")[1] == f"No stack is up on port 4570. There is one on port {PORT}.\n"
+    for port in (4571, 4572):
+        (project / ".filecopy" / str(port)).mkdir()
+    said = run("down", "--port", "4570")[1]
+    assert said == f"No stack is up on port 4570. There are stacks on ports 4571, 4572 and {PORT}.\n"
 
 
 @pytest.mark.parametrize("state", [{}, {"pid": FAKE_PID, "port": PORT}])
@@ -456,6 +467,16 @@ def test_a_stack_of_an_older_program(project: Path, arguments: tuple[str, ...], 
 
 ODD = "a\x1b[2J\x1b]0;title\x07\x9b31m\u202egpj.\u200b\r[red]b[/red]:boom:"
 SHOWN = "a?[2J?]0;title??31m?gpj.??[red]b[/red]:boom:"
+
+
+def test_an_error_of_aws_ends_before_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    """AWS's sentences have no full stop."""
+
+    def get(_port: int) -> stack.EmbeddedStack:
+        raise ClientError({"Error": {"Code": "AccessDenied", "Message": "You may not"}}, "GetItem")
+
+    monkeypatch.setattr(stack, "get", get)
+    assert refusal("outputs").endswith(": You may not. Check the credentials, the region and the stack.")
 
 
 def test_an_error_says_nothing_to_the_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
