@@ -134,10 +134,10 @@ def test_partial_failure(system: System) -> None:
         "🎯 Destinations: 2",
         "✅ Copied: 1",
         "❌ Failed: 1",
-        f"  ❌ {missing}: S3.NoSuchBucketException: The specified bucket does not exist",
         f"🔎 Execution: {ended['executionArn']}",
     ):
         assert line in told["Message"].splitlines()
+    assert f"\n  ❌ {missing}: S3.NoSuchBucketException: The specified bucket does not exist" in told["Message"]
 
 
 def test_a_key_that_deceives_is_shown_harmless(open_system: System) -> None:
