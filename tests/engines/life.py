@@ -62,7 +62,7 @@ def live(
     with checkout.step("a wrong setting"):
         checkout.pulumi("config", "set", "maxConcurrency", "41")
         said = checkout.pulumi("up", "--yes", fails=True)
-        assert 'maxConcurrency: "41" is not allowed; it takes a whole number, 1 to 40.' in said
+        assert 'maxConcurrency must be an integer from 1 to 40, not "41".' in said
         assert checkout.resources() == []
         assert engine.leftovers() == empty
         checkout.pulumi("config", "rm", "maxConcurrency")
