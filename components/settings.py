@@ -94,7 +94,7 @@ class Settings:
     kms_key_arn: str | None
     """The key that the stack's own buckets in its own region encrypt with; ``None`` for S3's own keys."""
     noncurrent_version_days: int
-    """Days for which the stack's own buckets keep old versions; 0 for ever."""
+    """Days for which the stack's own buckets keep old versions; 0 keeps them forever."""
     max_concurrency: int
     multipart_threshold: int
     """Bytes. A larger file is copied in parts."""

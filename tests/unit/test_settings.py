@@ -52,7 +52,7 @@ def test_nothing_set_means_the_defaults_that_are_promised() -> None:
 
 
 def test_each_declared_default_is_the_programs() -> None:
-    """A default of Pulumi.yaml that is set explicitly changes nothing: the CLI and the embedded stack deploy the same."""
+    """Setting a default of Pulumi.yaml changes nothing: the CLI and the embedded stack deploy the same."""
     for name, setting in declared_settings().items():
         default = setting["default"]
         value = default if isinstance(default, str) else json.dumps(default)
