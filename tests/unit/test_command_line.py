@@ -362,8 +362,8 @@ def test_policy_of_a_deployer_needs_no_stack() -> None:
     assert "arn:aws-cn:s3:::acme-global-builds" in arns
     assert all(resource.startswith("arn:aws-cn:") for resource in arns)
     assert re.fullmatch(
-        r"The policy has [67],[0-9]{3} characters, and IAM takes 6,144 in a managed policy, 10,240 inline in a role\."
-        r" As managed policies it is 2: print each with --part, 1 to 2, and attach all\.\n",
+        r"The policy has [67],[0-9]{3} characters\. IAM allows 6,144 in a managed policy, and 10,240 in the inline"
+        r" policies of a role\. For 2 managed policies, print each with --part, 1 to 2, and attach all\.\n",
         errors,
     )
 
