@@ -96,7 +96,7 @@ def test_wrong_setting_creates_nothing() -> None:
     port = emulator.free_port()
     told = filecopy("up", "--port", str(port), "-c", "maxConcurrency=41")
     assert told.returncode == 1
-    assert 'maxConcurrency: "41" is not allowed; it takes a whole number, 1 to 40.' in told.stderr
+    assert 'maxConcurrency must be an integer from 1 to 40, not "41".' in told.stderr
     assert not stack.folder_of(port).exists()
     assert processes_of(stack.folder_of(port)) == []
 

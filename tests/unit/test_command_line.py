@@ -192,8 +192,8 @@ def test_a_bad_setting(project: Path, stopped: list[int]) -> None:
     """The program's own refusal is said as it is, and nothing is left running."""
     said = refusal("up", "--port", str(PORT), "-c", "maxConcurrency=0")
     assert said.splitlines() == [
-        "Nothing was created, because of the stack's settings:",
-        '  maxConcurrency: "0" is not allowed; it takes a whole number, 1 to 40.',
+        "Nothing was created or changed, because these settings are wrong:",
+        '  maxConcurrency must be an integer from 1 to 40, not "0".',
     ]
     assert (stopped, list(project.iterdir())) == ([FAKE_PID], [])
 
@@ -362,8 +362,8 @@ def test_policy_of_a_deployer_needs_no_stack() -> None:
     assert "arn:aws-cn:s3:::acme-global-builds" in arns
     assert all(resource.startswith("arn:aws-cn:") for resource in arns)
     assert re.fullmatch(
-        r"The policy has [67],[0-9]{3} characters, and IAM takes 6,144 in a managed policy, 10,240 inline in a role\."
-        r" As managed policies it is 2: print each with --part, 1 to 2, and attach all\.\n",
+        r"The policy has [67],[0-9]{3} characters\. IAM allows 6,144 in a managed policy, and 10,240 in the inline"
+        r" policies of a role\. For 2 managed policies, print each with --part, 1 to 2, and attach all\.\n",
         errors,
     )
 
@@ -417,7 +417,7 @@ def test_policy_of_a_deployer_where_the_environment_says_the_region(monkeypatch:
         ((*DEPLOYER[1:], "--region", "narnia"), "--region must be a region of AWS, such as us-east-1, not narnia."),
         ((*DEPLOYER[1:], "--stack", "production"), "Pulumi.production.yaml must be in"),
         ((*DEPLOYER[1:], "--stack", "outputs.json"), "--stack must be the name of a stack of the Pulumi CLI"),
-        ((*DEPLOYER[1:], "--region", "us-east-1", "-c", "namePrefix=A"), "Nothing was created, because of the stack's"),
+        ((*DEPLOYER[1:], "--region", "us-east-1", "-c", "namePrefix=A"), "Nothing was created or changed, because"),
         ((*DEPLOYER[1:], "--region", "us-east-1", "-c", "nmaePrefix=a"), "There is no setting 'nmaePrefix'."),
     ],
 )

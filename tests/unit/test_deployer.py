@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from fnmatch import fnmatchcase
 from typing import Any
@@ -108,59 +108,69 @@ def allowed(action: str, resource: str, stack: Deployment = STACK) -> bool:
     )
 
 
-def arns_of(resource: Registered) -> Iterator[tuple[str, str]]:
-    """The services' prefixes in actions, and the ARN that such an action is checked with (Service Authorization
-    Reference)."""
-    inputs, region = resource.inputs, resource.inputs.get("region", REGION)
-    name = inputs.get("name")
-    service, kind = re.fullmatch(r"aws:(\w+)/(\w+):\w+", resource.type).groups()  # type: ignore[union-attr]
-    match service, kind:
-        case "s3", _:
-            yield "s3", f"arn:aws:s3:::{inputs['bucket']}"
-        case "dynamodb", _:
-            yield "dynamodb", arn("dynamodb", f"table/{name}")
-        case "sqs", "queue":
-            yield "sqs", arn("sqs", str(name), region)
-        case "sqs", _:
-            yield "sqs", arn("sqs", inputs["queueUrl"].rsplit("/", 1)[1], region)
-        case "sns", "topic":
-            yield "sns", arn("sns", str(name), region)
-        case "sns", _:
-            yield "sns", inputs.get("arn") or inputs["topic"]
-        case "iam", "role":
-            yield "iam", f"arn:aws:iam::{ACCOUNT}:role/{name}"
-        case "iam", _:
-            yield "iam", f"arn:aws:iam::{ACCOUNT}:role/{inputs['role']}"
-        case "lambda", "function":
-            yield "lambda", arn("lambda", f"function:{name}", region)
-            yield "iam", inputs["role"]
-        case "lambda", "permission":
-            yield "lambda", arn("lambda", f"function:{inputs['function']}")
-        case "lambda", _:
-            yield "lambda", arn("lambda", "event-source-mapping:0a1b", region)
-        case "sfn", _:
-            yield "states", arn("states", f"stateMachine:{name}")
-            yield "iam", inputs["roleArn"]
-        case "cloudwatch", "eventRule":
-            yield "events", arn("events", f"rule/{name}")
-        case "cloudwatch", "eventTarget":
-            yield "events", arn("events", f"rule/{inputs['rule']}")
-        case "cloudwatch", "logGroup":
-            yield "logs", arn("logs", f"log-group:{name}", region)
-            yield "logs", arn("logs", f"log-group:{name}:log-stream:", region)
-        case "cloudwatch", "metricAlarm":
-            yield "cloudwatch", arn("cloudwatch", f"alarm:{name}", region)
-        case "cloudwatch", "dashboard":
-            yield "cloudwatch", f"arn:aws:cloudwatch::{ACCOUNT}:dashboard/{inputs['dashboardName']}"
-        case "apigateway", "account":
-            yield "apigateway", f"arn:aws:apigateway:{REGION}::/account"
-            yield "iam", inputs["cloudwatchRoleArn"]
-        case "apigateway", _:
-            yield "apigateway", f"arn:aws:apigateway:{REGION}::/restapis"
-            yield "apigateway", f"arn:aws:apigateway:{REGION}::/restapis/0a1b/resources/2c"
-            yield "apigateway", f"arn:aws:apigateway:{REGION}::/tags/arn%3Aaws%3Aapigateway"
-        case _:
-            raise AssertionError(f"With which ARN are actions on {resource.type} checked? Say so here.")
+Arns = list[tuple[str, str]]
+
+
+def _named(service: str, pattern: str) -> Callable[[Registered], Arns]:
+    """The ARN of a resource in its own region; ``{}`` in ``pattern`` stands for its name."""
+
+    def arns(resource: Registered) -> Arns:
+        region = resource.inputs.get("region", REGION)
+        return [(service, arn(service, pattern.format(resource.inputs.get("name")), region))]
+
+    return arns
+
+
+def _log_group(resource: Registered) -> Arns:
+    group = arn("logs", f"log-group:{resource.inputs['name']}", resource.inputs.get("region", REGION))
+    return [("logs", group), ("logs", f"{group}:log-stream:")]
+
+
+def _queue_of(resource: Registered) -> Arns:
+    name = resource.inputs["queueUrl"].rsplit("/", 1)[1]
+    return [("sqs", arn("sqs", name, resource.inputs.get("region", REGION)))]
+
+
+def _api_gateway(*paths: str) -> Arns:
+    return [("apigateway", f"arn:aws:apigateway:{REGION}::{path}") for path in paths]
+
+
+def _role(name: str) -> Arns:
+    return [("iam", f"arn:aws:iam::{ACCOUNT}:role/{name}")]
+
+
+# By module and type, or by module alone for all other types in it: Service Authorization Reference.
+ARNS: dict[str, Callable[[Registered], Arns]] = {
+    "s3": lambda one: [("s3", f"arn:aws:s3:::{one.inputs['bucket']}")],
+    "dynamodb": _named("dynamodb", "table/{}"),
+    "sqs/queue": _named("sqs", "{}"),
+    "sqs": _queue_of,
+    "sns/topic": _named("sns", "{}"),
+    "sns": lambda one: [("sns", one.inputs.get("arn") or one.inputs["topic"])],
+    "iam/role": lambda one: _role(one.inputs["name"]),
+    "iam": lambda one: _role(one.inputs["role"]),
+    "lambda/function": lambda one: [*_named("lambda", "function:{}")(one), ("iam", one.inputs["role"])],
+    "lambda/permission": lambda one: [("lambda", arn("lambda", f"function:{one.inputs['function']}"))],
+    "lambda": _named("lambda", "event-source-mapping:0a1b"),
+    "sfn": lambda one: [*_named("states", "stateMachine:{}")(one), ("iam", one.inputs["roleArn"])],
+    "cloudwatch/eventRule": _named("events", "rule/{}"),
+    "cloudwatch/eventTarget": lambda one: [("events", arn("events", f"rule/{one.inputs['rule']}"))],
+    "cloudwatch/logGroup": _log_group,
+    "cloudwatch/metricAlarm": _named("cloudwatch", "alarm:{}"),
+    "cloudwatch/dashboard": lambda one: [
+        ("cloudwatch", f"arn:aws:cloudwatch::{ACCOUNT}:dashboard/{one.inputs['dashboardName']}")
+    ],
+    "apigateway/account": lambda one: [*_api_gateway("/account"), ("iam", one.inputs["cloudwatchRoleArn"])],
+    "apigateway": lambda _: _api_gateway("/restapis", "/restapis/0a1b/resources/2c", "/tags/arn%3Aaws%3Aapigateway"),
+}
+
+
+def arns_of(resource: Registered) -> Arns:
+    """The ARNs with which IAM checks actions on the resource, each with the service's prefix in these actions."""
+    path = resource.type.split(":")[1]
+    arns = ARNS.get(path) or ARNS.get(path.split("/")[0])
+    assert arns, f"ARNS must have an entry for {resource.type}: the ARN with which IAM checks actions on it."
+    return arns(resource)
 
 
 def test_the_table_has_the_programs_types_and_no_others(resources: list[Registered]) -> None:

@@ -14,7 +14,7 @@ import typer.main
 from components import policies
 from components.monitoring import alarms, dashboard, metrics
 from components.monitoring.alarms import Alarm
-from components.monitoring.metrics import Located
+from components.monitoring.metrics import Watched
 from components.names import ALARM_NAMES_BEGIN_WITH
 from filecopy.cli import app
 from filecopy.embedded.configuration import PROJECT_ROOT
@@ -35,11 +35,11 @@ IN_ORDER = (
 """The functions as __main__.py has them."""
 NAMES = metrics.Names(
     state_machine="acme-file-copy-workflow",
-    upload_queue=Located(kind="uploads", name="acme-file-copy-uploads"),
+    upload_queue=Watched(kind="uploads", name="acme-file-copy-uploads"),
     dead_letter_queues=[
-        Located(kind=kind, name=f"acme-file-copy-{kind}-dead-letters") for kind in ("uploads", "arrivals", "endings")
+        Watched(kind=kind, name=f"acme-file-copy-{kind}-dead-letters") for kind in ("uploads", "arrivals", "endings")
     ],
-    functions=[Located(kind=kind, name=f"acme-{kind}") for kind in IN_ORDER],
+    functions=[Watched(kind=kind, name=f"acme-{kind}") for kind in IN_ORDER],
     api="acme-file-copy-api",
 )
 ALARMS = {alarm.name: alarm for alarm in alarms.all_alarms(NAMES, MACHINE)}

@@ -209,7 +209,7 @@ def test_alarms_there_say_what_to_type_there(recording: Recording) -> None:
         assert f"### {entry}\n" in runbook
     letters = described[f"file-copy-dead-letters-arrivals{SUFFIX}"]
     assert f"First: aws logs tail /aws/lambda/acme-regional-sync{SUFFIX} --since 1h --region {FAR}\n" in letters
-    assert f"Once that is mended: filecopy replay arrivals{SUFFIX}\n" in letters
+    assert f"After fixing the cause: filecopy replay arrivals{SUFFIX}\n" in letters
 
 
 def test_the_dashboard_shows_what_is_there(recording: Recording, local: Recording) -> None:
