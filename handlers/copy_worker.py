@@ -9,7 +9,6 @@ run that was ended half-way, or called again, copies no part twice.
 from __future__ import annotations
 
 import math
-import os
 import time
 from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
@@ -22,6 +21,7 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from . import checksums, clients, log, text, tracking
+from .environment import Variables
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -73,29 +73,15 @@ _HEADERS = (
 
 
 @dataclass(frozen=True, kw_only=True)
-class Environment:
+class Environment(Variables):
+    """Environment variables, by their names in lower case."""
+
     table_name: str
     multipart_threshold: int
     """Bytes; a file of more is copied in parts."""
     parts_at_once: int
     run_seconds: float
     """How long a run goes on beginning parts, if Lambda does not end it sooner."""
-
-
-@cache
-def environment() -> Environment:
-    """What the function is told, read and checked at its first use.
-
-    Raises:
-        KeyError: a variable is missing.
-        ValueError: one is no number.
-    """
-    return Environment(
-        table_name=os.environ["TABLE_NAME"],
-        multipart_threshold=int(os.environ["MULTIPART_THRESHOLD"]),
-        parts_at_once=int(os.environ["PARTS_AT_ONCE"]),
-        run_seconds=float(os.environ["RUN_SECONDS"]),
-    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -184,7 +170,7 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     try:
         if copy.checksum_of_parts:
             copy = replace(copy, checksums=_of_the_whole(copy, copy.checksum_of_parts))
-        if copy.size <= environment().multipart_threshold:
+        if copy.size <= Environment.read().multipart_threshold:
             return _at_once(copy)
         return _in_parts(copy, _deadline(context))
     except ClientError as error:
@@ -218,7 +204,7 @@ def _copy(event: dict[str, Any]) -> Copy:
 def _deadline(context: Any) -> float:
     """When no part is begun any more, by the monotonic clock."""
     left: float = context.get_remaining_time_in_millis() / 1000 - _TIME_FOR_THE_END
-    return time.monotonic() + min(left, environment().run_seconds)
+    return time.monotonic() + min(left, Environment.read().run_seconds)
 
 
 @cache
@@ -228,7 +214,7 @@ def _s3(region: str) -> S3Client:
         connect_timeout=3,
         read_timeout=_READ_TIMEOUT,
         retries={"mode": "standard", "total_max_attempts": 5},
-        max_pool_connections=environment().parts_at_once,
+        max_pool_connections=Environment.read().parts_at_once,
     )
     return cast("S3Client", clients.session().create_client("s3", region_name=region, config=config))
 
@@ -419,7 +405,7 @@ def _copy_parts(copy: Copy, upload: Upload, done: dict[int, str], deadline: floa
     Returns:
         Whether all are done.
     """
-    s3, at_once = _s3(copy.region), environment().parts_at_once
+    s3, at_once = _s3(copy.region), Environment.read().parts_at_once
     missing = [part for part in _ranges(copy.size, upload.part_size) if part[0] not in done]
     log.info("Copying parts", uploadId=upload.id, done=len(done), missing=len(missing))
     noted, slowest = time.monotonic(), 0.0
@@ -501,7 +487,7 @@ def _begun(copy: Copy) -> Upload | None:
     version is thrown away.
     """
     item = clients.dynamodb().get_item(
-        TableName=environment().table_name,
+        TableName=Environment.read().table_name,
         Key=tracking.key_of(copy.key, copy.source_bucket),
         ConsistentRead=True,
         ProjectionExpression="uploads.#bucket",
@@ -545,7 +531,7 @@ def _forget(copy: Copy) -> None:
 def _update(copy: Copy, update: str, values: dict[str, Any], names: dict[str, str] | None = None) -> None:
     updated = tracking.update_if(
         "leaseOwner = :executionId",
-        table_name=environment().table_name,
+        table_name=Environment.read().table_name,
         key=tracking.key_of(copy.key, copy.source_bucket),
         update=update,
         names=names,

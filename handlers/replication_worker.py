@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
 from dataclasses import dataclass
-from functools import cache
 from typing import Any
 
 from botocore.exceptions import ClientError
 
 from . import clients, log, s3_events, sqs_batch
+from .environment import Variables
 from .s3_events import ObjectCreated
 
 # Step Functions API reference, StartExecution: at most 80 characters; others than these break CloudWatch logs.
@@ -22,22 +21,11 @@ _DIGEST_LENGTH = 32
 
 
 @dataclass(frozen=True, kw_only=True)
-class Environment:
+class Environment(Variables):
+    """Environment variables, by their names in lower case."""
+
     state_machine_arn: str
     destination_buckets: list[str]
-
-
-@cache
-def environment() -> Environment:
-    """What the function is told, read and checked at its first use.
-
-    Raises:
-        KeyError: a variable is missing.
-    """
-    return Environment(
-        state_machine_arn=os.environ["STATE_MACHINE_ARN"],
-        destination_buckets=json.loads(os.environ["DESTINATION_BUCKETS"]),
-    )
 
 
 def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
@@ -52,7 +40,7 @@ def _start_executions(body: str) -> None:
 
 def _start_execution(upload: ObjectCreated) -> None:
     name = execution_name(upload)
-    machine = environment().state_machine_arn
+    machine = Environment.read().state_machine_arn
     log.about(
         bucket=upload.bucket,
         key=upload.key,
@@ -62,7 +50,7 @@ def _start_execution(upload: ObjectCreated) -> None:
     job: dict[str, Any] = {
         "sourceBucket": upload.bucket,
         "sourceKey": upload.key,
-        "destinationBuckets": environment().destination_buckets,
+        "destinationBuckets": Environment.read().destination_buckets,
         # The workflow does without it; execution-watcher measures from here.
         "uploadedAt": upload.time,
     }

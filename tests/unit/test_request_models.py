@@ -67,7 +67,7 @@ def nowhere_to_fetch_from() -> Any:
     """build-worker has no artifact host, so that a request which is taken ends there."""
     with pytest.MonkeyPatch.context() as patched:
         nowhere = build_worker.Environment(artifact_base_url="", source_bucket="b", key_prefix="")
-        patched.setattr(build_worker, "environment", lambda: nowhere)
+        patched.setattr(build_worker.Environment, "read", lambda: nowhere)
         yield
 
 
