@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
-from . import clients, content, log, s3_events, sqs_batch, text, tracking
-from .content import Verdict
+from . import clients, comparison, log, s3_events, sqs_batch, text, tracking
+from .comparison import Verdict
 from .environment import Variables
 from .s3_events import ObjectCreated
 
@@ -117,7 +117,7 @@ def _verify(arrival: ObjectCreated, record: dict[str, Any]) -> Verdict:
     arrived = _head(clients.s3(), arrival.bucket, arrival.key, arrived_version)
     if arrived is None:
         return Verdict(check="size", problem="The copy is gone again.")
-    return content.compare(source, arrived)
+    return comparison.compare(source, arrived)
 
 
 def _head(s3: S3Client, bucket: str, key: str, version: dict[str, Any]) -> HeadObjectOutputTypeDef | None:

@@ -22,7 +22,7 @@ MODULES = {
         "replication-worker": {"clients", "s3_events", "sqs_batch", "text"},
         "step-function-invoker": {"clients", "copy_job", "http"},
         "build-worker": {"clients", "http"},
-        "regional-sync": {"clients", "content", "s3_events", "sqs_batch", "text", "tracking"},
+        "regional-sync": {"clients", "comparison", "s3_events", "sqs_batch", "text", "tracking"},
         "copy-worker": {"checksums", "clients", "text", "tracking"},
         "execution-watcher": {"clients", "sqs_batch", "text", "tracking"},
     }.items()
