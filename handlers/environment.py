@@ -27,7 +27,7 @@ class Variables:
         Raises:
             ConfigurationError: a variable is missing, or is not of its field's type.
         """
-        return cast("Self", _parse(cls))
+        return cast("Self", _parse(cast("Any", cls)))
 
 
 @cache

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
-from . import clients, comparison, log, s3_events, sqs_batch, text, tracking
+from . import arns, clients, comparison, log, s3_events, sqs_batch, text, tracking
 from .comparison import Verdict
 from .environment import Variables
 from .s3_events import ObjectCreated
@@ -28,7 +28,7 @@ class Environment(Variables):
     @property
     def region(self) -> str:
         """Where source bucket, table and topic are. The destinations are where the function is, maybe in another."""
-        return self.topic_arn.split(":")[3]
+        return arns.region_of(self.topic_arn)
 
 
 class UndecidedError(Exception):

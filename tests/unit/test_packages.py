@@ -19,11 +19,13 @@ from filecopy.embedded.provisioning import _zip
 MODULES = {
     name: {name.replace("-", "_"), "environment", "log", *modules}
     for name, modules in {
-        "replication-worker": {"clients", "s3_events", "sqs_batch", "text"},
-        "step-function-invoker": {"clients", "copy_job", "http"},
+        "replication-worker": {"arns", "clients", "s3_events", "sqs_batch", "text"},
+        "step-function-invoker": {"clients", "copy_job", "http", "keys"},
         "build-worker": {"clients", "http"},
-        "regional-sync": {"clients", "comparison", "s3_events", "sqs_batch", "text", "tracking"},
-        "copy-worker": {"checksums", "clients", "text", "tracking"},
+        "regional-sync": {"arns", "clients", "comparison", "s3_events", "sqs_batch", "text", "tracking"},
+        "copy-worker": {
+            *("arns", "checksums", "clients", "copying", "multipart", "parts", "text", "tracking", "upload_record"),
+        },
         "execution-watcher": {"clients", "sqs_batch", "text", "tracking"},
     }.items()
 }
