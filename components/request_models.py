@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .workflow.limits import MAX_DESTINATIONS
+from .workflow.limits import MAX_DESTINATIONS, MAX_KEY_BYTES
 
 Schema = dict[str, Any]
 
@@ -21,7 +21,8 @@ COPY_JOB: Schema = {
     "type": "object",
     "properties": {
         "sourceBucket": _BUCKET_NAME,
-        "sourceKey": {"type": "string", "minLength": 1, "maxLength": 1024},
+        # Bytes are at least as many as characters.
+        "sourceKey": {"type": "string", "minLength": 1, "maxLength": MAX_KEY_BYTES},
         "destinationBuckets": {
             "type": "array",
             "minItems": 1,

@@ -6,7 +6,6 @@ The artifact is streamed in parts, never held in memory, and appears under its k
 from __future__ import annotations
 
 import json
-import os
 import re
 import time
 import urllib.error
@@ -21,6 +20,7 @@ from boto3.s3.transfer import TransferConfig
 from botocore.exceptions import BotoCoreError, ClientError
 
 from . import clients, http, log
+from .environment import Variables
 
 # A commit's hash, abbreviated or whole (SHA-1 or SHA-256). Nothing else can get into the URL.
 _COMMIT = re.compile(r"[0-9a-f]{6,64}")
@@ -47,24 +47,12 @@ _TRANSFER = TransferConfig(
 
 
 @dataclass(frozen=True, kw_only=True)
-class Environment:
+class Environment(Variables):
+    """Environment variables, by their names in lower case."""
+
     artifact_base_url: str
     source_bucket: str
     key_prefix: str
-
-
-@cache
-def environment() -> Environment:
-    """What the function is told, read and checked at its first use.
-
-    Raises:
-        KeyError: a variable is missing.
-    """
-    return Environment(
-        artifact_base_url=os.environ["ARTIFACT_BASE_URL"],
-        source_bucket=os.environ["SOURCE_BUCKET"],
-        key_prefix=os.environ["KEY_PREFIX"],
-    )
 
 
 class FetchError(Exception):
@@ -102,8 +90,8 @@ def _store(request: Any, time_limit: float) -> dict[str, Any]:
     if problems:
         raise http.BadRequestError(problems)
     commit: str = request["commit"]
-    base, bucket = environment().artifact_base_url, environment().source_bucket
-    key, url = f"{environment().key_prefix}{commit}.zip", f"{base}/{commit}"
+    base, bucket = Environment.read().artifact_base_url, Environment.read().source_bucket
+    key, url = f"{Environment.read().key_prefix}{commit}.zip", f"{base}/{commit}"
     log.about(bucket=bucket, key=key)
     if not base:
         raise FetchError(503, "The stack has no artifactBaseUrl to fetch from. Set it, and deploy again.")

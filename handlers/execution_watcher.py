@@ -15,14 +15,13 @@ then it counts twice, which is rare; or never, which is rarer.
 from __future__ import annotations
 
 import json
-import os
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from . import log, sqs_batch, text
+from .environment import Variables
 
 # clients and tracking are imported where an execution did not succeed: with them comes botocore, which takes longer
 # than all the rest, and most executions succeed.
@@ -36,28 +35,15 @@ _TOLD_BY_THE_WORKFLOW = {"CopiesFailed", "SourceUnreadable", "TrackingFailed"}
 
 
 @dataclass(frozen=True, kw_only=True)
-class Environment:
+class Environment(Variables):
+    """Environment variables, by their names in lower case."""
+
     table_name: str
     topic_arn: str
     lease_grace_seconds: int
     """How long S3 may still be at work on a copy that the execution had asked for."""
     state_machine: str
     """Its name, by which the metrics of two stacks are told apart."""
-
-
-@cache
-def environment() -> Environment:
-    """What the function is told, read and checked at its first use.
-
-    Raises:
-        KeyError: a variable is missing.
-    """
-    return Environment(
-        table_name=os.environ["TABLE_NAME"],
-        topic_arn=os.environ["TOPIC_ARN"],
-        lease_grace_seconds=int(os.environ["LEASE_GRACE_SECONDS"]),
-        state_machine=os.environ["STATE_MACHINE"],
-    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,7 +95,7 @@ def _close(body: str) -> None:
         is_closed, record = _close_record(ending)
         # A record that never became the execution's is of one that ended before its first copy.
         may_copy = is_closed or record.get("executionId") == {"S": ending.execution_arn}
-        _shorten_lease(ending, int(time.time()) + environment().lease_grace_seconds if may_copy else 0)
+        _shorten_lease(ending, int(time.time()) + Environment.read().lease_grace_seconds if may_copy else 0)
     is_told = ending.error in _TOLD_BY_THE_WORKFLOW
     log.info(
         "Execution did not succeed",
@@ -130,7 +116,7 @@ def _measure(message: str, *, made: int, failed: int, ending: Ending) -> None:
     values: dict[str, tuple[float, str]] = {"CopiesMade": (made, "Count"), "CopiesFailed": (failed, "Count")}
     if ending.is_completed and ending.seconds_since_upload is not None:
         values["UploadToCompleted"] = (ending.seconds_since_upload, "Seconds")
-    log.metrics(message, NAMESPACE, {"StateMachine": environment().state_machine}, values)
+    log.metrics(message, NAMESPACE, {"StateMachine": Environment.read().state_machine}, values)
 
 
 def _as_told(detail: dict[str, Any]) -> Ending:
@@ -256,7 +242,7 @@ def _update(
 
     return tracking.update_if(
         condition,
-        table_name=environment().table_name,
+        table_name=Environment.read().table_name,
         key=tracking.key_of(str(ending.source_key), str(ending.source_bucket)),
         update=update,
         names=names,
@@ -269,7 +255,7 @@ def _notify(ending: Ending) -> None:
 
     key = text.printable(ending.source_key or "unknown file")
     clients.sns().publish(
-        TopicArn=environment().topic_arn,
+        TopicArn=Environment.read().topic_arn,
         Subject=text.subject(f"File copy {ending.status.lower().replace('_', ' ')}: {key}"),
         Message=(
             "🚨 A file copy ended before its work was done\n\n"
@@ -277,6 +263,6 @@ def _notify(ending: Ending) -> None:
             f"🪣 Source bucket: {text.printable(ending.source_bucket or 'unknown')}\n"
             f"❌ Ended as {text.printable(ending.problem)}\n\n"
             f"🔎 Execution: {text.printable(ending.execution_arn)}\n"
-            f"📋 Record: table {environment().table_name}\n"
+            f"📋 Record: table {Environment.read().table_name}\n"
         ),
     )

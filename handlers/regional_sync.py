@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
-from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
-from . import clients, content, log, s3_events, sqs_batch, text, tracking
-from .content import Verdict
+from . import arns, clients, comparison, log, s3_events, sqs_batch, text, tracking
+from .comparison import Verdict
+from .environment import Variables
 from .s3_events import ObjectCreated
 
 if TYPE_CHECKING:
@@ -19,7 +18,9 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Environment:
+class Environment(Variables):
+    """Environment variables, by their names in lower case."""
+
     source_bucket: str
     table_name: str
     topic_arn: str
@@ -27,21 +28,7 @@ class Environment:
     @property
     def region(self) -> str:
         """Where source bucket, table and topic are. The destinations are where the function is, maybe in another."""
-        return self.topic_arn.split(":")[3]
-
-
-@cache
-def environment() -> Environment:
-    """What the function is told, read and checked at its first use.
-
-    Raises:
-        KeyError: a variable is missing.
-    """
-    return Environment(
-        source_bucket=os.environ["SOURCE_BUCKET"],
-        table_name=os.environ["TABLE_NAME"],
-        topic_arn=os.environ["TOPIC_ARN"],
-    )
+        return arns.region_of(self.topic_arn)
 
 
 class UndecidedError(Exception):
@@ -85,9 +72,9 @@ def _confirm(arrival: ObjectCreated) -> None:
 
 
 def _read_record(file_key: str) -> dict[str, Any] | None:
-    found = clients.dynamodb(environment().region).get_item(
-        TableName=environment().table_name,
-        Key=tracking.key_of(file_key, environment().source_bucket),
+    found = clients.dynamodb(Environment.read().region).get_item(
+        TableName=Environment.read().table_name,
+        Key=tracking.key_of(file_key, Environment.read().source_bucket),
         ConsistentRead=True,
         ProjectionExpression="executionId, #status, sourceVersionId, sourceETag, sourceSize, successfulBuckets,"
         " copyResults",
@@ -117,7 +104,7 @@ def _verify(arrival: ObjectCreated, record: dict[str, Any]) -> Verdict:
         return Verdict(check="etag")
     source_version = record.get("sourceVersionId", {}).get("S")
     version = {"VersionId": source_version} if source_version else {}
-    source = _head(clients.s3(environment().region), environment().source_bucket, arrival.key, version)
+    source = _head(clients.s3(Environment.read().region), Environment.read().source_bucket, arrival.key, version)
     if source is None:
         return Verdict(check="size", problem="The source object is gone, so the copy cannot be compared with it.")
     if arrival.size != source["ContentLength"]:
@@ -130,7 +117,7 @@ def _verify(arrival: ObjectCreated, record: dict[str, Any]) -> Verdict:
     arrived = _head(clients.s3(), arrival.bucket, arrival.key, arrived_version)
     if arrived is None:
         return Verdict(check="size", problem="The copy is gone again.")
-    return content.compare(source, arrived)
+    return comparison.compare(source, arrived)
 
 
 def _head(s3: S3Client, bucket: str, key: str, version: dict[str, Any]) -> HeadObjectOutputTypeDef | None:
@@ -159,24 +146,24 @@ def _write(arrival: ObjectCreated, verdict: Verdict, execution_id: str) -> bool:
         confirmation["problem"] = {"S": verdict.problem}
     return tracking.update_if(
         "executionId = :executionId",
-        table_name=environment().table_name,
-        key=tracking.key_of(arrival.key, environment().source_bucket),
+        table_name=Environment.read().table_name,
+        key=tracking.key_of(arrival.key, Environment.read().source_bucket),
         update="SET arrivals.#bucket = :arrival",
         names={"#bucket": arrival.bucket},
         values={":arrival": {"M": confirmation}, ":executionId": {"S": execution_id}},
-        region=environment().region,
+        region=Environment.read().region,
     ).is_done
 
 
 def _notify(arrival: ObjectCreated, problem: str, execution_id: str) -> None:
     shown = text.printable(arrival.key)
-    clients.sns(environment().region).publish(
-        TopicArn=environment().topic_arn,
+    clients.sns(Environment.read().region).publish(
+        TopicArn=Environment.read().topic_arn,
         Subject=text.subject(f"File copy arrived damaged: {shown}"),
         Message=(
             "🚨 A copy is not what was sent\n\n"
             f"📄 File: {shown}\n"
-            f"🪣 Source bucket: {environment().source_bucket}\n"
+            f"🪣 Source bucket: {Environment.read().source_bucket}\n"
             f"❌ Destination: {arrival.bucket}: {problem}\n\n"
             f"🔎 Execution: {execution_id}\n"
         ),

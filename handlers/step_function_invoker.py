@@ -3,32 +3,23 @@
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import dataclass
-from functools import cache
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
 from . import clients, copy_job, http, log
+from .environment import Variables
 
 # Step Functions API reference, StartExecution and "Common errors".
 _THROTTLING = {"ThrottlingException", "ExecutionLimitExceeded", "TooManyRequestsException"}
 
 
 @dataclass(frozen=True, kw_only=True)
-class Environment:
+class Environment(Variables):
+    """Environment variables, by their names in lower case."""
+
     state_machine_arn: str
-
-
-@cache
-def environment() -> Environment:
-    """What the function is told, read and checked at its first use.
-
-    Raises:
-        KeyError: a variable is missing.
-    """
-    return Environment(state_machine_arn=os.environ["STATE_MACHINE_ARN"])
 
 
 def handler(event: Any, _context: object) -> dict[str, Any]:
@@ -65,7 +56,7 @@ def _start(job: Any) -> dict[str, str]:
         raise http.BadRequestError(problems)
     log.about(bucket=job["sourceBucket"], key=job["sourceKey"])
     started = clients.stepfunctions().start_execution(
-        stateMachineArn=environment().state_machine_arn,
+        stateMachineArn=Environment.read().state_machine_arn,
         input=json.dumps({name: job[name] for name in copy_job.MEMBERS if name in job}),
     )
     log.info("Execution started", executionArn=started["executionArn"])

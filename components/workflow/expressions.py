@@ -16,24 +16,27 @@ from .limits import (
     LEASE_PER_WORKER_ROUND,
     MAX_COPY_RESULTS,
     MAX_DESTINATIONS,
+    MAX_KEY_BYTES,
     MAX_NOTIFIED_FAILURES,
 )
 
 # One line of printable ASCII, so that a text cannot break or forge a line of a log, a subject or a list.
 _PLAIN = r"""$plain := function($text, $length) { $substring($replace($string($text), /[^ -~]/, "?"), 0, $length) };"""
 
-# The input, checked. Each wrong destination becomes a string first: $filter drops an empty list and, on some engines,
-# a null.
+# The input, checked. URL-encoded, each byte of the key in UTF-8 is a character or "%" and two digits; half a character
+# is an error. Each wrong destination becomes a string first: $filter drops an empty list and, on some engines, a null.
 JOB = fill(
     r"""(
     $input := $states.input;
     $said := function($value) {
-        $exists($value) ? ", not " & $substring($string($value), 0, 100) : ", which is missing"
+        $exists($value) ? ", not " & $substring($string($value), 0, 100) : ", and is missing"
     };
     $isText := function($value) { $type($value) = "string" and $trim($value) != "" };
     $isBucket := function($value) {
         $type($value) = "string" and $contains($value, /^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/)
     };
+    $keyBytes := $type($input.sourceKey) != "string" ? 0
+        : $length($replace($encodeUrlComponent($input.sourceKey), /%../, "_"));
     $given := $input.destinationBuckets;
     $isList := $type($given) = "array";
     $wrong := $isList ? [$filter([$map($given, function($bucket) {
@@ -42,19 +45,20 @@ JOB = fill(
     })], function($text) { $text != "" })] : [];
     $problems :=
         ($isBucket($input.sourceBucket)
-            ? "" : "; sourceBucket must be a bucket's name" & $said($input.sourceBucket))
-        & ($isText($input.sourceKey) and $length($input.sourceKey) <= 1024
-            ? "" : "; sourceKey must be a text of 1 to 1024 characters" & $said($input.sourceKey))
+            ? "" : "; sourceBucket must be a bucket name" & $said($input.sourceBucket))
+        & ($type($input.sourceKey) != "string" ? "; sourceKey must be a string" & $said($input.sourceKey)
+            : $keyBytes > 0 and $keyBytes <= <MAX_KEY_BYTES>
+            ? "" : "; sourceKey must be a string of 1 to <MAX_KEY_BYTES> bytes in UTF-8, not " & $string($keyBytes))
         & ($isList and $count($given) > 0 and $count($given) <= <MAX_DESTINATIONS>
             ? "" : "; destinationBuckets must be a list of 1 to <MAX_DESTINATIONS> bucket names"
                 & ($isList ? ", not of " & $string($count($given)) : $said($given)))
-        & ($count($wrong) = 0 ? "" : "; destinationBuckets must hold bucket names only, not "
+        & ($count($wrong) = 0 ? "" : "; destinationBuckets must contain only bucket names, not "
             & $substring($join($wrong, ", "), 0, 100))
         & ($isList and $exists($input.sourceBucket) and $input.sourceBucket in $given
-            ? "; destinationBuckets must not hold the source bucket, " & $string($input.sourceBucket) : "")
+            ? "; destinationBuckets must not contain the source bucket, " & $string($input.sourceBucket) : "")
         & ($exists($input.sourceVersionId)
                 and $not($isText($input.sourceVersionId) and $length($input.sourceVersionId) <= 1024)
-            ? "; sourceVersionId must be a text of 1 to 1024 characters" & $said($input.sourceVersionId) : "")
+            ? "; sourceVersionId must be a string of 1 to 1024 characters" & $said($input.sourceVersionId) : "")
         & ($exists($input.retry) and $type($input.retry) != "boolean"
             ? "; retry must be true or false" & $said($input.retry) : "");
     $problems != "" ? $error("Invalid input: " & $substring($problems, 2) & ".") : {
@@ -66,6 +70,7 @@ JOB = fill(
     }
 )""",
     max_destinations=MAX_DESTINATIONS,
+    max_key_bytes=MAX_KEY_BYTES,
 )
 
 # The checksums in an answer of S3, by S3's names such as ChecksumCRC32. Some engines change the case of these names. A

@@ -13,6 +13,8 @@ MAX_COPY_RESULTS = 400
 # The number of failed buckets that a notification lists: 500 lines of 260 bytes stay below SNS's 256 KiB.
 MAX_NOTIFIED_FAILURES = 500
 
+# S3 user guide, "Naming Amazon S3 objects": at most 1,024 bytes in UTF-8.
+MAX_KEY_BYTES = 1024
 # S3 API reference, CopyObject: at most 5 GB, which is 5 GiB (S3 user guide, "Copying, moving, and renaming objects").
 MAX_COPY_OBJECT_BYTES = 5 * 1024**3
 

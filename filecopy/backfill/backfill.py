@@ -37,7 +37,7 @@ from filecopy import sending
 from filecopy.errors import StackError
 from filecopy.stack.records import read_record
 from filecopy.stack.stack import Target
-from handlers import content
+from handlers import comparison
 
 # Executions started a second. Step Functions refills 150 a second in its smallest regions (developer guide, "Quotas"),
 # so this leaves nine tenths of them to uploads, and yet does 36,000 objects an hour.
@@ -434,7 +434,7 @@ class Backfill:
         what = difference(source, copy)
         if what is not Difference.UNDECIDED:
             return what
-        verdict = content.compare(head, arrived)
+        verdict = comparison.compare(head, arrived)
         if verdict.problem:
             return Difference(verdict.check)
         return by_record_or_age(self._record(key), source, bucket, copy) if verdict.check == "size" else None

@@ -37,8 +37,8 @@ BY_THE_SCHEMA = ["sourceBucket", "sourceKey", "destinationBuckets"]
             BY_THE_SCHEMA,
         ),
         (
-            {"sourceBucket": "global-builds", "sourceKey": " ", "destinationBuckets": ["global-builds"]},
-            ['sourceKey must be a text of 1 to 1024 characters, not " "', "must not hold the source bucket"],
+            {"sourceBucket": "global-builds", "sourceKey": "é" * 513, "destinationBuckets": ["global-builds"]},
+            ["sourceKey must be a string of 1 to 1024 bytes in UTF-8, not 1026", "must not contain the source bucket"],
         ),
     ],
     ids=["empty", "not JSON", "list", "no members", "wrong members", "too many", "what no schema can say"],

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from handlers import copy_job
+from tests.keys import NOT_KEYS
 
 from .system import STATES_OF_A_SUCCESS, System
 
@@ -26,10 +27,8 @@ BAD_JOBS: list[tuple[object, str]] = [
     ({**GOOD, "sourceBucket": "No_Bucket"}, "sourceBucket"),
     ({**GOOD, "sourceBucket": " "}, "sourceBucket"),
     ({**GOOD, "sourceBucket": None}, "sourceBucket"),
-    ({**GOOD, "sourceKey": ""}, "sourceKey"),
-    ({**GOOD, "sourceKey": "  "}, "sourceKey"),
     ({**GOOD, "sourceKey": ["k"]}, "sourceKey"),
-    ({**GOOD, "sourceKey": "k" * 1025}, "sourceKey"),
+    *[({**GOOD, "sourceKey": key}, "sourceKey") for key in NOT_KEYS.values() if key.isprintable()],
     ({**GOOD, "destinationBuckets": []}, "destinationBuckets"),
     ({**GOOD, "destinationBuckets": "region-a-builds"}, "destinationBuckets"),
     ({**GOOD, "destinationBuckets": ["region-a-builds", ""]}, "destinationBuckets"),

@@ -12,16 +12,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from handlers import clients, copy_worker
-from handlers.copy_worker import (
-    MAX_PART_BYTES,
-    MAX_PARTS,
-    MIN_PART_BYTES,
-    CopyError,
-    LostRecordError,
-    handler,
-    part_size,
-)
+from handlers import clients, copying
+from handlers.copy_worker import handler
+from handlers.copying import CopyError, LostRecordError
+from handlers.parts import MAX_PART_BYTES, MAX_PARTS, MIN_PART_BYTES, part_size, ranges
 
 from . import account
 from .conftest import SOURCE, Json, before_call, client_error, create_table, empty_account, fail_with, log_lines
@@ -119,7 +113,7 @@ def copy(event: Json) -> Json:
 
 def s3_there(bucket: str = FAR) -> S3Client:
     """The handler's own client for a bucket."""
-    return copy_worker._s3(FAR_REGION if bucket == FAR else "us-east-1")
+    return copying.client_of(FAR_REGION if bucket == FAR else "us-east-1")
 
 
 def arrived(bucket: str = FAR) -> bytes:
@@ -548,7 +542,7 @@ def test_a_part_that_came_after_the_end_is_thrown_away_too(monkeypatch: pytest.M
             params.update(Key="another", UploadId=other)
 
     before_call(s3_there(), "AbortMultipartUpload", miss_the_first)
-    with pytest.raises(CopyError, match=r"1 parts .* still there"):
+    with pytest.raises(CopyError, match=r"still exist: 1\."):
         copy(wanted(abort=True))
     assert list(uploads()) == [FAR]
     copy(wanted(abort=True))
@@ -565,7 +559,7 @@ def test_a_missing_bucket_is_a_result(content: bytes, capsys: pytest.CaptureFixt
     result = copy(wanted("not-there"))
     assert (result["success"], result["error"]) == (False, "S3.NoSuchBucketException")
     assert result["cause"] == "The specified bucket does not exist"
-    assert [line["message"] for line in log_lines(capsys) if line["level"] == "ERROR"] == ["Copy cannot be made"]
+    assert [line["message"] for line in log_lines(capsys) if line["level"] == "ERROR"] == ["Copy failed"]
 
 
 @pytest.mark.parametrize("content", [SMALL, LARGE], ids=["small", "large"])
@@ -606,7 +600,7 @@ def test_a_record_that_is_anothers_is_left_alone() -> None:
         TableName=TABLE,
         Item={"fileKey": {"S": KEY}, "sourceBucket": {"S": SOURCE}, "leaseOwner": {"S": "another"}},
     )
-    with pytest.raises(LostRecordError, match="another execution's"):
+    with pytest.raises(LostRecordError, match="Another execution has taken over"):
         copy(wanted())
     assert (uploads(), unfinished()) == ({}, [])
 
@@ -637,7 +631,7 @@ def test_parts_of_known_files() -> None:
 def test_ranges_are_the_whole_file_once(size: int, part: int) -> None:
     """No byte is left out or copied twice."""
     at = 0
-    for number, (given_number, text) in enumerate(copy_worker._ranges(size, max(part, size // 100 + 1)), start=1):
+    for number, (given_number, text) in enumerate(ranges(size, max(part, size // 100 + 1)), start=1):
         first, last = (int(bound) for bound in text.removeprefix("bytes=").split("-"))
         assert (given_number, first) == (number, at)
         at = last + 1

@@ -15,6 +15,7 @@ from components.aws_rules import MAX_CONCURRENCY_BOUND
 from components.workflow.definition import copy_workflow_definition
 from components.workflow.limits import COPY_TIMEOUT, COPY_WORKER_TIMEOUT, LEASE_GRACE
 from handlers import copy_job
+from handlers.keys import MAX_KEY_BYTES
 
 TOPIC = "arn:aws:sns:eu-west-1:123456789012:file-copy-failures"
 WORKER = "arn:aws:lambda:eu-west-1:123456789012:function:copy-worker"
@@ -256,4 +257,4 @@ def test_no_function_that_an_engine_lacks() -> None:
 def test_limits_are_those_of_the_function() -> None:
     """What the API takes, the state machine takes: one bound, in both."""
     assert f"of 1 to {copy_job.MAX_DESTINATIONS} bucket names" in STATES["ValidateInput"]["Assign"]["job"]
-    assert f"$length($input.sourceKey) <= {copy_job.MAX_KEY_LENGTH}" in STATES["ValidateInput"]["Assign"]["job"]
+    assert f"$keyBytes <= {MAX_KEY_BYTES} " in STATES["ValidateInput"]["Assign"]["job"]

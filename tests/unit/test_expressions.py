@@ -11,6 +11,7 @@ import pytest
 from components.workflow.definition import copy_workflow_definition
 from components.workflow.limits import EXECUTION_TIMEOUT, MAX_DESTINATIONS
 from handlers import copy_job
+from tests.keys import KEYS, NOT_KEYS, NOT_STRINGS
 
 THEIRS, OUR_ACCOUNT, THEIR_ACCOUNT = "partner-builds", "123456789012", "210987654321"
 STATES: dict[str, Any] = copy_workflow_definition(
@@ -265,13 +266,32 @@ def test_an_execution_that_has_lost_the_record_copies_no_more() -> None:
 def test_what_is_no_name_of_a_bucket_is_no_destination(destinations: list[Any], named: str) -> None:
     """What passes ValidateInput is a job that the other states can do: an empty list or a null among the names would
     end as a record that cannot be written."""
-    with pytest.raises(jsonata.jexception.JException, match="destinationBuckets must hold bucket names only") as error:
+    with pytest.raises(
+        jsonata.jexception.JException, match="destinationBuckets must contain only bucket names"
+    ) as error:
         evaluated(ASSIGNED["job"], states={"input": {**JOB, "destinationBuckets": destinations}})
     assert named in str(error.value)
     assert any(
-        "destinationBuckets must hold bucket names only" in one
+        "destinationBuckets must contain only bucket names" in one
         for one in copy_job.problems({**JOB, "destinationBuckets": destinations})
     )
+
+
+@pytest.mark.parametrize("key", KEYS.values(), ids=KEYS)
+def test_validate_input_takes_each_key(key: str) -> None:
+    """The state machine has the rule of the API: 1 to 1,024 bytes, of white space, too."""
+    job = evaluated(ASSIGNED["job"], states={"input": {**JOB, "sourceKey": key}})
+    assert job["sourceKey"] == key
+    assert copy_job.problems({**JOB, "sourceKey": key}) == []
+
+
+@pytest.mark.parametrize("key", [*NOT_KEYS.values(), *NOT_STRINGS], ids=lambda key: repr(key)[:20])
+def test_validate_input_refuses_what_is_not_a_key(key: object) -> None:
+    """What the API refuses, the state machine refuses, and both name the member and the rule alike."""
+    with pytest.raises((jsonata.jexception.JException, UnicodeEncodeError)) as error:
+        evaluated(ASSIGNED["job"], states={"input": {**JOB, "sourceKey": key}})
+    [problem] = copy_job.problems({**JOB, "sourceKey": key})
+    assert isinstance(error.value, UnicodeEncodeError) or problem in str(error.value)
 
 
 def test_a_problem_is_kept_beside_the_others() -> None:

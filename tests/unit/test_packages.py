@@ -17,12 +17,17 @@ from components.handler_function import HANDLERS, package
 from filecopy.embedded.provisioning import _zip
 
 MODULES = {
-    "replication-worker": {"replication_worker", "clients", "log", "s3_events", "sqs_batch", "text"},
-    "step-function-invoker": {"step_function_invoker", "clients", "copy_job", "http", "log"},
-    "build-worker": {"build_worker", "clients", "http", "log"},
-    "regional-sync": {"regional_sync", "clients", "content", "log", "s3_events", "sqs_batch", "text", "tracking"},
-    "copy-worker": {"copy_worker", "checksums", "clients", "log", "text", "tracking"},
-    "execution-watcher": {"execution_watcher", "clients", "log", "sqs_batch", "text", "tracking"},
+    name: {name.replace("-", "_"), "environment", "log", *modules}
+    for name, modules in {
+        "replication-worker": {"arns", "clients", "s3_events", "sqs_batch", "text"},
+        "step-function-invoker": {"clients", "copy_job", "http", "keys"},
+        "build-worker": {"clients", "http"},
+        "regional-sync": {"arns", "clients", "comparison", "s3_events", "sqs_batch", "text", "tracking"},
+        "copy-worker": {
+            *("arns", "checksums", "clients", "copying", "multipart", "parts", "text", "tracking", "upload_record"),
+        },
+        "execution-watcher": {"clients", "sqs_batch", "text", "tracking"},
+    }.items()
 }
 """The modules of each function's package, beyond the package's own ``__init__``."""
 

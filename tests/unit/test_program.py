@@ -8,6 +8,7 @@ import json
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,6 @@ from components import outputs
 from components.buckets import BucketRef, BuildBuckets
 from components.settings import SettingsError
 from components.tracking import TrackingTable
-from filecopy.embedded.configuration import PROJECT_ROOT
 from filecopy.embedded.provisioning import _CREATORS, COMPONENT_PREFIX
 
 from .mocks import ACCOUNT, DEFAULTS, EMULATOR, REGION, Recording, arn, load_settings, project
@@ -299,8 +299,8 @@ def test_every_function_has_a_handler_that_gets_its_environment(whole_program: R
         assert callable(getattr(importlib.import_module(module_name), attribute))
         path = f"{module_name.replace('.', '/')}.py"
         assert path in function["code"].assets
-        read = re.findall(r'os\.environ\["(\w+)"\]', (PROJECT_ROOT / path).read_text(encoding="utf-8"))
-        assert function["environment"]["variables"].keys() == set(read)
+        read = {field.name.upper() for field in fields(importlib.import_module(module_name).Environment)}
+        assert function["environment"]["variables"].keys() == read
 
 
 def test_functions_are_told_what_they_work_with(whole_program: Recording) -> None:

@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 
 from components.request_models import BUILD, COPY_JOB, EXAMPLES, Schema
 from handlers import build_worker, copy_job, http
+from handlers.keys import MAX_KEY_BYTES
+from tests.keys import KEYS
 
 SCHEMAS = {"step-function": COPY_JOB, "builds": BUILD}
 JOB = {"sourceBucket": "global-builds", "sourceKey": "build-123.zip", "destinationBuckets": ["region-a-builds"]}
@@ -67,7 +69,7 @@ def nowhere_to_fetch_from() -> Any:
     """build-worker has no artifact host, so that a request which is taken ends there."""
     with pytest.MonkeyPatch.context() as patched:
         nowhere = build_worker.Environment(artifact_base_url="", source_bucket="b", key_prefix="")
-        patched.setattr(build_worker, "environment", lambda: nowhere)
+        patched.setattr(build_worker.Environment, "read", lambda: nowhere)
         yield
 
 
@@ -92,10 +94,7 @@ def test_a_job_that_the_function_takes_passes_the_gateway(job: dict[str, Any]) -
 @pytest.mark.parametrize(
     "members",
     [
-        {"sourceKey": "k"},
-        {"sourceKey": "k" * 1024},
-        {"sourceKey": "📦" * 1024},
-        {"sourceKey": " é\n/%+'\" "},
+        *[{"sourceKey": key} for key in KEYS.values()],
         {"sourceBucket": "abc", "destinationBuckets": ["a" * 63]},
         {"destinationBuckets": ["a.b-c.0"] * 2},
         {"destinationBuckets": [f"region-{index}-builds" for index in range(1_000)]},
@@ -166,7 +165,7 @@ def test_members_and_limits_are_the_functions() -> None:
     """A member or a limit that changes in the function changes here: one bound, in both."""
     properties = COPY_JOB["properties"]
     assert tuple(properties) == copy_job.MEMBERS
-    assert properties["sourceKey"]["maxLength"] == copy_job.MAX_KEY_LENGTH
+    assert properties["sourceKey"]["maxLength"] == MAX_KEY_BYTES
     assert properties["destinationBuckets"]["maxItems"] == copy_job.MAX_DESTINATIONS
     bucket = f"^{copy_job._BUCKET_NAME.pattern}$"
     assert properties["sourceBucket"]["pattern"] == properties["destinationBuckets"]["items"]["pattern"] == bucket
