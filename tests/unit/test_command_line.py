@@ -203,7 +203,7 @@ def test_a_resource_that_cannot_be_made(monkeypatch: pytest.MonkeyPatch, project
     error = {"Error": {"Code": "LimitExceededException", "Message": "Too many tables"}}
     monkeypatch.setattr(stack, "Clients", lambda *_: ScriptedClients(CreateTable=error))
     said = refusal("up", "--port", str(PORT))
-    assert said.startswith("The emulator did not make aws:dynamodb/table:Table 'tracking': ")
+    assert said.startswith("The emulator did not create aws:dynamodb/table:Table 'tracking': ")
     assert said.endswith("Too many tables")
     assert (stopped, list(project.iterdir())) == ([FAKE_PID], [])
 
