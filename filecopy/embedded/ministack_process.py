@@ -9,16 +9,25 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import select
+import shutil
+import signal
+import sys
 import threading
 from collections.abc import Callable
 from contextvars import Context, copy_context
 from functools import lru_cache, wraps
+from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
 
 from jsonata.parser import Parser
 from ministack.app import main
 from ministack.services import dynamodb, stepfunctions
+
+from filecopy.embedded.emulator import ENDS_WITH
 
 # The functions that read items to write them back.
 WRITES = ("_put_item", "_update_item", "_delete_item", "_batch_write_item", "_transact_write_items")
@@ -85,7 +94,42 @@ def in_workers(run: Callable[[str], None], workers: int) -> Callable[[str], None
     return lambda execution_arn: waiting.put((copy_context(), execution_arn))
 
 
+def end_with(owner: int, folder: Path) -> None:
+    """End this process group as soon as the process ``owner`` has ended, however it ended, and remove ``folder``."""
+
+    def wait() -> None:
+        _wait_for_the_end_of(owner)
+        # A function may write a file meanwhile.
+        for _ in range(100):
+            shutil.rmtree(folder, ignore_errors=True)
+            if not folder.exists():
+                break
+        with contextlib.suppress(OSError):
+            # The folder of all stacks goes with the last of them.
+            folder.parent.rmdir()
+        # The signal ends this process, too.
+        os.killpg(0, signal.SIGKILL)
+
+    threading.Thread(target=wait, daemon=True).start()
+
+
+def _wait_for_the_end_of(pid: int) -> None:
+    try:
+        if sys.platform == "linux":
+            descriptor = os.pidfd_open(pid)
+            select.select([descriptor], [], [])
+        else:
+            while True:
+                os.kill(pid, 0)
+                threading.Event().wait(1)
+    except ProcessLookupError:
+        return
+
+
 if __name__ == "__main__":
+    # Functions inherit the environment, and need not know.
+    if ended_by := os.environ.pop(ENDS_WITH, None):
+        end_with(int(ended_by), Path.cwd())
     for name in WRITES:
         setattr(dynamodb, name, _in_turn(getattr(dynamodb, name)))
     stepfunctions.jsonata.Jsonata.jsonata = staticmethod(_with_time(stepfunctions.jsonata.Jsonata.jsonata))
