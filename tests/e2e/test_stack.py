@@ -7,12 +7,31 @@ import os
 import re
 import signal
 import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 from components import outputs
 from filecopy.embedded import emulator, stack
+from filecopy.embedded.configuration import PROJECT_ROOT
 
 from .system import System, filecopy, stack_up
+
+# A test that brings a stack up, says on which port, and never ends.
+ENDLESS = """
+import os, pathlib, signal
+from tests.e2e.system import stack_up
+
+def test_endless():
+    with stack_up() as system:
+        port = pathlib.Path(__file__).with_name("port")
+        port.with_suffix(".new").write_text(str(system.stack.port))
+        port.with_suffix(".new").rename(port)
+        signal.pause()
+"""
+DEADLINE = 90.0
 
 
 def processes_of(folder: Path) -> list[str]:
@@ -75,8 +94,37 @@ def test_dead_emulator_is_told_of() -> None:
         for command in ("up", "outputs"):
             told = filecopy(command, "--port", str(target.stack.port))
             assert told.returncode == 1
-            assert "has died or does not answer" in told.stderr
+            assert "has died, and its files are lost" in told.stderr
             assert len(told.stderr.strip().splitlines()) == 1
+
+
+def test_a_test_run_that_is_killed_leaves_no_emulator(tmp_path: Path) -> None:
+    """A test run that cannot clean up leaves no emulator of a gigabyte, and none of its files."""
+    (tmp_path / "test_endless.py").write_text(ENDLESS, encoding="utf-8")
+    command = [sys.executable, "-m", "pytest", "-q", "-n", "1", "-p", "no:cacheprovider", "-p", "tests.conftest"]
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
+    del environment[emulator.ENDS_WITH]
+
+    def wait_for(what: str, look: Callable[[], bool]) -> None:
+        deadline = time.monotonic() + DEADLINE
+        while not look():
+            assert time.monotonic() < deadline, f"Timed out waiting for {what}."
+            time.sleep(0.05)
+
+    with subprocess.Popen(
+        [*command, f"--rootdir={PROJECT_ROOT}", str(tmp_path)],
+        cwd=PROJECT_ROOT,
+        env={**environment, "PYTHONPATH": str(PROJECT_ROOT)},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    ) as run:
+        port = tmp_path / "port"
+        wait_for("the stack to come up", lambda: port.exists() or run.poll() is not None)
+        folder = stack.folder_of(int(port.read_text()))
+        assert processes_of(folder)
+        run.kill()
+    wait_for("the emulator to end", lambda: processes_of(folder) == [])
+    wait_for("its files to be removed", lambda: not folder.exists())
 
 
 def test_busy_port_is_told_of() -> None:

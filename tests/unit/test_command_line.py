@@ -203,7 +203,7 @@ def test_a_resource_that_cannot_be_made(monkeypatch: pytest.MonkeyPatch, project
     error = {"Error": {"Code": "LimitExceededException", "Message": "Too many tables"}}
     monkeypatch.setattr(stack, "Clients", lambda *_: ScriptedClients(CreateTable=error))
     said = refusal("up", "--port", str(PORT))
-    assert said.startswith("The emulator did not make aws:dynamodb/table:Table 'tracking': ")
+    assert said.startswith("The emulator did not create aws:dynamodb/table:Table 'tracking': ")
     assert said.endswith("Too many tables")
     assert (stopped, list(project.iterdir())) == ([FAKE_PID], [])
 
@@ -237,7 +237,7 @@ def test_a_stack_is_up_after_up(monkeypatch: pytest.MonkeyPatch, stopped: list[i
     )
 
     assert f"The stack was up at http://127.0.0.1:{PORT}.\n" in run("up", *port)[1]
-    assert "is never changed, only made" in refusal("up", "-c", "maxConcurrency=5", *port)
+    assert "cannot be changed. Run" in refusal("up", "-c", "maxConcurrency=5", *port)
     assert stopped == []
     assert run("down", *port)[:2] == (0, f"The stack on port {PORT} is down.\n")
     assert stopped == [FAKE_PID]
@@ -259,7 +259,8 @@ def test_a_half_made_stack(project: Path, stopped: list[int], state: dict[str, A
     write_state(project, state)
     said = refusal("up", "--port", str(PORT))
     assert said == (
-        f"A stack is just being made on port {PORT}, or was left half-made. Wait, or run 'filecopy down --port {PORT}'."
+        f"Another command creates a stack on port {PORT}, or was killed while it did."
+        f" Wait, or run 'filecopy down --port {PORT}'."
     )
     expected = f"No stack is up on port {PORT}. Run 'filecopy up --port {PORT}'."
     assert refusal("outputs", "--port", str(PORT)) == expected
@@ -272,9 +273,63 @@ def test_a_stack_whose_emulator_died(project: Path, stopped: list[int]) -> None:
     folder = write_state(project, {"pid": os.getpid(), "port": PORT, "region": "us-east-1", "outputs": {}})
     for command in (("outputs",), ("up",)):
         said = refusal(*command, "--port", str(PORT))
-        assert said.startswith(f"The emulator on port {PORT} has died or does not answer; its log is {folder}")
+        assert said.startswith(f"The emulator on port {PORT} has died, and its files are lost. Its log is {folder}")
     assert run("down", "--port", str(PORT))[0] == 0
     assert (stopped, list(project.iterdir())) == ([], [])
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("", "Expecting value: line 1 column 1 (char 0)"),
+        ("[]", "it is not a JSON object"),
+        ('{"pid": "1"}', "pid is '1'"),
+        ('{"pid": 1, "port": 4599, "outputs": {}}', "region is missing"),
+    ],
+)
+def test_a_damaged_state_file(project: Path, stopped: list[int], text: str, problem: str) -> None:
+    """A state file that is cut off or was edited is named with what is wrong, and down clears it away."""
+    file = write_state(project, {}) / "state.json"
+    file.write_text(text, encoding="utf-8")
+    for command in (("outputs",), ("up",)):
+        assert refusal(*command, "--port", str(PORT)) == (
+            f"The state file {file} is damaged: {problem}. Run 'filecopy down --port {PORT}', then"
+            f" 'filecopy up --port {PORT}'."
+        )
+    assert run("down", "--port", str(PORT))[:2] == (0, f"The stack on port {PORT} is down.\n")
+    assert (stopped, list(project.iterdir())) == ([], [])
+
+
+def test_an_emulator_whose_process_is_not_known(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An emulator that down cannot end is not passed over."""
+    write_state(project, {})
+    monkeypatch.setattr(emulator, "answers", lambda port: port == PORT)
+    said = refusal("down", "--port", str(PORT))
+    assert said.startswith(f"The files of the stack on port {PORT} are removed, but an emulator still answers there, ")
+    assert list(project.iterdir()) == []
+
+
+def test_a_stacks_folder_that_is_a_file(project: Path) -> None:
+    """What is in the way of a stack's folder is named, by up and by down."""
+    (project / ".filecopy").write_text("mine")
+    folder = project / ".filecopy" / str(PORT)
+    assert refusal("up", "--port", str(PORT)).startswith(
+        f"The files of the stack in {folder} cannot be changed: Not a directory. "
+    )
+    (project / ".filecopy").unlink()
+    folder.parent.mkdir()
+    folder.write_text("mine")
+    assert refusal("down", "--port", str(PORT)).startswith(
+        f"The files of the stack in {folder} cannot be changed: Not a directory. Make sure that it is a folder "
+    )
+
+
+def test_a_folder_that_is_no_stacks(project: Path) -> None:
+    """A folder that somebody put beside those of the stacks is not taken for one."""
+    write_state(project, {}).with_name("4566.old").mkdir()
+    assert refusal("outputs", "--port", "4570").startswith(
+        f"No stack is up on port 4570. There is one on port {PORT}. "
+    )
 
 
 # --- Policy -----------------------------------------------------------------------------------------------------

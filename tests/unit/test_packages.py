@@ -14,7 +14,7 @@ import pytest
 
 from components import handler_function
 from components.handler_function import HANDLERS, package
-from filecopy.embedded.provisioning import _zip
+from filecopy.embedded.provisioning.functions import zip_of
 
 MODULES = {
     name: {name.replace("-", "_"), "environment", "log", *modules}
@@ -126,17 +126,17 @@ def test_modules_import_each_other_in_a_way_that_is_understood() -> None:
 @pytest.mark.parametrize("name", MODULES)
 def test_the_same_code_is_the_same_package(name: str, handlers: Path) -> None:
     """A package made again, from files as young as a new clone's, has the same bytes: nothing is deployed for it."""
-    first = _zip(package(name))
+    first = zip_of(package(name))
     for age, path in enumerate(sorted(handlers.iterdir())):
         os.utime(path, (age, age * 1_000_000))
         path.chmod(0o755)
-    assert _zip(package(name)) == first
+    assert zip_of(package(name)) == first
 
 
 def test_a_change_makes_new_packages_only_where_it_is_used(handlers: Path) -> None:
     """A change of one module deploys the functions that use it, and leaves the others as they are."""
-    before = {name: _zip(package(name)) for name in MODULES}
+    before = {name: zip_of(package(name)) for name in MODULES}
     with (handlers / "tracking.py").open("a", encoding="utf-8") as module:
         module.write("# changed\n")
-    changed = {name for name in MODULES if _zip(package(name)) != before[name]}
+    changed = {name for name in MODULES if zip_of(package(name)) != before[name]}
     assert changed == {"copy-worker", "regional-sync", "execution-watcher"}

@@ -19,7 +19,7 @@ from components import outputs
 from components.buckets import BucketRef, BuildBuckets
 from components.settings import SettingsError
 from components.tracking import TrackingTable
-from filecopy.embedded.provisioning import _CREATORS, COMPONENT_PREFIX
+from filecopy.embedded.provisioning import COMPONENT_PREFIX, CREATORS
 
 from .mocks import ACCOUNT, DEFAULTS, EMULATOR, REGION, Recording, arn, load_settings, project
 from .test_buckets import BELONGINGS
@@ -204,7 +204,7 @@ def test_the_embedded_stack_makes_the_programs_types_and_no_others(
     used = {
         resource.type for resource in [*whole_program.registered, *as_on_aws.registered] if not resource.is_component
     }
-    assert used == _CREATORS.keys()
+    assert used == CREATORS.keys()
 
 
 def test_a_run_leaves_nothing_for_the_next_one() -> None:
