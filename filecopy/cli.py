@@ -17,27 +17,34 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 from botocore.exceptions import BotoCoreError, ClientError
-from rich.console import Console
 from rich.markup import escape
 
 from filecopy.backfill.backfill import DEFAULT_RATE, Backfill
 from filecopy.embedded import demo as demonstration
-from filecopy.embedded import stack
+from filecopy.embedded import stack as embedded
 from filecopy.embedded.configuration import require_checkout
-from filecopy.executions.follow import Watcher
-from filecopy.executions.follow import follow as follow_execution
-from filecopy.executions.model import show as show_history
+from filecopy.executions.find import read_definition, read_history
+from filecopy.executions.follow import Follower, follow, follow_running
+from filecopy.executions.model import SUCCEEDED
 from filecopy.executions.states import own_definition
 from filecopy.pages.mermaid import mermaid
 from filecopy.pages.report import report_page
 from filecopy.pages.svg import svg
-from filecopy.screens import screens
-from filecopy.stack import stack as target
+from filecopy.polling import Poller
+from filecopy.screens import backfill as backfill_screen
+from filecopy.screens import send as send_screen
+from filecopy.screens.history import show_history
+from filecopy.screens.records import show_record, show_records
+from filecopy.screens.watch import for_watching
+from filecopy.stack.policy import destination_policy
 from filecopy.stack.records import STATUSES, list_records, read_record
+from filecopy.stack.stack import Stack, find_stack
+from filecopy.terminal import counted, err, out, shown, to_json
 
+from . import replay as replaying
+from . import retry as retrying
 from . import sending, shell, usage
 from .errors import StackError, missing_package
-from .operations import Operations
 
 
 class Picture(StrEnum):
@@ -58,8 +65,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-out = Console(highlight=False)
-err = Console(stderr=True, highlight=False)
 
 Port = Annotated[
     int,
@@ -120,7 +125,7 @@ def every_command(
 
 
 @app.command()
-def up(port: Port = stack.DEFAULT_PORT, config: Config = None, emulator: EmulatorSetting = None) -> None:
+def up(port: Port = embedded.DEFAULT_PORT, config: Config = None, emulator: EmulatorSetting = None) -> None:
     """Bring a local stack up and leave it running.
 
     Example: filecopy up --port 4570 -c maxConcurrency=5
@@ -128,7 +133,7 @@ def up(port: Port = stack.DEFAULT_PORT, config: Config = None, emulator: Emulato
     with one_sentence_errors():
         started = time.monotonic()
         with err.status(f"Bringing the stack up on port {port} …"):
-            brought, is_new = stack.up(
+            brought, is_new = embedded.up(
                 port,
                 overrides=_pairs("--config", config),
                 emulator_settings=_pairs("--emulator", emulator),
@@ -140,21 +145,21 @@ def up(port: Port = stack.DEFAULT_PORT, config: Config = None, emulator: Emulato
             else f"The stack was up at {brought.endpoint}."
         )
         print_outputs(brought.outputs)
-        option = "" if port == stack.DEFAULT_PORT else f" --port {port}"
+        option = "" if port == embedded.DEFAULT_PORT else f" --port {port}"
         out.print(f"Take it down with: filecopy down{option}")
 
 
 @app.command()
-def down(port: Port = stack.DEFAULT_PORT) -> None:
+def down(port: Port = embedded.DEFAULT_PORT) -> None:
     """Take a local stack down. Nothing of it is left: no process, no file.
 
     Example: filecopy down --port 4570
     """
     with one_sentence_errors():
-        if stack.down(port):
+        if embedded.down(port):
             out.print(f"The stack on port {port} is down.")
         else:
-            out.print(f"No stack is up on port {port}.{stack.others(port)}")
+            out.print(f"No stack is up on port {port}.{embedded.others(port)}")
 
 
 @app.command()
@@ -163,7 +168,7 @@ def outputs(
         str | None, typer.Argument(metavar="NAME", help="The output to print alone, such as step_function_arn.")
     ] = None,
     as_json: AsJson = False,
-    port: Port = stack.DEFAULT_PORT,
+    port: Port = embedded.DEFAULT_PORT,
     stack_name: StackName = None,
 ) -> None:
     """Print the stack's outputs, or one of them, as 'pulumi stack output' does.
@@ -171,7 +176,7 @@ def outputs(
     Example: filecopy outputs step_function_arn
     """
     with one_sentence_errors():
-        found = target.find(port, stack_name).outputs
+        found = find_stack(port, stack_name).outputs
         if name is None:
             if as_json:
                 typer.echo(json.dumps(found, indent=2))
@@ -185,7 +190,7 @@ def outputs(
 
 
 @app.command()
-def env(port: Port = stack.DEFAULT_PORT, stack_name: StackName = None) -> None:
+def env(port: Port = embedded.DEFAULT_PORT, stack_name: StackName = None) -> None:
     """Print what a shell needs to reach the stack with 'aws' and 'filecopy', for it to evaluate.
 
     That is the address, region and credentials, STEP_FUNCTION_ARN and API_URL, and this stack as the one that
@@ -194,13 +199,13 @@ def env(port: Port = stack.DEFAULT_PORT, stack_name: StackName = None) -> None:
     Example: eval "$(filecopy env)"
     """
     with one_sentence_errors():
-        found = target.find(port, stack_name)
+        stack = find_stack(port, stack_name)
         if stack_name is None:
             own = {"FILECOPY_PORT": str(port)}
         else:
             file = Path(stack_name)
             own = {"FILECOPY_STACK": str(file.resolve()) if file.suffix == ".json" else stack_name}
-        typer.echo("\n".join(shell.exports(found.outputs, **own)))
+        typer.echo("\n".join(shell.exports(stack.outputs, **own)))
 
 
 @app.command()
@@ -219,7 +224,7 @@ def send(
     ] = None,
     wait: Annotated[bool, typer.Option(help="Follow the copies to their end.")] = True,
     timeout: Annotated[float, typer.Option(metavar="SECONDS", help="How long to follow the copies.", min=1)] = 3600,
-    port: Port = stack.DEFAULT_PORT,
+    port: Port = embedded.DEFAULT_PORT,
     stack_name: StackName = None,
 ) -> None:
     """Upload files, and follow their copies to the end. The exit status tells the outcome.
@@ -227,14 +232,14 @@ def send(
     Example: filecopy send build-123.zip --key releases/
     """
     with one_sentence_errors():
-        found = target.find(port, stack_name)
-        destinations = destinations_of(found, to)
+        stack = find_stack(port, stack_name)
+        destinations = destinations_of(stack, to)
         uploads = sending.plan(files, key)
-        sent = screens.upload(out, found, uploads)
+        sent = send_screen.upload(out, stack, uploads)
         if not wait:
             return
         with interruption_leaves_the_workflow():
-            failed = screens.follow_copies(out, found, sent, destinations, timeout)
+            failed = send_screen.follow_copies(out, stack, sent, destinations, timeout)
         if failed:
             raise StackError(f"{failed} of {len(sent)} files did not arrive everywhere.")
 
@@ -256,7 +261,7 @@ def backfill(
     as_json: Annotated[
         bool, typer.Option("--json", help="Print a JSON object a line for each object that was not up to date.")
     ] = False,
-    port: Port = stack.DEFAULT_PORT,
+    port: Port = embedded.DEFAULT_PORT,
     stack_name: StackName = None,
 ) -> None:
     """Copy what is in the source bucket already to each destination that lacks it, or has something else.
@@ -267,15 +272,13 @@ def backfill(
     Example: filecopy backfill releases/ --dry-run
     """
     with one_sentence_errors():
-        found = target.find(port, stack_name)
-        work = Backfill(found, destinations_of(found, to), prefix=prefix, rate=rate, is_dry=dry_run)
+        stack = find_stack(port, stack_name)
+        work = Backfill(stack, destinations_of(stack, to), prefix=prefix, rate=rate, is_dry=dry_run)
         again = f"filecopy {shlex.join(sys.argv[1:])}"
         try:
-            failed = screens.backfill(out, err, work, as_json=as_json)
+            failed = backfill_screen.backfill(out, err, work, as_json=as_json)
         except KeyboardInterrupt:
-            err.print(
-                f"Interrupted. What was started goes on. For the rest, type: {screens.shown(again)}", soft_wrap=True
-            )
+            err.print(f"Interrupted. What was started goes on. For the rest, type: {shown(again)}", soft_wrap=True)
             raise typer.Exit(130) from None
         if failed:
             raise StackError(
@@ -292,7 +295,7 @@ def watch(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON object a line.")] = False,
     once: Annotated[bool, typer.Option("--once", help="Look once, and end.")] = False,
-    port: Port = stack.DEFAULT_PORT,
+    port: Port = embedded.DEFAULT_PORT,
     stack_name: StackName = None,
 ) -> None:
     """Watch executions while they run: their states, copies, retries. Of one, the exit status tells the outcome.
@@ -300,34 +303,31 @@ def watch(
     Example: filecopy watch build-123.zip
     """
     with one_sentence_errors(), interruption_leaves_the_workflow():
-        found = target.find(port, stack_name)
-        watcher = Watcher(found)
-        screen = screens.for_watching(out, as_json=as_json, of_one=what is not None)
-        interval = sending.LOOK_INTERVAL_ON_EMULATOR if found.clients.is_emulator else sending.LOOK_INTERVAL
+        stack = find_stack(port, stack_name)
+        follower, poller = Follower(stack), Poller.of(stack)
+        screen = for_watching(out, as_json=as_json, of_one=what is not None)
         if what is None:
             with screen:
-                screen.show(watcher.running())
-                while not once:
-                    time.sleep(interval)
-                    screen.show(watcher.running())
+                for histories in follow_running(follower, poller):
+                    screen.show(histories)
+                    if once:
+                        break
             return
-        execution = watcher.find(what)["executionArn"]
+        execution = follower.find(what)
         with screen:
-            for progress in follow_execution(watcher, execution, interval):
-                screen.show([progress])
+            for history in follow(follower, execution, poller):
+                screen.show([history])
                 if once:
                     return
-        if progress.status != "SUCCEEDED":
-            raise StackError(
-                f"The execution ended as {progress.status}. See: filecopy history {progress.execution_arn}"
-            )
+        if history.status != SUCCEEDED:
+            raise StackError(f"The execution ended as {history.status}. See: filecopy history {execution}")
 
 
 @app.command()
 def status(
     key: Key,
     as_json: AsJson = False,
-    port: Port = stack.DEFAULT_PORT,
+    port: Port = embedded.DEFAULT_PORT,
     stack_name: StackName = None,
 ) -> None:
     """Print the record of a file: when it was copied where, and what failed.
@@ -335,14 +335,14 @@ def status(
     Example: filecopy status build-123.zip
     """
     with one_sentence_errors():
-        found = target.find(port, stack_name)
-        record = read_record(found.clients("dynamodb"), found.outputs, key)
+        stack = find_stack(port, stack_name)
+        record = read_record(stack, key)
         if record is None:
-            raise StackError(f"There is no record of {key!r} in {found.table}. 'filecopy list' shows what there is.")
+            raise StackError(f"There is no record of {key!r} in {stack.table}. 'filecopy list' shows what there is.")
         if as_json:
-            typer.echo(screens.to_json(record, indent=2))
+            typer.echo(to_json(record.item, indent=2))
         else:
-            screens.show_record(out, record)
+            show_record(out, record)
 
 
 @app.command("list")
@@ -360,7 +360,7 @@ def list_files(
     ] = None,
     limit: Annotated[int, typer.Option(metavar="COUNT", help="At most so many, the latest first.", min=1)] = 50,
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON object a line.")] = False,
-    port: Port = stack.DEFAULT_PORT,
+    port: Port = embedded.DEFAULT_PORT,
     stack_name: StackName = None,
 ) -> None:
     """List the records, the latest first.
@@ -371,17 +371,15 @@ def list_files(
         statuses = [one.upper() for one in status or STATUSES]
         if wrong := [one for one in statuses if one not in STATUSES]:
             raise StackError(f"There is no status {', '.join(wrong)}. There are {', '.join(STATUSES)}.")
-        found = target.find(port, stack_name)
-        records = list_records(
-            found.clients("dynamodb"), found.outputs, statuses=statuses, since=start_of(since) if since else None
-        )
+        stack = find_stack(port, stack_name)
+        records = list_records(stack, statuses=statuses, since=start_of(since) if since else None)
         # One more than is shown, to say that there are more.
         listed = list(itertools.islice(records, limit + 1))
         if as_json:
             for record in listed[:limit]:
-                typer.echo(screens.to_json(record))
+                typer.echo(to_json(record.item))
         else:
-            screens.show_records(out, listed[:limit], has_more=len(listed) > limit)
+            show_records(out, listed[:limit], has_more=len(listed) > limit)
 
 
 @app.command()
@@ -389,7 +387,7 @@ def history(
     what: Execution,
     full: Annotated[bool, typer.Option("--full", help="Show each state's input and output as well.")] = False,
     as_json: AsJson = False,
-    port: Port = stack.DEFAULT_PORT,
+    port: Port = embedded.DEFAULT_PORT,
     stack_name: StackName = None,
 ) -> None:
     """Print what an execution did: its states, copies, attempts, errors and times.
@@ -397,11 +395,11 @@ def history(
     Example: filecopy history build-123.zip --full
     """
     with one_sentence_errors():
-        told = Operations(target.find(port, stack_name)).history(what)
+        execution = read_history(find_stack(port, stack_name), what)
         if as_json:
-            typer.echo(screens.to_json(told.as_json(), indent=2))
+            typer.echo(to_json(execution.as_json(), indent=2))
         else:
-            show_history(out, told, full)
+            show_history(out, execution, full)
 
 
 @app.command()
@@ -410,7 +408,7 @@ def report(
     output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="Where the page goes.")] = Path(
         "report.html"
     ),
-    port: Port = stack.DEFAULT_PORT,
+    port: Port = embedded.DEFAULT_PORT,
     stack_name: StackName = None,
 ) -> None:
     """Write a page about an execution, complete in one file, to attach to an incident.
@@ -418,10 +416,10 @@ def report(
     Example: filecopy report build-123.zip -o report.html
     """
     with one_sentence_errors():
-        operations = Operations(target.find(port, stack_name))
-        told = operations.history(what)
-        write(output, report_page(told, operations.definition_of(told)))
-        out.print(f"Written to {screens.shown(output)}.", soft_wrap=True)
+        stack = find_stack(port, stack_name)
+        execution = read_history(stack, what)
+        write(output, report_page(execution, read_definition(stack, execution)))
+        out.print(f"Written to {shown(output)}.", soft_wrap=True)
 
 
 @app.command()
@@ -448,7 +446,7 @@ def graph(
 @app.command()
 def retry(
     key: Key,
-    port: Port = stack.DEFAULT_PORT,
+    port: Port = embedded.DEFAULT_PORT,
     stack_name: StackName = None,
 ) -> None:
     """Try the failed copies of a file again, those alone. The exit status tells the outcome.
@@ -456,30 +454,30 @@ def retry(
     Example: filecopy retry build-123.zip
     """
     with one_sentence_errors():
-        operations = Operations(target.find(port, stack_name))
-        with err.status("Trying the failed copies again …"):
-            retried = operations.retry(key)
+        stack = find_stack(port, stack_name)
+        with err.status("Retrying the failed copies …"):
+            retried = retrying.retry(stack, key)
         if retried is None:
-            out.print(f"No copy of {screens.shown(key)} has failed.")
+            out.print(f"No copy of {shown(key)} has failed.")
             return
         if retried.is_superseded:
             raise StackError(
                 f"Nothing was tried: a newer upload has taken the place of the one that failed. See: filecopy status"
                 f" {shlex.quote(key)}"
             )
-        if not retried.has_results:
+        record = retried.results
+        if record is None:
             raise StackError(
                 f"The retry ended as {retried.status} and left no results in the record. See: filecopy history"
                 f" {retried.execution_arn}"
             )
-        record = retried.record
         out.print(
-            f"{screens.shown(key)}: {record['status']},"
-            f" {record['successfulCopies']} of {record['totalBuckets']} copied. Execution: {retried.execution_arn}",
+            f"{shown(key)}: {record.status}, {record.copied_count} of {record.total_count} copied."
+            f" Execution: {retried.execution_arn}",
             soft_wrap=True,
         )
-        if record["failedBuckets"]:
-            raise StackError(f"Still failed: {', '.join(record['failedBuckets'])}.")
+        if record.failed:
+            raise StackError(f"Still failed: {', '.join(record.failed)}.")
 
 
 @app.command()
@@ -487,7 +485,7 @@ def replay(
     queue: Annotated[
         str, typer.Argument(metavar="QUEUE", help="uploads, arrivals or endings; arrivals-REGION of another region.")
     ] = "uploads",
-    port: Port = stack.DEFAULT_PORT,
+    port: Port = embedded.DEFAULT_PORT,
     stack_name: StackName = None,
 ) -> None:
     """Put the messages of a dead-letter queue back into the queue that they came from.
@@ -495,8 +493,8 @@ def replay(
     Example: filecopy replay uploads
     """
     with one_sentence_errors():
-        count = Operations(target.find(port, stack_name)).replay(queue)
-        out.print(f"{count} message{'' if count == 1 else 's'} put back into {queue}.")
+        count = replaying.replay(find_stack(port, stack_name), queue)
+        out.print(f"{counted(count, 'message')} put back into {queue}.")
 
 
 @app.command()
@@ -519,7 +517,7 @@ def policy(
         int | None,
         typer.Option(metavar="NUMBER", help="With --deployer: this one of the managed policies that it fills.", min=1),
     ] = None,
-    port: Port = stack.DEFAULT_PORT,
+    port: Port = embedded.DEFAULT_PORT,
     stack_name: StackName = None,
 ) -> None:
     """Print what the owner of a bucket has to add to its bucket policy, so that the workflow may copy into it.
@@ -545,10 +543,10 @@ def policy(
             raise StackError(
                 f"{', '.join(wrong)}: only together with --deployer. A bucket's policy takes none of them."
             )
-        document, is_needed = Operations(target.find(port, stack_name)).destination_policy(bucket or "")
+        document, is_needed = destination_policy(find_stack(port, stack_name), bucket or "")
         if not is_needed:
             err.print(
-                f"{screens.shown(bucket)} is the stack's own bucket, and takes copies without this: the owner of one"
+                f"{shown(bucket)} is the stack's own bucket, and takes copies without this: the owner of one"
                 " that has existing: true needs it.",
                 soft_wrap=True,
             )
@@ -581,16 +579,16 @@ for registered in app.registered_commands:
     registered.cls = usage.Command
 
 
-def destinations_of(found: target.Target, to: list[str] | None) -> list[str]:
+def destinations_of(stack: Stack, to: list[str] | None) -> list[str]:
     """The stack's destinations, or those of them that are named.
 
     Raises:
         StackError: one that is named is none.
     """
-    destinations = list(dict.fromkeys(to or found.destinations))
-    if unknown := [bucket for bucket in destinations if bucket not in found.destinations]:
+    destinations = list(dict.fromkeys(to or stack.destinations))
+    if unknown := [bucket for bucket in destinations if bucket not in stack.destinations]:
         raise StackError(
-            f"{', '.join(unknown)}: no destination of the stack; its destinations are {', '.join(found.destinations)}."
+            f"{', '.join(unknown)}: no destination of the stack; its destinations are {', '.join(stack.destinations)}."
         )
     return destinations
 
@@ -689,7 +687,7 @@ def one_sentence_errors() -> Iterator[None]:
 
 
 def _fail(message: str, status: int = 1) -> NoReturn:
-    lines = "\n".join(screens.shown(line) for line in message.split("\n"))
+    lines = "\n".join(shown(line) for line in message.split("\n"))
     err.print(f"[bold red]error:[/] {lines}", soft_wrap=True)
     raise typer.Exit(status)
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any
@@ -13,8 +12,9 @@ from typing import Any
 from boto3.exceptions import S3UploadFailedError
 from boto3.s3.transfer import TransferConfig
 
-from filecopy.stack.records import read_record
-from filecopy.stack.stack import Target
+from filecopy.polling import Poller
+from filecopy.stack.records import TrackingRecord, read_record
+from filecopy.stack.stack import Stack
 
 from .errors import StackError
 
@@ -25,10 +25,6 @@ _TRANSFER = TransferConfig(multipart_threshold=16 * 1024**2, multipart_chunksize
 # Of the whole file, also where it goes up in parts: its copies get the same checksum, and the two are compared. One of
 # the parts, which would be the default, says nothing of a copy. CRC64NVME would need another package here.
 _CHECKSUM = {"ChecksumAlgorithm": "CRC32", "ChecksumType": "FULL_OBJECT"}
-
-# Seconds between two looks at a record. A look on AWS is a request that is paid for.
-LOOK_INTERVAL = 1.0
-LOOK_INTERVAL_ON_EMULATOR = 0.1
 
 
 @dataclass(frozen=True)
@@ -57,7 +53,7 @@ class Outcome:
     """How a file's copies have ended."""
 
     sent: Sent
-    record: dict[str, Any]
+    record: TrackingRecord
     missing: list[str]
     """Those of the destinations followed that have no copy."""
     is_superseded: bool
@@ -103,7 +99,7 @@ def _upload(path: Path, key: str) -> Upload:
     return Upload(path, key, path.stat().st_size)
 
 
-def send(target: Target, upload: Upload, on_progress: Callable[[int], None]) -> Sent:
+def send(target: Stack, upload: Upload, on_progress: Callable[[int], None]) -> Sent:
     """Uploads one file, in parts where it is large.
 
     Args:
@@ -141,7 +137,7 @@ def send(target: Target, upload: Upload, on_progress: Callable[[int], None]) -> 
     return Sent(upload.key, answers[-1].get("VersionId"), after)
 
 
-def follow(target: Target, sent: Sequence[Sent], destinations: Sequence[str], timeout: float) -> Iterator[Outcome]:
+def follow(target: Stack, sent: Sequence[Sent], destinations: Sequence[str], timeout: float) -> Iterator[Outcome]:
     """Looks at the records of the files again and again, and yields each file's outcome when it is over.
 
     Args:
@@ -151,36 +147,33 @@ def follow(target: Target, sent: Sequence[Sent], destinations: Sequence[str], ti
     Raises:
         StackError: the time is up.
     """
-    deadline = time.monotonic() + timeout
     waiting = list(sent)
-    while True:
+    for _ in Poller.of(target).looks(timeout):
         for one in list(waiting):
             if outcome := look(target, one, destinations):
                 waiting.remove(one)
                 yield outcome
         if not waiting:
             return
-        if time.monotonic() > deadline:
-            names = ", ".join(repr(one.key) for one in waiting[:5])
-            raise StackError(
-                f"After {timeout:.0f} s, {len(waiting)} of {len(sent)} files are not through: {names}. They go on"
-                " without this command: see 'filecopy watch'. What keyPrefix and keySuffix leave out never starts."
-            )
-        time.sleep(LOOK_INTERVAL_ON_EMULATOR if target.clients.is_emulator else LOOK_INTERVAL)
+    names = ", ".join(repr(one.key) for one in waiting[:5])
+    raise StackError(
+        f"After {timeout:.0f} s, {len(waiting)} of {len(sent)} files are not through: {names}. They go on"
+        " without this command: see 'filecopy watch'. What keyPrefix and keySuffix leave out never starts."
+    )
 
 
-def look(target: Target, sent: Sent, destinations: Sequence[str]) -> Outcome | None:
+def look(target: Stack, sent: Sent, destinations: Sequence[str]) -> Outcome | None:
     """How the copies of a file have ended; ``None`` as long as they have not.
 
     Executions for one file take turns, and each copies the newest version that it sees. So the record of another
     version is an older upload's, and to be waited for, unless its execution started when this file was there already.
     """
-    record = read_record(target.clients("dynamodb"), target.outputs, sent.key)
-    if record is None or record.get("status", "IN_PROGRESS") == "IN_PROGRESS":
+    record = read_record(target, sent.key)
+    if record is None or not record.is_over:
         return None
-    is_other = sent.version is not None and record.get("sourceVersionId") not in (sent.version, None)
-    if record["startTime"] < sent.after and (is_other or sent.version is None):
+    is_other = sent.version is not None and record.version_id not in (sent.version, None)
+    is_earlier = record.started is not None and record.started < datetime.fromisoformat(sent.after)
+    if is_earlier and (is_other or sent.version is None):
         return None
-    copied = record.get("successfulBuckets", [])
-    missing = [bucket for bucket in destinations if bucket not in copied]
+    missing = [bucket for bucket in destinations if bucket not in record.copied]
     return Outcome(sent, record, missing, is_superseded=is_other)

@@ -33,10 +33,10 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from components import outputs, policies
-from filecopy import sending
 from filecopy.errors import StackError
-from filecopy.stack.records import read_record
-from filecopy.stack.stack import Target
+from filecopy.polling import Poller
+from filecopy.stack.records import TrackingRecord, read_record
+from filecopy.stack.stack import Stack
 from handlers import comparison
 
 # Executions started a second. Step Functions refills 150 a second in its smallest regions (developer guide, "Quotas"),
@@ -143,13 +143,12 @@ def difference(source: Listed, copy: Listed | None) -> Difference | None:
     return None if copy.etag == source.etag else Difference.UNDECIDED
 
 
-def by_record_or_age(record: Mapping[str, Any] | None, source: Listed, bucket: str, copy: Listed) -> Difference | None:
+def by_record_or_age(record: TrackingRecord | None, source: Listed, bucket: str, copy: Listed) -> Difference | None:
     """Whether a copy, of which neither ETag nor checksum says, is up to date: the record knows it, or the times do."""
-    if record and (record.get("sourceETag"), record.get("sourceSize")) == (source.etag, source.size):
-        made = [result for result in record.get("copyResults", []) if result["destinationBucket"] == bucket]
-        arrived = record.get("arrivals", {}).get(bucket, {})
-        known = {result["etag"] for result in made if result.get("etag")}
-        known |= {arrived["etag"]} if arrived.get("verified") else set()
+    if record and (record.etag, record.size) == (source.etag, source.size):
+        result, arrival = record.results.get(bucket), record.arrivals.get(bucket)
+        known = {result.etag} if result and result.etag else set()
+        known |= {arrival.etag} if arrival and arrival.is_verified and arrival.etag else set()
         if known:
             return None if copy.etag in known else Difference.RECORD
     return None if copy.modified >= source.modified else Difference.AGE
@@ -223,9 +222,9 @@ def narrowed(prefix: str, key_prefix: str) -> str:
     return max(prefix, key_prefix, key=len)
 
 
-def is_busy(record: Mapping[str, Any] | None, now: float) -> bool:
+def is_busy(record: TrackingRecord | None, now: float) -> bool:
     """Whether an execution may be copying the file, or writing its record, at ``now``, in epoch seconds."""
-    return record is not None and record.get("leaseExpiresAt", 0) > now
+    return record is not None and record.lease_expires > now
 
 
 def execution_name(bucket: str, row: Row, destinations: Iterable[str], attempt: int) -> str:
@@ -258,7 +257,7 @@ class Pace:
 class Backfill:
     """One run. ``results`` counts the objects compared so far, ``at`` is the key of the last."""
 
-    def __init__(self, target: Target, destinations: Sequence[str], *, prefix: str, rate: float, is_dry: bool) -> None:
+    def __init__(self, target: Stack, destinations: Sequence[str], *, prefix: str, rate: float, is_dry: bool) -> None:
         """
         Args:
             destinations: of the stack, that are compared.
@@ -270,10 +269,9 @@ class Backfill:
         self.at = ""
         self.source, self.prefix, self.destinations = target.source_bucket, prefix, destinations
         self._target, self._is_dry = target, is_dry
-        self._dynamodb, self._workflow = target.clients("dynamodb"), target.clients("stepfunctions")
+        self._workflow = target.clients("stepfunctions")
         self._s3 = {bucket: self._client_of(bucket) for bucket in (target.source_bucket, *destinations)}
         self._pace = Pace(rate)
-        self._interval = sending.LOOK_INTERVAL_ON_EMULATOR if target.clients.is_emulator else sending.LOOK_INTERVAL
         self._starts_no_more, self._is_left = threading.Event(), threading.Event()
 
     def _client_of(self, bucket: str) -> Any:
@@ -402,7 +400,7 @@ class Backfill:
         record = self._record(row.key)
         if is_busy(record, time.time()):
             return Outcome(row.key, Result.LEFT_ALONE, differences)
-        if record and "completedAt" in record and datetime.fromisoformat(record["completedAt"]) >= self._began:
+        if record and record.completed and record.completed >= self._began:
             # Copied since the buckets were listed, perhaps.
             looked = self._look_closer(row.key, differences)
             if not looked:
@@ -411,11 +409,11 @@ class Backfill:
         if self._is_dry:
             return Outcome(row.key, Result.TO_BE_COPIED, differences)
         # What the record has as failed is copied again with the others, or it would fail this execution, too.
-        failed = [bucket for bucket in (record or {}).get("failedBuckets", []) if bucket in self.destinations]
+        failed = [bucket for bucket in (record.failed if record else ()) if bucket in self.destinations]
         return self._follow(self._start(row, differences, failed), row.key, differences)
 
-    def _record(self, key: str) -> dict[str, Any] | None:
-        return read_record(self._dynamodb, self._target.outputs, key)
+    def _record(self, key: str) -> TrackingRecord | None:
+        return read_record(self._target, key)
 
     def _look_closer(self, key: str, buckets: Iterable[str]) -> dict[str, Difference] | None:
         """What S3 now says of these destinations, and where it does not say, the record or the times; ``None`` where
@@ -463,14 +461,12 @@ class Backfill:
 
     def _follow(self, execution_arn: str, key: str, differences: Mapping[str, Difference]) -> Outcome:
         """Looks at the record until the execution is through with it. One that could not write it is described."""
-        for look in count(1):
-            if self._is_left.wait(self._interval):
-                return Outcome(key, Result.STILL_COPYING, differences, execution_arn)
+        for look, _ in enumerate(Poller.of(self._target).looks(wait=self._is_left.wait), start=1):
             described = None
             if look % LOOKS_PER_DESCRIPTION == 0:
                 described = self._workflow.describe_execution(executionArn=execution_arn)
-            record = self._record(key) or {}
-            if record.get("executionId") == execution_arn and record["status"] != "IN_PROGRESS":
+            record = self._record(key)
+            if record and record.is_of(execution_arn) and record.is_over:
                 error = failure(record, differences)
             elif described is None or described["status"] == "RUNNING":
                 continue
@@ -479,20 +475,18 @@ class Backfill:
             else:
                 error = f"{described.get('error', described['status'])}: {described.get('cause', '')}"
             return Outcome(key, Result.FAILED if error else Result.COPIED, differences, execution_arn, error)
-        raise AssertionError("count never ends")
+        return Outcome(key, Result.STILL_COPYING, differences, execution_arn)
 
 
-def failure(record: Mapping[str, Any], destinations: Iterable[str]) -> str | None:
+def failure(record: TrackingRecord, destinations: Iterable[str]) -> str | None:
     """Where an execution that has ended did not copy to, of these destinations, and why; ``None`` if it did to all."""
-    if record.get("problem"):
-        return str(record["problem"])
-    results = {result["destinationBucket"]: result for result in record.get("copyResults", [])}
-    missing = [bucket for bucket in destinations if bucket not in record.get("successfulBuckets", [])]
+    if record.problem:
+        return record.problem
+    missing = [bucket for bucket in destinations if bucket not in record.copied]
+    results = [(bucket, record.results.get(bucket)) for bucket in missing]
     reasons = [
-        ": ".join(
-            [bucket, *(results[bucket][part] for part in ("error", "cause") if results.get(bucket, {}).get(part))]
-        )
-        for bucket in missing
+        ": ".join(part for part in (bucket, result and result.error, result and result.cause) if part)
+        for bucket, result in results
     ]
     return "; ".join(reasons) or None
 

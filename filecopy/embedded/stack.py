@@ -22,7 +22,7 @@ _STATE_FILE = "state.json"
 
 
 @dataclass(frozen=True)
-class Stack:
+class EmbeddedStack:
     """A stack that is up."""
 
     port: int
@@ -41,7 +41,7 @@ def folder_of(port: int) -> Path:
 
 def up(
     port: int, *, overrides: Mapping[str, str] | None = None, emulator_settings: Mapping[str, str] | None = None
-) -> tuple[Stack, bool]:
+) -> tuple[EmbeddedStack, bool]:
     """Bring a stack up on ``port`` and leave it running.
 
     Returns:
@@ -77,7 +77,7 @@ def up(
         pid = emulator.start(
             port, folder, emulator_settings or {}, on_start=lambda new: _write_state(folder, {"pid": new, "port": port})
         )
-        stack = Stack(port, configuration["aws:region"], _deploy(port, configuration))
+        stack = EmbeddedStack(port, configuration["aws:region"], _deploy(port, configuration))
         _write_state(folder, {"pid": pid, "port": port, "region": stack.region, "outputs": stack.outputs})
     except BaseException:
         if pid is not None:
@@ -123,7 +123,7 @@ def others(port: int) -> str:
     return f" There is one on port {', '.join(map(str, ports))}." if ports else ""
 
 
-def get(port: int) -> Stack:
+def get(port: int) -> EmbeddedStack:
     """The stack that is up on ``port``.
 
     Raises:
@@ -136,13 +136,13 @@ def get(port: int) -> Stack:
     return running
 
 
-def _running(port: int) -> Stack | None:
+def _running(port: int) -> EmbeddedStack | None:
     folder = folder_of(port)
     state = _read_state(folder)
     if "outputs" not in state:
         return None
     emulator.wait_until_it_answers(state["pid"], port, folder)
-    return Stack(port, state["region"], state["outputs"])
+    return EmbeddedStack(port, state["region"], state["outputs"])
 
 
 def _deploy(port: int, configuration: Mapping[str, str]) -> dict[str, Any]:

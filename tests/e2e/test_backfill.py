@@ -20,7 +20,7 @@ from components import policies
 from filecopy.backfill.backfill import Backfill, Outcome, Result
 from filecopy.embedded.configuration import PROJECT_ROOT
 from filecopy.errors import StackError
-from filecopy.stack import stack as target
+from filecopy.stack.stack import Stack
 
 from .conftest import NO_WAITS
 from .system import System, stack_up
@@ -253,7 +253,7 @@ def test_documented_permissions_are_enough(enforced: System) -> None:
                 policies.allow(["s3:GetBucketNotification"], buckets[:1]),
             ),
         )
-        found = target.Target(enforced.outputs, enforced.clients_of(user))
+        found = Stack(enforced.outputs, enforced.clients_of(user))
         told: list[Outcome] = []
         Backfill(found, [A, B], prefix="allowed/", rate=100, is_dry=False).run(told.append)
         return {outcome.key: outcome.result for outcome in told}

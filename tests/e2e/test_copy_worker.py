@@ -10,8 +10,10 @@ from typing import Any
 
 import pytest
 
-from filecopy.executions.follow import Watcher, follow
-from filecopy.executions.model import Outcome, load
+from filecopy.executions.find import read_history
+from filecopy.executions.follow import Follower, follow
+from filecopy.executions.model import Outcome
+from filecopy.polling import Poller
 from filecopy.stack.records import Part
 
 from .conftest import NO_WAITS, Given
@@ -144,16 +146,15 @@ def test_runs_are_told_and_are_no_retries(slow: System) -> None:
     key = slow.key("in-parts/told.zip")
     slow.put(key, LARGE)
     record = slow.wait_for("the first part", lambda: with_upload(slow.record(key)))
-    watcher = Watcher(slow.target)
+    follower = Follower(slow.target)
     parts: list[Part] = []
-    for progress in follow(watcher, record["executionId"], slow.engine.interval):
-        parts += progress.under_way.values()
-    assert (progress.status, progress.copied, progress.retries) == ("SUCCEEDED", 2, 0)
+    for progress in follow(follower, record["executionId"], Poller(slow.engine.interval)):
+        parts += progress.uploads.values()
+    assert (progress.status, progress.copy_calls.copied, progress.retries) == ("SUCCEEDED", 2, 0)
     # The looks may all fall between two rounds; what is made of a record under way, tests/unit/test_watching.py shows.
     assert {part.total for part in parts} <= {len(LARGE)}
     record = slow.finished_record(key)
-    described = slow.stepfunctions.describe_execution(executionArn=record["executionId"])
-    copies = load(slow.stepfunctions, described, record).copies
+    copies = read_history(slow.target, record["executionId"]).copies
     assert len(copies) == len(slow.destinations)
     checks = {result["destinationBucket"]: result["check"] for result in record["copyResults"]}
     assert [(copy.outcome, copy.runs, copy.check) for copy in copies] == [

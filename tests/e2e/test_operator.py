@@ -24,8 +24,8 @@ from rich.console import Console
 from filecopy import sending
 from filecopy.embedded.configuration import PROJECT_ROOT
 from filecopy.errors import StackError
-from filecopy.executions.follow import Watcher
-from filecopy.screens import screens
+from filecopy.executions.find import find_execution
+from filecopy.screens import send as screen
 
 from .screen import settled
 from .system import System, filecopy
@@ -231,7 +231,7 @@ def test_execution_that_waits_for_its_turn_is_found_by_its_key(run: Any, open_sy
         assert (seen["executionArn"], seen["status"]) == (execution, "RUNNING")
         part = key.removesuffix(".zip")
         with pytest.raises(StackError, match=f"There is no file '{part}' with a record"):
-            Watcher(open_system.target).find(part)
+            find_execution(open_system.target, part)
     finally:
         open_system.stepfunctions.stop_execution(executionArn=execution)
     open_system.finish(execution)
@@ -345,7 +345,7 @@ def test_each_of_many_uploads_knows_its_own_version(open_system: System, tmp_pat
         (tmp_path / f"{number}.zip").write_bytes(b"x" * number)
     console = Console(file=io.StringIO())
     uploads = sending.plan([tmp_path], open_system.key("many/"))
-    sent = screens.upload(console, open_system.target, uploads)
+    sent = screen.upload(console, open_system.target, uploads)
     assert {one.key: one.version for one in sent} == {
         upload.key: open_system.s3.head_object(Bucket=open_system.source, Key=upload.key)["VersionId"]
         for upload in uploads

@@ -21,8 +21,10 @@ from components import outputs
 from filecopy.backfill import backfill
 from filecopy.backfill.backfill import Backfill, Difference, Listed, Outcome, Pace, Result, Row
 from filecopy.errors import StackError
-from filecopy.stack.stack import Target
+from filecopy.stack.records import TrackingRecord
+from filecopy.stack.stack import Stack
 
+from .executions import record_of
 from .mocks import REGION, arn
 from .scripted_aws import ScriptedClients
 
@@ -113,7 +115,7 @@ def test_record_and_then_the_times_settle_the_rest(
     known: dict[str, Any] | None, copy: Listed, found: Difference | None
 ) -> None:
     """Nothing is copied again that the workflow is known to have copied, and what is older than the source is."""
-    assert backfill.by_record_or_age(known, listed(), "d", copy) == found
+    assert backfill.by_record_or_age(record_of(known), listed(), "d", copy) == found
 
 
 def test_prefixes_that_exclude_each_other_are_told() -> None:
@@ -153,7 +155,7 @@ def test_filter_is_that_of_uploads() -> None:
 )
 def test_an_execution_is_at_work_as_long_as_it_holds_the_lease(found: dict[str, Any] | None, busy: bool) -> None:
     """What is being copied is left alone, and what a dead execution left in progress is not, for ever."""
-    assert backfill.is_busy(found, 1000.0) is busy
+    assert backfill.is_busy(record_of(found), 1000.0) is busy
 
 
 def test_name_is_the_same_for_the_same_work_only() -> None:
@@ -191,7 +193,7 @@ def test_name_is_the_same_for_the_same_work_only() -> None:
 def test_failure_is_of_what_was_needed(found: dict[str, Any], why: str | None) -> None:
     """A destination that failed before and is not this run's does not make it fail, nor is an old success taken for
     this one."""
-    assert backfill.failure(found, ["a", "b"]) == why
+    assert backfill.failure(TrackingRecord.of(found), ["a", "b"]) == why
 
 
 def test_pace_is_kept_and_ends_when_it_is_over() -> None:
@@ -231,7 +233,7 @@ class _Listings:
             }
 
 
-def target(s3: Any, workflow: Any = None) -> Target:
+def target(s3: Any, workflow: Any = None) -> Stack:
     told = {
         outputs.SOURCE_BUCKET: "source",
         outputs.UPLOAD_QUEUE_URL: "https://example.com/uploads",
@@ -247,7 +249,7 @@ def target(s3: Any, workflow: Any = None) -> Target:
         def in_region(self, _region: str | None) -> Clients:
             return self
 
-    return Target(told, Clients())  # type: ignore[arg-type]
+    return Stack(told, Clients())  # type: ignore[arg-type]
 
 
 def run(s3: Any) -> tuple[Backfill, list[Outcome]]:
@@ -263,7 +265,7 @@ def test_each_bucket_is_asked_in_its_own_region() -> None:
         outputs.SOURCE_BUCKET: "source",
         outputs.DESTINATION_REGIONS: {"near": REGION, "far": "eu-west-1"},
     }
-    found = Backfill(Target(told, ScriptedClients()), ["near", "far"], prefix="", rate=10, is_dry=False)
+    found = Backfill(Stack(told, ScriptedClients()), ["near", "far"], prefix="", rate=10, is_dry=False)
     assert {bucket: client.meta.region_name for bucket, client in found._s3.items()} == {
         "source": REGION, "near": REGION, "far": "eu-west-1",
     }  # fmt: skip
@@ -359,12 +361,12 @@ def settle(s3: _OneObject, records: list[dict[str, Any] | None], workflow: Any, 
     """What becomes of the object, where the record is so at each look; the last for ever. With no execution that runs,
     it is that of the one that was started."""
 
-    def read(*_: Any) -> dict[str, Any] | None:
+    def read(*_: Any) -> TrackingRecord | None:
         if len(records) > 1:
-            return records.pop(0)
+            return record_of(records.pop(0))
         started = [*workflow.jobs, *workflow.existing] if workflow else []
         told = f"{arn('states', 'execution:machine')}:{started[0]}" if started else None
-        return records[0] and {**records[0], "executionId": told}
+        return record_of(records[0] and {**records[0], "executionId": told})
 
     monkeypatch.setattr(backfill, "read_record", read)
     work = Backfill(target(s3, workflow), ["a", "b"], prefix="", rate=10, is_dry=workflow is None)

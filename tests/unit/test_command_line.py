@@ -25,8 +25,9 @@ from filecopy.cli import app
 from filecopy.embedded import configuration, emulator, stack
 from filecopy.embedded.configuration import PROJECT_ROOT
 from filecopy.errors import StackError, missing_package
-from filecopy.operations import Operations, Retried
-from filecopy.stack import stack as target
+from filecopy.retry import Retried
+from filecopy.stack import stack as deployed
+from filecopy.stack.records import TrackingRecord
 
 from .scripted_aws import ScriptedClients
 
@@ -343,7 +344,7 @@ def up_with_theirs(monkeypatch: pytest.MonkeyPatch, project: Path) -> None:
     """A stack that is up and has a destination of somebody else's, and no emulator that would answer a call."""
     monkeypatch.setattr(emulator, "runs", lambda pid: pid == FAKE_PID)
     monkeypatch.setattr(emulator, "answers", lambda port: port == PORT)
-    monkeypatch.setattr(target, "Clients", ScriptedClients)
+    monkeypatch.setattr(deployed, "Clients", ScriptedClients)
     outputs = {
         "region": "us-east-1",
         "endpoint": f"http://127.0.0.1:{PORT}",
@@ -382,8 +383,8 @@ def test_policy_of_the_stacks_own_bucket() -> None:
 def test_policy_of_no_destination(bucket: str) -> None:
     """A misspelt bucket gets no policy that would be of no use; the refusal lists the destinations and what to do."""
     assert refusal("policy", bucket, "--port", str(PORT)) == (
-        f"{bucket!r} is no destination of the stack; its destinations are region-a-builds, theirs."
-        " Add it to the setting destinations, with existing: true, and deploy."
+        f"{bucket!r} is not a destination of the stack. Its destinations are region-a-builds, theirs."
+        " Add the bucket to the setting destinations, with existing: true, and deploy."
     )
 
 
@@ -481,6 +482,28 @@ def test_policy_with_wrong_options(arguments: tuple[str, ...], said: str) -> Non
     assert refusal("policy", *arguments).startswith(said)
 
 
+@pytest.mark.usefixtures("up_with_theirs")
+@pytest.mark.parametrize(
+    ("arguments", "output"),
+    [
+        (("policy", "theirs"), "step_function_role_arn"),
+        (("policy", "theirs"), "copy_worker_role_arn"),
+        (("policy", "theirs"), "destination_buckets"),
+        (("send", __file__), "destination_buckets"),
+        (("replay",), "dead_letter_queue_urls"),
+    ],
+)
+def test_a_stack_of_an_older_program(project: Path, arguments: tuple[str, ...], output: str) -> None:
+    """A command that needs an output that the stack does not have says which, and what to do."""
+    file = project / ".filecopy" / str(PORT) / "state.json"
+    state = json.loads(file.read_text(encoding="utf-8"))
+    state["outputs"].pop(output, None)
+    file.write_text(json.dumps(state), encoding="utf-8")
+    assert refusal(*arguments, "--port", str(PORT)) == (
+        f"The stack has no output {output}. Deploy it with this version of the program."
+    )
+
+
 # --- What other people chose ------------------------------------------------------------------------------------
 
 ODD = "a\x1b[2J\x1b]0;title\x07\x9b31m\u202egpj.\u200b\r[red]b[/red]"
@@ -490,7 +513,7 @@ SHOWN = "a?[2J?]0;title??31m?gpj.??[red]b[/red]"
 def test_an_error_says_nothing_to_the_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     """An error with a name in it that somebody chose clears no screen, sets no title, and has lines of its own only."""
 
-    def get(_port: int) -> stack.Stack:
+    def get(_port: int) -> stack.EmbeddedStack:
         raise StackError(f"{ODD} is wrong:\n  {ODD}")
 
     monkeypatch.setattr(stack, "get", get)
@@ -527,8 +550,8 @@ def test_a_key_says_nothing_to_the_terminal(
     monkeypatch: pytest.MonkeyPatch, retried: dict[str, Any] | None, said: str
 ) -> None:
     """A file whose key is an escape sequence, or markup, is shown as what it is called, on one line."""
-    result = None if retried is None else Retried("execution-1", "SUCCEEDED", None, retried)
-    monkeypatch.setattr(Operations, "retry", lambda *_: result)
+    result = None if retried is None else Retried("execution-1", "SUCCEEDED", None, TrackingRecord.of(retried))
+    monkeypatch.setattr("filecopy.retry.retry", lambda *_: result)
     status, output, _ = run("retry", ODD, "--port", str(PORT))
     assert (status, output.split()) == (0, said.split())
 
@@ -555,7 +578,7 @@ def test_a_retry_without_results(
 ) -> None:
     """A retry that was stopped, or that could not write its record, is said to have ended so, with the execution to
     look at. What an earlier execution left in the record is not told as its results."""
-    monkeypatch.setattr(Operations, "retry", lambda *_: Retried("execution-1", *ended, record))
+    monkeypatch.setattr("filecopy.retry.retry", lambda *_: Retried("execution-1", *ended, TrackingRecord.of(record)))
     assert refusal("retry", "build-123.zip", "--port", str(PORT)) == (
         f"The retry ended as {ended[0]} and left no results in the record. See: filecopy history execution-1"
     )
@@ -564,8 +587,10 @@ def test_a_retry_without_results(
 @pytest.mark.usefixtures("up_with_theirs")
 def test_a_retry_that_fails_again(monkeypatch: pytest.MonkeyPatch) -> None:
     """The outcome is printed, and what is still missing is the error."""
-    retried = Retried("execution-1", "FAILED", "CopiesFailed", {"executionId": "execution-1", **WITH_RESULTS})
-    monkeypatch.setattr(Operations, "retry", lambda *_: retried)
+    retried = Retried(
+        "execution-1", "FAILED", "CopiesFailed", TrackingRecord.of({"executionId": "execution-1", **WITH_RESULTS})
+    )
+    monkeypatch.setattr("filecopy.retry.retry", lambda *_: retried)
     status, output, errors = run("retry", "k.zip", "--port", str(PORT))
     assert (status, errors) == (1, "error: Still failed: theirs.\n")
     assert output == "k.zip: FAILED, 0 of 1 copied. Execution: execution-1\n"
@@ -574,8 +599,10 @@ def test_a_retry_that_fails_again(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("up_with_theirs")
 def test_a_retry_of_an_older_upload(monkeypatch: pytest.MonkeyPatch) -> None:
     """The file was uploaded anew since: the retry makes no copy, and says why."""
-    retried = Retried("execution-1", "SUCCEEDED", None, {"executionId": "execution-2", **WITH_RESULTS})
-    monkeypatch.setattr(Operations, "retry", lambda *_: retried)
+    retried = Retried(
+        "execution-1", "SUCCEEDED", None, TrackingRecord.of({"executionId": "execution-2", **WITH_RESULTS})
+    )
+    monkeypatch.setattr("filecopy.retry.retry", lambda *_: retried)
     assert refusal("retry", "a b.zip", "--port", str(PORT)) == (
         "Nothing was tried: a newer upload has taken the place of the one that failed. See: filecopy status 'a b.zip'"
     )

@@ -13,6 +13,7 @@ from moto import mock_aws
 from filecopy import sending
 from filecopy.errors import StackError
 from filecopy.sending import Sent, Upload
+from filecopy.stack.records import TrackingRecord
 
 
 @pytest.fixture
@@ -90,7 +91,7 @@ def test_a_file_is_through_when_its_own_copies_are(
     record: dict[str, Any] | None, over: tuple[list[str], bool] | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Neither an older upload's record nor one in progress ends the following; a newer upload's does, and is named."""
-    monkeypatch.setattr(sending, "read_record", lambda *_: record)
+    monkeypatch.setattr(sending, "read_record", lambda *_: record and TrackingRecord.of(record))
     outcome = sending.look(_Target(), SENT, ["a", "b"])  # type: ignore[arg-type]
     assert (outcome and (outcome.missing, outcome.is_superseded)) == over
 

@@ -11,7 +11,7 @@ import pytest
 from filecopy import cli
 from filecopy.embedded import configuration, stack
 from filecopy.errors import StackError
-from filecopy.stack import stack as target
+from filecopy.stack.stack import Stack, find_stack
 
 OUTPUTS = {
     "region": "eu-west-1",
@@ -34,13 +34,13 @@ def test_a_pulumi_stack_is_asked_for_its_outputs(monkeypatch: pytest.MonkeyPatch
     """The CLI is asked for the stack that is named, and AWS is reached with the person's credentials."""
     pulumi(tmp_path, json.dumps(OUTPUTS))
     monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
-    found = target.find(4566, "production")
+    found = find_stack(4566, "production")
     assert (tmp_path / "asked").read_text() == "stack output --json --non-interactive --stack production\n"
     assert (found.table, found.source_bucket, found.destinations) == ("FileCopyTracking", "global-builds", ["a"])
     assert not found.clients.is_emulator
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "mine")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
-    client = target.of(OUTPUTS).clients("dynamodb")
+    client = Stack.of(OUTPUTS).clients("dynamodb")
     assert client.meta.endpoint_url == "https://dynamodb.eu-west-1.amazonaws.com"
 
 
@@ -51,17 +51,17 @@ def test_an_installed_filecopy_asks_where_it_is_typed(monkeypatch: pytest.Monkey
     script.chmod(script.stat().st_mode | stat.S_IXUSR)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
     monkeypatch.chdir(tmp_path)
-    target.find(4566, "production")
+    find_stack(4566, "production")
     assert (tmp_path / "asked-in").read_text().strip() == str(configuration.PROJECT_ROOT)
     (tmp_path / "site-packages").mkdir()
     monkeypatch.setattr(configuration, "PROJECT_ROOT", tmp_path / "site-packages")
-    target.find(4566, "production")
+    find_stack(4566, "production")
     assert (tmp_path / "asked-in").read_text().strip() == str(tmp_path)
 
 
 def test_another_region_is_reached_as_the_stacks_own_is() -> None:
     """Clients of another region are made once each, at the endpoint there, and leave the stack's own alone."""
-    clients = target.of(OUTPUTS).clients
+    clients = Stack.of(OUTPUTS).clients
     assert clients.in_region(None) is clients.in_region("eu-west-1") is clients
     there = clients.in_region("us-west-2")
     assert clients.in_region("us-west-2") is there
@@ -77,15 +77,15 @@ def test_another_region_is_reached_as_the_stacks_own_is() -> None:
 def test_a_queue_says_its_region(queue: str, region: str | None) -> None:
     """Only the queue of arrivals is in other regions; a stack that says no regions has none."""
     regions = {"a": "eu-west-1", "b": "us-west-2"}
-    assert target.of({**OUTPUTS, "destination_regions": regions}).region_of(queue) == region
-    assert target.of(OUTPUTS).region_of("uploads") is None
+    assert Stack.of({**OUTPUTS, "destination_regions": regions}).region_of(queue) == region
+    assert Stack.of(OUTPUTS).region_of("uploads") is None
 
 
 def test_localstack_is_reached_by_the_endpoint_among_the_outputs(tmp_path: Path) -> None:
     """A file with a stack's outputs says where its emulator is."""
     file = tmp_path / "outputs.json"
     file.write_text(json.dumps({**OUTPUTS, "endpoint": "http://localhost:4566"}))
-    found = target.find(4570, str(file))
+    found = find_stack(4570, str(file))
     assert found.clients.is_emulator
     assert found.clients("s3").meta.endpoint_url == "http://localhost:4566"
 
@@ -105,7 +105,7 @@ def test_outputs_that_are_none_are_refused(content: str | None, said: str, tmp_p
     if content is not None:
         file.write_text(content)
     with pytest.raises(StackError) as raised:
-        target.find(4566, str(file))
+        find_stack(4566, str(file))
     assert said in str(raised.value)
 
 
@@ -114,7 +114,7 @@ def test_outputs_that_are_not_text_are_refused(tmp_path: Path) -> None:
     file = tmp_path / "outputs.json"
     file.write_bytes(b"PK\x03\x04\xff\xfe\x80")
     with pytest.raises(StackError, match=r"The outputs of .* are not JSON: "):
-        target.find(4566, str(file))
+        find_stack(4566, str(file))
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-be", "utf-16-le"])
@@ -123,26 +123,26 @@ def test_outputs_in_the_encoding_of_any_shell(encoding: str, tmp_path: Path) -> 
     file = tmp_path / "outputs.json"
     text = json.dumps({**OUTPUTS, "source_bucket": "größe"}, indent=2, ensure_ascii=False)
     file.write_bytes(text.replace("\n", "\r\n").encode(encoding))
-    assert target.find(4566, str(file)).source_bucket == "größe"
+    assert find_stack(4566, str(file)).source_bucket == "größe"
 
 
 def test_what_pulumi_says_is_passed_on(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Without the CLI, and when it fails, one sentence says what to do."""
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(StackError, match=r"The Pulumi CLI is not installed here\."):
-        target.find(4566, "production")
+        find_stack(4566, "production")
     monkeypatch.setenv("PATH", "/usr/bin:/bin")
     pulumi(tmp_path, "", status=255)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
     with pytest.raises(StackError, match=r"Pulumi does not tell the outputs of the stack 'production': "):
-        target.find(4566, "production")
+        find_stack(4566, "production")
 
 
 def test_without_a_name_it_is_the_embedded_stack(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """A command that names no stack means the one on its port."""
     monkeypatch.setattr(stack, "PROJECT_ROOT", tmp_path)
     with pytest.raises(StackError, match=r"No stack is up on port 4570\."):
-        target.find(4570)
+        find_stack(4570)
 
 
 @pytest.mark.parametrize(
