@@ -104,7 +104,7 @@ def _deployer() -> str:
 
 
 def _resources(run: Recording) -> str:
-    lines = ["| policy of | says |", "|---|---|"]
+    lines = ["| policy of | statements |", "|---|---|"]
     for kind, noun in (
         ("s3/bucketPolicy:BucketPolicy", "bucket"),
         ("sqs/queuePolicy:QueuePolicy", "queue"),
@@ -113,16 +113,16 @@ def _resources(run: Recording) -> str:
         for policy in run.inputs(kind).values():
             owner = str(policy.get("bucket") or policy.get("queueUrl") or policy["arn"])
             place = re.split("[:/]", owner)[-1]
-            said = "; ".join(_sentence(statement) for statement in json.loads(policy["policy"])["Statement"])
-            lines.append(f"| {noun} `{place}` | {said} |")
+            sentences = "<br>".join(_sentence(statement) for statement in json.loads(policy["policy"])["Statement"])
+            lines.append(f"| {noun} `{place}` | {sentences} |")
     return "\n".join(lines[:2] + sorted(lines[2:]))
 
 
 def _sentence(statement: policies.Statement) -> str:
-    verb = {"Allow": "lets", "Deny": "refuses"}[statement["Effect"]]
-    who = statement["Principal"]
-    who = "everybody" if who == "*" else f"`{who['Service']}`"
-    return f"{verb} {who} {_codes(statement['Action'])}{_when(statement)}"
+    verb = {"Allow": "allows", "Deny": "denies"}[statement["Effect"]]
+    principal = statement["Principal"]
+    principal = "everybody" if principal == "*" else f"`{principal['Service']}`"
+    return f"{verb} {principal} {_codes(statement['Action'])}{_when(statement)}"
 
 
 def _when(statement: policies.Statement) -> str:
