@@ -1,4 +1,4 @@
-"""The workflow's input: ``{"sourceBucket": str, "sourceKey": str, "destinationBuckets": [str, …]}``.
+"""The input of the workflow: ``{"sourceBucket": str, "sourceKey": str, "destinationBuckets": [str, …]}``.
 
 The state machine checks the same of an execution that is started without these functions: see ``JOB`` in
 components/workflow/expressions.py. A test compares both with the same cases.

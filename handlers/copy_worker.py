@@ -15,7 +15,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from . import log, multipart, parts, upload_record
+from . import existing_copy, log, multipart, parts, permanent, upload_record
 from .copying import Copy, CopyError, Environment, failed, s3, succeeded
 from .multipart import Upload
 
@@ -23,24 +23,16 @@ from .multipart import Upload
 # upload.
 _TIME_TO_END = 60.0
 
-# Errors that no later attempt can fix: S3's code, and the name that Step Functions has for it.
-_MISSING = {
-    "NoSuchBucket": "S3.NoSuchBucketException",
-    "NoSuchKey": "S3.NoSuchKeyException",
-    "NoSuchVersion": "S3.NoSuchKeyException",
-    # HeadObject's answers have no body, so the status is the only code.
-    "404": "S3.NoSuchKeyException",
-}
-
 
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
-    """Makes one copy, or begins it, or resumes it.
+    """Makes one copy, or begins it, or resumes it; after an upload by a copy, looks first if it exists already.
 
     Args:
         event: ``executionId``, ``sourceBucket``, ``sourceKey``, ``source`` (``versionId`` if there is one, ``etag``,
             ``size``, ``storageClass``, ``checksums``, and ``checksumOfParts``, an algorithm's name, if only the parts
-            have checksums), ``destinationBucket``, its ``region`` and ``account``. With ``abort`` true, the upload that
-            was begun for the copy is aborted.
+            have checksums, and ``redirect`` if there is one), ``destinationBucket``, its ``region`` and ``account``,
+            ``s3Event``, the name of the upload's event, and ``maxCauseLength``, in characters. With ``abort`` true, the
+            upload that was begun for the copy is aborted.
 
     Returns:
         ``destinationBucket``, and if the copy is made or cannot be made, the rest of its result: ``success``,
@@ -59,17 +51,22 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     try:
         if copy.checksum_of_parts:
             copy = replace(copy, checksums=parts.whole_checksums(copy, copy.checksum_of_parts))
+        if event.get("s3Event") in existing_copy.EVENTS_OF_COPIES and (existing := existing_copy.find(copy)):
+            # An earlier run may have begun the copy, and even have completed it.
+            _abort(copy)
+            return existing
         if copy.size <= Environment.read().multipart_threshold:
             return _copy_whole(copy)
         return _copy_in_parts(copy, _deadline(context))
     except ClientError as error:
-        code, message = error.response["Error"].get("Code", ""), error.response["Error"].get("Message", "")
-        if code in _MISSING:
-            _abort(copy)
-            log.error("Copy failed", error)
-            return failed(copy, _MISSING[code], message)
-        # Short, as the record keeps it. The log has the operation.
-        raise CopyError(f"{code}: {message}") from error
+        problem = permanent.problem_of(copy, error)
+        if problem is None:
+            # Short, as the record keeps it. The log has the operation.
+            code, message = error.response["Error"].get("Code", ""), error.response["Error"].get("Message", "")
+            raise CopyError(f"{code}: {message}") from error
+        _abort(copy)
+        log.error("Copy failed", error)
+        return failed(copy, *problem)
 
 
 def _deadline(context: Any) -> float:
@@ -81,6 +78,8 @@ def _deadline(context: Any) -> float:
 def _copy_whole(copy: Copy) -> dict[str, Any]:
     algorithm = next(iter(copy.checksums), f"Checksum{multipart.DEFAULT_CHECKSUM}").removeprefix("Checksum")
     arguments: dict[str, Any] = {"StorageClass": copy.storage_class, "ChecksumAlgorithm": algorithm}
+    if copy.redirect:
+        arguments["WebsiteRedirectLocation"] = copy.redirect
     answer = s3(copy).copy_object(**copy.target, **copy.acl, CopySource=copy.source, **arguments)
     return succeeded(copy, {**answer["CopyObjectResult"]}, answer.get("VersionId"))
 

@@ -10,6 +10,7 @@ from botocore.config import Config
 
 from . import arns, clients, log, text, tracking
 from .environment import Variables
+from .s3_protocol import accept_any_key
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -18,8 +19,8 @@ if TYPE_CHECKING:
 # Seconds. S3 sends bytes while it copies, so a longer silence is an error.
 _READ_TIMEOUT = 120
 
-# As long as Step Functions' own cause, in NOT_COPIED of components/workflow/expressions.py.
-_MAX_CAUSE_LENGTH = 60
+# With 1,000 destinations: see CAUSE_LENGTH of components/workflow/expressions.py.
+_MIN_CAUSE_LENGTH = 60
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,6 +62,10 @@ class Copy:
     """The algorithm, if the source has only checksums of its parts."""
     bucket: str
     """The destination."""
+    redirect: str | None
+    """The source's website redirect, which CopyObject does not copy by itself."""
+    max_cause_length: int
+    """Characters of the cause of a failure, so that the results of all destinations fit into an execution."""
     region: str
     """The destination's region."""
     account: str
@@ -83,6 +88,8 @@ class Copy:
             storage_class=text.required(source["storageClass"]),
             checksums=dict(source["checksums"]),
             checksum_of_parts=text.optional(source.get("checksumOfParts")),
+            redirect=text.optional(source.get("redirect")),
+            max_cause_length=int(event.get("maxCauseLength", _MIN_CAUSE_LENGTH)),
             bucket=text.required(event["destinationBucket"]),
             region=text.required(event["region"]),
             account=text.required(event["account"]),
@@ -131,30 +138,48 @@ def client_of(region: str) -> S3Client:
         retries={"mode": "standard", "total_max_attempts": 5},
         max_pool_connections=Environment.read().parts_at_once,
     )
-    return cast("S3Client", clients.session().create_client("s3", region_name=region, config=config))
+    client = cast("S3Client", clients.session().create_client("s3", region_name=region, config=config))
+    accept_any_key(client)
+    return client
 
 
-def succeeded(copy: Copy, answer: dict[str, Any], version_id: str | None) -> dict[str, Any]:
-    """The result of a copy that exists, or of a failed one if its checksum differs from the source's.
+def verify(copy: Copy, answer: dict[str, Any]) -> tuple[str, str | None]:
+    """Compares an object with the source by what S3 says of it.
 
     Args:
         answer: the members ``ETag`` and ``Checksum…`` of S3's answer.
+
+    Returns:
+        What shows that the bytes are the same, the name of a checksum, ``ETag``, or ``none``; and the difference, if
+        there is one.
     """
-    etag = answer["ETag"].strip('"')
-    check = "ETag" if etag == copy.etag else "none"
+    check = "ETag" if answer["ETag"].strip('"') == copy.etag else "none"
     for name, ours in copy.checksums.items():
         theirs = answer.get(name)
         # A checksum of parts ("…-3") depends on where the parts end.
         if not theirs or "-" in theirs:
             continue
         if theirs != ours:
-            return failed(copy, "ChecksumMismatch", f"{name} of the copy is {theirs}, of the source {ours}")
+            return "none", f"{name} of the copy is {theirs}, of the source {ours}"
         check = name.removeprefix("Checksum")
-    log.info("Copy made", check=check, size=copy.size)
+    return check, None
+
+
+def succeeded(copy: Copy, answer: dict[str, Any], version_id: str | None, message: str = "Copy made") -> dict[str, Any]:
+    """The result of a copy that exists, or of a failed one if its checksum differs from the source's.
+
+    Args:
+        answer: as for :func:`verify`.
+        message: for the log.
+    """
+    check, problem = verify(copy, answer)
+    if problem:
+        return failed(copy, "ChecksumMismatch", problem)
+    log.info(message, check=check, size=copy.size)
     result = {
         "destinationBucket": copy.bucket,
         "success": True,
-        "etag": etag,
+        "etag": answer["ETag"].strip('"'),
         "check": check,
         "timestamp": tracking.now(),
     }
@@ -168,6 +193,6 @@ def failed(copy: Copy, error: str, cause: str) -> dict[str, Any]:
         "destinationBucket": copy.bucket,
         "success": False,
         "error": error,
-        "cause": plain[:_MAX_CAUSE_LENGTH],
+        "cause": plain[: copy.max_cause_length],
         "timestamp": tracking.now(),
     }

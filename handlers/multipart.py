@@ -11,20 +11,21 @@ from botocore.exceptions import ClientError
 
 from . import clients, log, parts
 from .copying import Copy, CopyError, failed, s3, succeeded
+from .s3_protocol import header_text, headers_as_they_are
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.type_defs import CompletedPartTypeDef
 
 DEFAULT_CHECKSUM = "CRC64NVME"
 
-# The headers of the source that the copy gets, by HeadObject's names. CopyObject copies them by itself.
-_HEADERS = (
+# The headers of the source that the copy gets, by HeadObject's names, besides ``Expires`` and metadata. CopyObject
+# copies all but the redirect by itself.
+HEADERS = (
     "CacheControl",
     "ContentDisposition",
     "ContentEncoding",
     "ContentLanguage",
     "ContentType",
-    "Metadata",
     "WebsiteRedirectLocation",
 )
 
@@ -44,15 +45,17 @@ def begin(copy: Copy) -> Upload:
     """Begins an upload with the source's headers, metadata and tags."""
     source: dict[str, Any] = {**clients.s3().head_object(**copy.source, IfMatch=copy.if_source_matches)}
     size = parts.part_size_for(copy)
-    kept: dict[str, Any] = {name: source[name] for name in _HEADERS if source.get(name)}
-    if source.get("ExpiresString"):
-        kept["Expires"] = source["ExpiresString"]
+    kept: dict[str, Any] = {name: header_text(source[name]) for name in HEADERS if source.get(name)}
+    # S3 stores these as they are. botocore refuses an Expires that is not a date, and metadata beyond ASCII.
+    raw = {"Expires": source["ExpiresString"]} if source.get("ExpiresString") else {}
+    raw |= {f"x-amz-meta-{name}": header_text(value) for name, value in source.get("Metadata", {}).items()}
     tags = clients.s3().get_object_tagging(**copy.source)["TagSet"]
     if tags:
         kept["Tagging"] = urlencode([(tag["Key"], tag["Value"]) for tag in tags])
     kept["StorageClass"] = copy.storage_class
     kept["ChecksumAlgorithm"] = parts.checksum_algorithm(copy) or DEFAULT_CHECKSUM
-    begun = s3(copy).create_multipart_upload(**copy.target, **copy.acl, **kept, ChecksumType="FULL_OBJECT")
+    with headers_as_they_are(s3(copy), "CreateMultipartUpload", raw):
+        begun = s3(copy).create_multipart_upload(**copy.target, **copy.acl, **kept, ChecksumType="FULL_OBJECT")
     log.info("Upload begun", uploadId=begun["UploadId"], partSize=size)
     return Upload(id=begun["UploadId"], part_size=size, source_id=copy.source_id)
 

@@ -22,7 +22,7 @@ class Environment(Variables):
 
 
 def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
-    """SQS batches of S3 event notifications."""
+    """Processes an SQS batch of S3 event notifications of the source bucket."""
     return sqs_batch.process(event, _start_executions)
 
 
@@ -44,8 +44,10 @@ def _start_execution(upload: ObjectCreated) -> None:
         "sourceBucket": upload.bucket,
         "sourceKey": upload.key,
         "destinationBuckets": Environment.read().destination_buckets,
-        # The workflow does without it; execution-watcher measures from here.
+        # No state reads it. execution-watcher measures the time from then on.
         "uploadedAt": upload.time,
+        # The workflow looks for copies that exist already only if the upload may be a copy.
+        "s3Event": upload.event,
     }
     if upload.version_id:
         job["sourceVersionId"] = upload.version_id
@@ -54,8 +56,8 @@ def _start_execution(upload: ObjectCreated) -> None:
     except ClientError as error:
         if error.response["Error"]["Code"] != "ExecutionAlreadyExists":
             raise
-        # S3 delivers an event at least once: this one was handled before.
-        log.info("Upload was handled before")
+        # S3 delivers an event at least once.
+        log.info("Ignored: the upload was processed before")
         return
     log.info("Execution started")
 

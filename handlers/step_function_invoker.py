@@ -1,4 +1,4 @@
-"""Starts the workflow by hand: ``POST /step-function``, or the function invoked with the bare input."""
+"""Starts the workflow by hand: ``POST /step-function``, or a direct invocation with the workflow's input."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ class Environment(Variables):
 
 
 def handler(event: Any, _context: object) -> dict[str, Any]:
-    """Answers 202 with the execution's ARN; 400 with every problem named; 429 or 503 when it could not be started.
+    """Answers 202 with the execution's ARN; 400 with every problem; 429 or 503 if the execution could not be started.
 
-    Invoked directly, with the workflow's input as the event, it returns the ARN, and raises what went wrong.
+    A direct invocation, with the workflow's input as the event, returns the ARN, or raises the error.
     """
     if not isinstance(event, dict) or "httpMethod" not in event:
         return _start(event)
@@ -36,7 +36,7 @@ def handler(event: Any, _context: object) -> dict[str, Any]:
     except ClientError as error:
         if error.response["Error"]["Code"] in _THROTTLING:
             log.error("Execution not started: throttled", error)
-            return http.response(429, {"message": "Too many executions are being started. Try again later."}, _RETRY)
+            return http.response(429, {"message": "Step Functions throttled the request. Try again later."}, _RETRY)
         return _unavailable(error)
     except BotoCoreError as error:
         return _unavailable(error)

@@ -7,6 +7,7 @@ from typing import Any
 
 from .statements import (
     GIVE_TO_OWNER,
+    READ_COPIES,
     WRITE_OBJECTS,
     WRITE_PARTS,
     Policy,
@@ -101,9 +102,9 @@ def copy_through_worker(
     return [
         allow([*_READ_OBJECTS, *_READ_PARTS], [f"{source_bucket_arn}/{keys}"], **ours),
         _list_bucket([source_bucket_arn], ours),
-        # s3:GetObject finds a copy that an earlier run completed but could not report.
-        *([allow([*WRITE_OBJECTS, *WRITE_PARTS, "s3:GetObject"], owned, **ours)] if owned else []),
-        *([allow([*WRITE_OBJECTS, *WRITE_PARTS, GIVE_TO_OWNER], existing)] if existing else []),
+        # It reads a destination to find a copy that exists already, so that it is not made again.
+        *([allow([*WRITE_OBJECTS, *WRITE_PARTS, READ_COPIES], owned, **ours)] if owned else []),
+        *([allow([*WRITE_OBJECTS, *WRITE_PARTS, READ_COPIES, GIVE_TO_OWNER], existing)] if existing else []),
         allow(["dynamodb:GetItem", "dynamodb:UpdateItem"], [table_arn]),
         *use_keys(kms_key_arns, "kms:Decrypt", "kms:GenerateDataKey"),
     ]

@@ -19,14 +19,15 @@ from filecopy.embedded.provisioning.functions import zip_of
 MODULES = {
     name: {name.replace("-", "_"), "environment", "log", *modules}
     for name, modules in {
-        "replication-worker": {"arns", "clients", "s3_events", "sqs_batch", "text"},
-        "step-function-invoker": {"clients", "copy_job", "http", "keys"},
-        "build-worker": {"clients", "http"},
-        "regional-sync": {"arns", "clients", "comparison", "s3_events", "sqs_batch", "text", "tracking"},
+        "replication-worker": {"arns", "clients", "s3_events", "s3_protocol", "sqs_batch", "text"},
+        "step-function-invoker": {"clients", "copy_job", "http", "keys", "s3_protocol"},
+        "build-worker": {"clients", "http", "s3_protocol", "text"},
+        "regional-sync": {"arns", "clients", "comparison", "s3_events", "s3_protocol", "sqs_batch", "text", "tracking"},
         "copy-worker": {
-            *("arns", "checksums", "clients", "copying", "multipart", "parts", "text", "tracking", "upload_record"),
+            *("arns", "checksums", "clients", "copying", "existing_copy", "multipart", "parts", "permanent"),
+            *("s3_protocol", "text", "tracking", "upload_record"),
         },
-        "execution-watcher": {"clients", "sqs_batch", "text", "tracking"},
+        "execution-watcher": {"clients", "s3_protocol", "sqs_batch", "text", "tracking"},
     }.items()
 }
 """The modules of each function's package, beyond the package's own ``__init__``."""

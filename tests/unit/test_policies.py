@@ -104,7 +104,7 @@ def plain_http_refused(action: str, *resources: str) -> policies.Statement:
                     [*WRITE_PARTS, "s3:GetObject"],
                     [f"{bucket}/{KEYS}" for bucket in DESTINATIONS],
                 ),
-                ([*WRITE_PARTS, "s3:PutObjectAcl"], [f"{bucket}/{KEYS}" for bucket in THEIRS]),
+                ([*WRITE_PARTS, "s3:GetObject", "s3:PutObjectAcl"], [f"{bucket}/{KEYS}" for bucket in THEIRS]),
                 (["dynamodb:GetItem", "dynamodb:UpdateItem"], [TABLE]),
             ],
             ["kms:Decrypt", "kms:GenerateDataKey"],
@@ -486,7 +486,7 @@ def test_an_existing_destination_lets_the_workflow_write_and_nothing_else() -> N
             "Principal": {"AWS": f"arn:aws:iam::{ACCOUNT}:root"},
             "Action": [
                 *["s3:PutObject", "s3:PutObjectTagging"],
-                *["s3:AbortMultipartUpload", "s3:ListMultipartUploadParts", "s3:PutObjectAcl"],
+                *["s3:AbortMultipartUpload", "s3:ListMultipartUploadParts", "s3:GetObject", "s3:PutObjectAcl"],
             ],
             "Resource": f"{theirs}/*",
             "Condition": {"ArnEquals": {"aws:PrincipalArn": [ROLE, f"{ROLE}-2"]}},
