@@ -21,11 +21,12 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from filecopy import sending
 from filecopy.embedded.configuration import PROJECT_ROOT
 from filecopy.errors import StackError
 from filecopy.executions.find import find_execution
 from filecopy.screens import send as screen
+from filecopy.sending.plan import plan
+from filecopy.sending.upload import Sending
 
 from .screen import settled
 from .system import System, filecopy
@@ -343,10 +344,10 @@ def test_each_of_many_uploads_knows_its_own_version(open_system: System, tmp_pat
     """Files that go up side by side are followed each by the version that it got, not by a neighbour's."""
     for number in range(30):
         (tmp_path / f"{number}.zip").write_bytes(b"x" * number)
-    console = Console(file=io.StringIO())
-    uploads = sending.plan([tmp_path], open_system.key("many/"))
-    sent = screen.upload(console, open_system.target, uploads)
-    assert {one.key: one.version for one in sent} == {
+    uploads = plan([tmp_path], open_system.key("many/")).uploads
+    sending = Sending(open_system.target, uploads)
+    screen.upload(Console(file=io.StringIO()), sending)
+    assert {one.key: one.version for one in sending.sent} == {
         upload.key: open_system.s3.head_object(Bucket=open_system.source, Key=upload.key)["VersionId"]
         for upload in uploads
     }
