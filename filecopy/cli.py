@@ -472,10 +472,17 @@ def retry(
     """
     with one_sentence_errors():
         stack = find_stack(port, stack_name)
+        left_out: list[str] = []
         with err.status("Retrying the failed copies …"):
-            retried = retrying.retry(stack, key)
+            retried = retrying.retry(stack, key, left_out.extend)
+        for bucket in left_out:
+            err.print(
+                f"{shown(bucket)} is not a destination of the stack, so its copy is not retried. The next upload of the"
+                " file clears this failure.",
+                soft_wrap=True,
+            )
         if retried is None:
-            out.print(f"No copy of {shown(key)} has failed.")
+            out.print(f"No {'other ' if left_out else ''}copy of {shown(key)} has failed.")
             return
         if retried.is_superseded:
             raise StackError(
@@ -493,8 +500,8 @@ def retry(
             f" Execution: {retried.execution_arn}",
             soft_wrap=True,
         )
-        if record.failed:
-            raise StackError(f"Still failed: {', '.join(record.failed)}.")
+        if failed := [bucket for bucket in record.failed if bucket not in left_out]:
+            raise StackError(f"Still failed: {', '.join(failed)}.")
 
 
 @app.command()

@@ -240,8 +240,10 @@ def test_execution_that_waits_for_its_turn_is_found_by_its_key(run: Any, open_sy
 
 def retried_while(system: System, key: str, act: Callable[[str], None]) -> subprocess.CompletedProcess[str]:
     """Retries a file of which a copy has failed, and does something while the retry waits for its turn."""
+    late = system.bucket(f"late-{key.rpartition('/')[2].removesuffix('.zip')}")
     system.upload(key)
-    system.run(system.job(key, system.bucket("not-there")))
+    system.run(system.job(key, late))
+    system.make_bucket(late)
     before = set(system.executions_of(key))
     hold_lease(system, key, 3600)
     with ThreadPoolExecutor(1) as pool:
