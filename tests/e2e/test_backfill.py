@@ -17,7 +17,8 @@ from typing import Any
 import pytest
 
 from components import policies
-from filecopy.backfill.backfill import Backfill, Outcome, Result
+from filecopy.backfill.outcome import Outcome, Result
+from filecopy.backfill.run import Backfill
 from filecopy.embedded.configuration import PROJECT_ROOT
 from filecopy.errors import StackError
 from filecopy.stack.stack import Stack

@@ -21,11 +21,12 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from filecopy import sending
 from filecopy.embedded.configuration import PROJECT_ROOT
 from filecopy.errors import StackError
 from filecopy.executions.find import find_execution
 from filecopy.screens import send as screen
+from filecopy.sending.plan import plan
+from filecopy.sending.upload import Sending
 
 from .screen import settled
 from .system import System, filecopy
@@ -239,8 +240,10 @@ def test_execution_that_waits_for_its_turn_is_found_by_its_key(run: Any, open_sy
 
 def retried_while(system: System, key: str, act: Callable[[str], None]) -> subprocess.CompletedProcess[str]:
     """Retries a file of which a copy has failed, and does something while the retry waits for its turn."""
+    late = system.bucket(f"late-{key.rpartition('/')[2].removesuffix('.zip')}")
     system.upload(key)
-    system.run(system.job(key, system.bucket("not-there")))
+    system.run(system.job(key, late))
+    system.make_bucket(late)
     before = set(system.executions_of(key))
     hold_lease(system, key, 3600)
     with ThreadPoolExecutor(1) as pool:
@@ -343,10 +346,10 @@ def test_each_of_many_uploads_knows_its_own_version(open_system: System, tmp_pat
     """Files that go up side by side are followed each by the version that it got, not by a neighbour's."""
     for number in range(30):
         (tmp_path / f"{number}.zip").write_bytes(b"x" * number)
-    console = Console(file=io.StringIO())
-    uploads = sending.plan([tmp_path], open_system.key("many/"))
-    sent = screen.upload(console, open_system.target, uploads)
-    assert {one.key: one.version for one in sent} == {
+    uploads = plan([tmp_path], open_system.key("many/")).uploads
+    sending = Sending(open_system.target, uploads)
+    screen.upload(Console(file=io.StringIO()), sending)
+    assert {one.key: one.version for one in sending.sent} == {
         upload.key: open_system.s3.head_object(Bucket=open_system.source, Key=upload.key)["VersionId"]
         for upload in uploads
     }

@@ -11,7 +11,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from importlib.machinery import ModuleSpec
 from pathlib import Path
 from typing import Any
@@ -594,6 +594,25 @@ def test_a_retry_that_fails_again(monkeypatch: pytest.MonkeyPatch) -> None:
     status, output, errors = run("retry", "k.zip", "--port", str(PORT))
     assert (status, errors) == (1, "error: Still failed: theirs.\n")
     assert output == "k.zip: FAILED, 0 of 1 copied. Execution: execution-1\n"
+
+
+@pytest.mark.usefixtures("up_with_theirs")
+@pytest.mark.parametrize("others", [False, True])
+def test_a_retry_that_leaves_a_bucket_out(others: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A bucket that is not a destination is named, and does not make the retry fail."""
+    after = TrackingRecord.of({"executionId": "execution-1", **WITH_RESULTS, "failedBuckets": ["no-such"]})
+
+    def retry(_stack: object, _key: str, on_left_out: Callable[[list[str]], None]) -> Retried | None:
+        on_left_out(["no-such"])
+        return Retried("execution-1", "FAILED", "CopiesFailed", after) if others else None
+
+    monkeypatch.setattr("filecopy.retry.retry", retry)
+    status, output, errors = run("retry", "k.zip", "--port", str(PORT))
+    assert status == 0
+    assert errors.startswith("no-such is not a destination of the stack, so its copy is not retried. The next upload")
+    assert output == (
+        "k.zip: FAILED, 0 of 1 copied. Execution: execution-1\n" if others else "No other copy of k.zip has failed.\n"
+    )
 
 
 @pytest.mark.usefixtures("up_with_theirs")

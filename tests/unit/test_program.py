@@ -171,6 +171,8 @@ def test_the_stack_exports_what_outputs_names(whole_program: Recording) -> None:
         "dashboard_name": "file-copy-workflow",
         "dynamodb_table_name": "FileCopyTracking",
         "source_bucket": "global-builds",
+        "key_prefix": "",
+        "key_suffix": "",
         "destination_buckets": ["region-a-builds", "region-b-builds"],
         "destination_regions": {"region-a-builds": REGION, "region-b-builds": REGION},
         "existing_destination_buckets": [],
