@@ -118,6 +118,13 @@ def test_each_picture_is_used_and_described() -> None:
         assert re.search(r"<svg[^>]*>\s*<title>[^<]+</title>\s*<desc>[^<]+</desc>", picture.read_text(encoding="utf-8"))
 
 
+@pytest.mark.parametrize("page", PAGES, ids=name)
+def test_diagrams_are_narrow(page: Path) -> None:
+    """A Mermaid diagram goes from top to bottom: a forge scales a wide one down until its text is too small."""
+    diagrams = re.findall(r"^```mermaid\n(.*)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    assert set(diagrams) <= {"flowchart TB"}
+
+
 @pytest.mark.parametrize("command", sorted(COMMANDS))
 def test_help_of_each_command_has_an_example(command: str) -> None:
     """The example in a command's help is of this command."""
