@@ -18,6 +18,7 @@ from .limits import (
     MAX_DESTINATIONS,
     MAX_KEY_BYTES,
     MAX_NOTIFIED_FAILURES,
+    UNKNOWN_S3_ERROR,
 )
 
 # One line of printable ASCII, so that a text cannot break or forge a line of a log, a subject or a list.
@@ -363,6 +364,13 @@ NOT_COPIED = fill(
 )""",
     plain=_PLAIN,
     cause_length=CAUSE_LENGTH,
+)
+
+# An error that Step Functions cannot tell leaves the copy to copy-worker: it has no ``success`` yet.
+NOT_COPIED_BY_S3 = fill(
+    '$states.errorOutput.Error = "<UNKNOWN_S3_ERROR>" ? {"destinationBucket": $states.input} : <NOT_COPIED>',
+    unknown_s3_error=UNKNOWN_S3_ERROR,
+    not_copied=NOT_COPIED,
 )
 
 # A copy that copy-worker has not completed has no ``success`` yet.

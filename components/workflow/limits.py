@@ -68,7 +68,7 @@ NO_RETRY_OF_PERMANENT = {
 }
 # AWS's name for any other error of S3, permanent or not. Step Functions cannot tell them apart; copy-worker can, and it
 # has retries of its own.
-UNKNOWN_S3_ERROR = ["S3.S3Exception"]
+UNKNOWN_S3_ERROR = "S3.S3Exception"
 # HeadObject's answer has no body, so a missing key, a forbidden one and a busy S3 look alike: two short retries.
 HEAD_RETRY = [
     NO_RETRY_OF_PERMANENT,
@@ -76,7 +76,7 @@ HEAD_RETRY = [
 ]
 COPY_RETRY = [
     NO_RETRY_OF_PERMANENT,
-    {"ErrorEquals": UNKNOWN_S3_ERROR, "MaxAttempts": 0},
+    {"ErrorEquals": [UNKNOWN_S3_ERROR], "MaxAttempts": 0},
     # S3 may still work on a copy that timed out. There is no retry: the timeout then shows in the results, and the
     # lease is kept for as long as that copy may take.
     {"ErrorEquals": ["States.Timeout"], "MaxAttempts": 0},

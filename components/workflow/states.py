@@ -19,7 +19,6 @@ from .limits import (
     HEAD_TIMEOUT,
     SNS_RETRY,
     SNS_TIMEOUT,
-    UNKNOWN_S3_ERROR,
 )
 
 # The results so far, and those of a round. A copy that continues in the next round has no ``success`` yet.
@@ -245,18 +244,13 @@ def copy_to_bucket(parameters: Parameters) -> State:
         "Arguments": jsonata(expressions.COPY_ARGUMENTS),
         "TimeoutSeconds": COPY_TIMEOUT,
         "Retry": COPY_RETRY,
-        # A failed copy is a result, so the other copies continue. One without ``success`` is left to copy-worker.
+        # A failed copy is a result, so the other copies continue.
         "Catch": [
             {
-                "ErrorEquals": UNKNOWN_S3_ERROR,
-                "Output": {"destinationBucket": jsonata("$states.input")},
-                "Next": "CopyFailed",
-            },
-            {
                 "ErrorEquals": ["States.ALL"],
-                "Output": jsonata(expressions.NOT_COPIED),
+                "Output": jsonata(expressions.NOT_COPIED_BY_S3),
                 "Next": "CopyFailed",
-            },
+            }
         ],
         "Output": jsonata(expressions.COPIED),
         "End": True,

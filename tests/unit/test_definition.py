@@ -149,8 +149,7 @@ def test_an_error_that_has_no_name_of_its_own_is_left_to_copy_worker() -> None:
     """AWS calls a forbidden copy and a busy S3 alike. copy-worker sees S3's code, and retries only what may succeed."""
     copy = COPY_STATES["CopyToBucket"]
     assert {"ErrorEquals": ["S3.S3Exception"], "MaxAttempts": 0} in copy["Retry"][:-1]
-    assert copy["Catch"][0]["ErrorEquals"] == ["S3.S3Exception"]
-    assert copy["Catch"][0]["Output"] == {"destinationBucket": "{% $states.input %}"}
+    assert 'Error = "S3.S3Exception" ? {"destinationBucket": $states.input}' in copy["Catch"][0]["Output"]
 
 
 def test_copy_that_timed_out_is_not_retried_and_keeps_the_lease() -> None:

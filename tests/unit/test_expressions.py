@@ -220,9 +220,12 @@ def test_what_s3_is_asked_for_and_what_copy_worker_does(size: int) -> None:
 
 def test_a_copy_whose_error_step_functions_cannot_tell_is_copy_workers() -> None:
     """It has no result yet, and so is neither made nor failed; those of the others are kept."""
+    error = {"Error": "S3.S3Exception", "Cause": "Access Denied (Service: S3, Status Code: 403)"}
+    left = evaluated(COPY["Catch"][0]["Output"], states={"input": THEIRS, "errorOutput": error})
+    assert left == {"destinationBucket": THEIRS}
     job = {**JOB, "destinationBuckets": ["near-builds", "far-builds", THEIRS]}
     made = {"destinationBucket": "near-builds", "success": True}
-    results = [made, {"destinationBucket": THEIRS}]
+    results = [made, left]
     assert left_to_worker(results, job=job, source=source()) == ["far-builds", THEIRS]
     kept = STATES["CopyToMultipleBuckets"]["Assign"]["results"]
     assert evaluated(kept, results=[], states={"result": results}) == [made]
