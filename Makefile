@@ -7,7 +7,7 @@ PROGRAM_READY := .venv/.ready-program
 BENCH_READY := .venv/.ready-bench
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up down test test-stack test-faults test-engines lint format docs docs-engines bench audit lock clean
+.PHONY: help setup demo up down test test-all test-stack test-faults test-engines lint format docs docs-engines bench audit lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -23,8 +23,13 @@ up: $(READY) ## Bring a local stack up and leave it running (PORT=4566)
 down: $(READY) ## Take the local stack down (PORT=4566)
 	$(BIN)/filecopy down --port $(PORT)
 
-test: $(READY) ## Run the tests, but for those of faults
-	$(BIN)/python -m pytest -q -n 2 --dist loadfile --ignore=tests/faults --ignore=tests/engines $(ARGS)
+FAST := tests/unit tests/handlers tests/e2e
+
+test: $(READY) ## Run the tests, without the slow ones (three minutes)
+	$(BIN)/python -m pytest -q -n 2 --dist loadgroup -m "not slow" $(FAST) $(ARGS)
+
+test-all: test ## Run the tests, also the slow ones, but for those of faults and engines
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile -m slow $(FAST) $(ARGS)
 
 test-stack: $(if $(STACK),$(READY)) ## Run the end-to-end tests on a stack that is deployed (STACK=outputs.json or a stack's name)
 	@test -n "$(STACK)" || { echo "error: STACK must be a file with what 'pulumi stack output --json' printed, or the name of a stack: make test-stack STACK=outputs.json"; exit 1; }

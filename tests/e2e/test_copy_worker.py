@@ -17,6 +17,8 @@ from filecopy.stack.records import Part
 from .conftest import NO_WAITS, Given
 from .system import STATES_OF_A_SUCCESS, System, stack_up
 
+pytestmark = pytest.mark.slow
+
 LIMIT = 5 * 1024**2
 LARGE = random.Random(1).randbytes(3 * LIMIT + 7)  # noqa: S311 - the same at each run
 PARTS = 4

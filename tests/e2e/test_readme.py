@@ -14,6 +14,8 @@ from filecopy.embedded.configuration import PROJECT_ROOT
 
 from .system import System
 
+pytestmark = pytest.mark.slow
+
 README = (PROJECT_ROOT / "README.md").read_text(encoding="utf-8")
 # tests/engines types what needs the Pulumi CLI.
 WITHOUT_THE_CLI = re.sub(r"^## On (LocalStack|AWS)$.*?(?=^## )", "", README, flags=re.MULTILINE | re.DOTALL)
