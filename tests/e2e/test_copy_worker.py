@@ -20,6 +20,8 @@ from handlers.s3_protocol import header_text, headers_as_they_are
 from .conftest import NO_WAITS, Given
 from .system import STATES_OF_A_SUCCESS, System, stack_up
 
+pytestmark = pytest.mark.slow
+
 LIMIT = 5 * 1024**2
 LARGE = random.Random(1).randbytes(3 * LIMIT + 7)  # noqa: S311 - the same at each run
 PARTS = 4

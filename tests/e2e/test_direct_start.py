@@ -217,6 +217,7 @@ def test_errors_that_no_retry_can_mend_fail_at_once(system: System) -> None:
     assert system.attempts(ended["executionArn"], "copyObject") == 1
 
 
+@pytest.mark.slow
 def test_subject_and_message_stay_inside_the_limits_of_sns(system: System) -> None:
     """500 failed destinations and the longest key still give one notification that SNS takes."""
     notification, key = system.inbox(), system.key("k" * 1000)

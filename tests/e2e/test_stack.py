@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import os
 import re
-import signal
-import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+
+import pytest
 
 from components import outputs
 from filecopy.embedded import emulator, stack
@@ -46,6 +46,7 @@ def processes_of(folder: Path) -> list[str]:
     return found
 
 
+@pytest.mark.slow
 def test_up_twice_is_harmless_and_down_leaves_nothing() -> None:
     """The second up changes nothing; down leaves no process and no file, or a machine would fill up."""
     with stack_up() as first:
@@ -63,17 +64,16 @@ def test_up_twice_is_harmless_and_down_leaves_nothing() -> None:
     assert again.stdout.startswith(f"No stack is up on port {first.stack.port}.")
 
 
-def test_two_stacks_do_not_meet(system: System) -> None:
+def test_two_stacks_do_not_meet(open_system: System, enforced: System) -> None:
     """A file uploaded to one stack is in no bucket and no record of another."""
-    with stack_up() as other:
-        other.upload("only-here.zip")
-        assert system.record("only-here.zip") is None
-        assert system.executions_of("only-here.zip") == []
+    enforced.upload("only-here.zip")
+    assert open_system.record("only-here.zip") is None
+    assert open_system.executions_of("only-here.zip") == []
 
 
-def test_outputs(system: System) -> None:
+def test_outputs(open_system: System) -> None:
     """Outputs come as a table, as JSON, and bare for a script."""
-    port = str(system.stack.port)
+    system, port = open_system, str(open_system.stack.port)
     bare = filecopy("outputs", outputs.STEP_FUNCTION_ARN, "--port", port)
     assert bare.stdout == f"{system.state_machine}\n"
     assert json.loads(filecopy("outputs", "--json", "--port", port).stdout) == system.outputs
@@ -85,19 +85,7 @@ def test_outputs(system: System) -> None:
     assert "There is no output 'arn'" in unknown.stderr
 
 
-def test_dead_emulator_is_told_of() -> None:
-    """A stack whose emulator died says so in a sentence, and can be taken down."""
-    with stack_up() as target:
-        folder = stack.folder_of(target.stack.port)
-        pid = json.loads((folder / "state.json").read_text())["pid"]
-        os.killpg(pid, signal.SIGKILL)
-        for command in ("up", "outputs"):
-            told = filecopy(command, "--port", str(target.stack.port))
-            assert told.returncode == 1
-            assert "has died, and its files are lost" in told.stderr
-            assert len(told.stderr.strip().splitlines()) == 1
-
-
+@pytest.mark.slow
 def test_a_test_run_that_is_killed_leaves_no_emulator(tmp_path: Path) -> None:
     """A test run that cannot clean up leaves no emulator of a gigabyte, and none of its files."""
     (tmp_path / "test_endless.py").write_text(ENDLESS, encoding="utf-8")
@@ -127,28 +115,7 @@ def test_a_test_run_that_is_killed_leaves_no_emulator(tmp_path: Path) -> None:
     wait_for("its files to be removed", lambda: not folder.exists())
 
 
-def test_busy_port_is_told_of() -> None:
-    """A port that another program listens on is named, and nothing is left behind."""
-    with socket.socket() as other:
-        other.bind(("127.0.0.1", 0))
-        other.listen()
-        port = other.getsockname()[1]
-        told = filecopy("up", "--port", str(port))
-    assert told.returncode == 1
-    assert f"Port {port} of 127.0.0.1 is taken" in told.stderr
-    assert not stack.folder_of(port).exists()
-
-
-def test_wrong_setting_creates_nothing() -> None:
-    """A setting that is not allowed is named with its value, and no emulator is left running."""
-    port = emulator.free_port()
-    told = filecopy("up", "--port", str(port), "-c", "maxConcurrency=41")
-    assert told.returncode == 1
-    assert 'maxConcurrency must be an integer from 1 to 40, not "41".' in told.stderr
-    assert not stack.folder_of(port).exists()
-    assert processes_of(stack.folder_of(port)) == []
-
-
+@pytest.mark.slow
 def test_settings_reach_the_stack() -> None:
     """Settings given on the command line are those of the stack: a prefix, other buckets, a key filter."""
     destinations = json.dumps([{"bucket": "only-one"}])
@@ -165,6 +132,7 @@ def test_settings_reach_the_stack() -> None:
         assert target.record("in/a.txt") is None
 
 
+@pytest.mark.slow
 def test_demo() -> None:
     """The demonstration shows success, failure and notification, exits 0, and leaves nothing."""
     shown = filecopy("demo")
