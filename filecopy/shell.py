@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import shutil
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,15 +11,28 @@ from typing import Any
 
 from components import outputs as names
 
-# The outputs that README's commands use, by the names of the variables there.
+# The outputs that README's commands use, under the names that they have there.
 _VARIABLES = {"STEP_FUNCTION_ARN": names.STEP_FUNCTION_ARN, "API_URL": names.API_GATEWAY_URL}
 
 
-def exports(outputs: Mapping[str, Any], **own: str) -> list[str]:
-    """The lines, which a POSIX shell evaluates.
+def program() -> str:
+    """The ``filecopy`` that is running, as it can be typed here: its name if it is on the PATH, otherwise its path."""
+    scripts = Path(sys.executable).parent
+    file = next((file for file in (scripts / "filecopy", scripts / "filecopy.exe") if file.exists()), None)
+    if file is None:
+        return "filecopy"
+    on_path = shutil.which("filecopy")
+    if on_path and Path(on_path).samefile(file):
+        return "filecopy"
+    here = Path.cwd()
+    return str(file.relative_to(here) if file.is_relative_to(here) else file)
 
-    For a stack on an emulator, they set its address and credentials, and turn off a profile or a proxy for AWS. For a
-    stack on AWS, they set its region, and leave credentials and profile unchanged.
+
+def exports(outputs: Mapping[str, Any], **own: str) -> list[str]:
+    """Build lines for a POSIX shell to evaluate.
+
+    For a stack on an emulator, they set its address and credentials, and unset the profile for AWS. For a stack on
+    AWS, they set its region, and leave credentials and profile as they are.
 
     Args:
         outputs: the stack's outputs.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Sequence
 
 from rich.console import Console
@@ -13,7 +12,7 @@ from filecopy.sending.follow import Follower, Outcome
 from filecopy.sending.plan import NotSent, Plan, Upload
 from filecopy.sending.upload import Sending, Sent
 from filecopy.stack.stack import Stack
-from filecopy.terminal import BAD, GOOD, counted, duration, shown, size
+from filecopy.terminal import BAD, GOOD, command, counted, duration, shown, size
 
 
 def send(
@@ -110,8 +109,8 @@ def in_bucket(sending: Sending) -> str | None:
     if len(sending.uploads) == 1:
         key = sent[0].key
         return (
-            f"{shown(key)} is in s3://{shown(sending.bucket)}, and its copies continue. See them with: filecopy watch"
-            f" {shown(shlex.quote(key))}"
+            f"{shown(key)} is in s3://{shown(sending.bucket)}, and its copies continue. See them with:"
+            f" {shown(command('watch', key))}"
         )
     return (
         f"{len(sent)} of {len(sending.uploads)} files are in s3://{shown(sending.bucket)}, and their copies continue."
@@ -181,5 +180,5 @@ def show_outcome(console: Console, outcome: Outcome, destinations: Sequence[str]
     why = f" ({shown(outcome.problem)})" if outcome.problem else ""
     console.print(f"{BAD} {shown(key)}: {line}. Missing: {shown(', '.join(outcome.missing))}{why}", soft_wrap=True)
     # Without a record there is nothing to show the status of.
-    command = f"status {shlex.quote(key)}" if record else f"history {outcome.execution_arn}"
-    console.print(f"  See: filecopy {shown(command)}", soft_wrap=True)
+    next_command = command("status", key) if record else command("history", outcome.execution_arn or key)
+    console.print(f"  See: {shown(next_command)}", soft_wrap=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +10,7 @@ from botocore.exceptions import ClientError
 
 from components import outputs
 from filecopy.errors import StackError
+from filecopy.terminal import quoted
 
 from .stack import Stack
 
@@ -26,10 +26,7 @@ class KeyFilter:
         """The reason why the stack does not copy ``key``, with a key that it copies; ``None`` if it copies it."""
         if not key.startswith(self.prefix):
             other = self.prefix if self.prefix.endswith("/") else f"{self.prefix}{key}"
-            return (
-                f"the stack copies only keys that begin with {self.prefix!r}, not {key!r}; try --key"
-                f" {shlex.quote(other)}"
-            )
+            return f"the stack copies only keys that begin with {self.prefix!r}, not {key!r}; try --key {quoted(other)}"
         if not key.endswith(self.suffix):
             return (
                 f"the stack copies only keys that end in {self.suffix!r}, not {key!r}; try --key with a name that"

@@ -123,7 +123,7 @@ def send(stack: Stack, _clock: Clock) -> None:
 
 
 def wait_for_retry(stack: Stack, _clock: Clock) -> None:
-    with pytest.raises(StackError, match="still runs"):
+    with pytest.raises(StackError, match="is still running"):
         retry(stack, "k.zip")
 
 
