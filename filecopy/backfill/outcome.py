@@ -57,6 +57,9 @@ class Outcome:
         }
 
 
+_NO_DESTINATION = " (not a destination of the stack; the next upload of the file clears this failure)"
+
+
 def judge(key: str, differences: Mapping[str, Difference], record: TrackingRecord, own: Iterable[str]) -> Outcome:
     """The outcome of an execution that ended with this record.
 
@@ -73,15 +76,9 @@ def judge(key: str, differences: Mapping[str, Difference], record: TrackingRecor
     if not missing and not kept:
         return Outcome(key, Result.COPIED, differences, record.execution_arn)
     reasons = [_reason(record, bucket) for bucket in sorted(missing)]
-    if kept and not missing:
-        reasons.append(
-            "the copies were made, but their execution failed, because the record has other failed copies: "
-            + "; ".join(_reason(record, bucket) for bucket in kept)
-        )
-    if foreign := [bucket for bucket in kept if bucket not in own]:
-        reasons.append(
-            f"{', '.join(foreign)}: not a destination of the stack; the next upload of the file clears this failure"
-        )
+    if not missing:
+        older = [_reason(record, bucket) + ("" if bucket in own else _NO_DESTINATION) for bucket in kept]
+        reasons = [f"copied, but the execution failed, because the record has an older failure: {'; '.join(older)}"]
     return Outcome(key, Result.FAILED, differences, record.execution_arn, "; ".join(reasons), frozenset(missing))
 
 

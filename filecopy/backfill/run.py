@@ -152,7 +152,8 @@ class Backfill:
 
     def _count_the_rest(self) -> None:
         """After an interruption: count what can still be said, for the summary."""
-        self.results[Result.STILL_COPYING] += len(self._started)
+        if self._started:
+            self.results[Result.STILL_COPYING] += len(self._started)
         while not self._prepared.empty():
             future = self._prepared.get()
             if not future.exception():

@@ -114,7 +114,7 @@ def _show(console: Console, outcome: Outcome, *, as_json: bool) -> None:
 
 def _sum_up(console: Console, errors: Console, work: Backfill) -> None:
     summary = compared(work) if work.results else f"No key in {work.source} begins with {quoted(work.prefix)}"
-    console.print(f"{shown(summary)}.", soft_wrap=True)
+    console.print(f"{shown(summary)}.", soft_wrap=not console.is_terminal)
     for bucket in sorted(work.failures.stopped):
         errors.print(
             f"{shown(bucket)}: {MAX_FAILURES_IN_A_ROW} copies in a row failed, so nothing more was copied there.",

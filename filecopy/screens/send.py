@@ -132,7 +132,7 @@ def follow_copies(
     follower = Follower(stack, sent, destinations)
     failed = complete = ended = 0
     bars = Progress(
-        TextColumn(f"Copying to {places}"),
+        TextColumn("Copying"),
         BarColumn(20),
         TextColumn("{task.fields[progress]}"),
         TimeElapsedColumn(),
@@ -148,7 +148,7 @@ def follow_copies(
             part = follower.part
             large = f"{size(part.copied)} of {size(part.total)}" if part else ""
             if len(sent) > 1:
-                progress = f"{ended}/{len(sent)} files" + (f", large copies {large}" if part else "")
+                progress = f"{ended}/{len(sent)} files" + (f", {large}" if part else "")
                 bars.update(bar, completed=ended, progress=progress)
             elif part:
                 bars.update(bar, completed=part.copied, total=part.total, progress=large)

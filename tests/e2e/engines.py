@@ -118,11 +118,6 @@ LIMITS = (
         "sends 2,000 wrong requests at once, which the limits of a deployed API do not let through",
     ),
     Limit(
-        (LOCALSTACK, AWS),
-        ("test_backfill.py::test_copies_that_fail_are_named_and_end_the_run",),
-        "lets 20 copies and more fail, each after its retries: minutes where waits are real, and a notification each",
-    ),
-    Limit(
         (LOCALSTACK,),
         ("test_backfill.py::test_interrupted_run_is_gone_on_with",),
         "has 60 executions begin faster than LocalStack ends them, so there is no middle to interrupt",

@@ -190,15 +190,15 @@ def test_name_is_the_same_for_the_same_work_only() -> None:
         (
             {"successfulBuckets": ["a", "b"], "failedBuckets": ["other"]},
             Result.FAILED,
-            "the copies were made, but their execution failed, because the record has other failed copies: other",
+            "copied, but the execution failed, because the record has an older failure: other",
             set(),
         ),
         (
             {"successfulBuckets": ["a", "b"], "failedBuckets": ["no-such"]},
             Result.FAILED,
             (
-                "the copies were made, but their execution failed, because the record has other failed copies: no-such;"
-                " no-such: not a destination of the stack; the next upload of the file clears this failure"
+                "copied, but the execution failed, because the record has an older failure: no-such (not a destination"
+                " of the stack; the next upload of the file clears this failure)"
             ),
             set(),
         ),
@@ -636,7 +636,7 @@ def test_failures_of_the_record_are_copied_again_too() -> None:
     world.objects["b"].clear()
     outcome = world.backfill()[1]["k.zip"]
     assert (outcome.result, set(outcome.failed)) == (Result.FAILED, set())
-    assert str(outcome.error).startswith("the copies were made, but their execution failed, because the record has")
+    assert str(outcome.error).startswith("copied, but the execution failed, because the record has an older failure")
     assert list(world.jobs.values())[-1]["destinationBuckets"] == ["b"]
 
 
