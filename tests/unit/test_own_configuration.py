@@ -94,6 +94,7 @@ def test_a_configuration_that_cannot_be_used(write: Any, said: str, home: Path, 
     assert said in refusal("status", "k.zip", "--stack", str(file))
 
 
+@pytest.mark.usefixtures("home")
 @pytest.mark.parametrize(
     ("name", "value", "said"),
     [
@@ -119,8 +120,8 @@ def test_a_variable_that_cannot_be_used(
     assert said in refusal("status", "k.zip", "--stack", str(file))
 
 
-@pytest.mark.parametrize("region", ["", "eu west 1", "EU-WEST-1!", 5])
 @pytest.mark.usefixtures("home")
+@pytest.mark.parametrize("region", ["", "eu west 1", "EU-WEST-1!", 5])
 def test_a_region_that_is_none(region: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The outputs of a stack name a region that AWS does not have."""
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "mine")
