@@ -18,7 +18,7 @@ import typer
 from botocore.exceptions import BotoCoreError, ClientError
 from rich.markup import escape
 
-from filecopy.backfill.backfill import DEFAULT_RATE, Backfill
+from filecopy.backfill.run import DEFAULT_RATE, Backfill
 from filecopy.embedded import demo as demonstration
 from filecopy.embedded import stack as embedded
 from filecopy.embedded.configuration import require_checkout
@@ -37,6 +37,9 @@ from filecopy.screens.executions import show_executions
 from filecopy.screens.history import show_history
 from filecopy.screens.records import show_record, show_records
 from filecopy.screens.watch import for_watching
+from filecopy.sending.plan import plan
+from filecopy.sending.upload import Sending
+from filecopy.stack.key_filter import key_filter_of
 from filecopy.stack.policy import destination_policy
 from filecopy.stack.records import STATUSES, list_records, read_record
 from filecopy.stack.stack import Stack, find_stack
@@ -44,7 +47,7 @@ from filecopy.terminal import command, counted, end_quietly, err, out, quoted, s
 
 from . import replay as replaying
 from . import retry as retrying
-from . import sending, shell, usage
+from . import shell, usage
 from .errors import StackError, missing_package
 
 
@@ -246,26 +249,31 @@ def send(
     with one_sentence_errors():
         stack = find_stack(port, stack_name)
         destinations = destinations_of(stack, to)
-        uploads = sending.plan(files, key)
-        sent = send_screen.upload(out, stack, uploads)
-        if not wait:
-            return
-        with interruption_leaves_the_workflow():
-            failed = send_screen.follow_copies(out, stack, sent, destinations, timeout)
-        if failed:
-            raise StackError(f"{failed} of {len(sent)} files did not arrive everywhere.")
+        planned = plan(files, key, key_filter_of(stack))
+        sending = Sending(stack, planned.uploads)
+        try:
+            problems = send_screen.send(out, stack, sending, planned, destinations, timeout if wait else None)
+        except (BotoCoreError, ClientError, KeyboardInterrupt):
+            if said := send_screen.in_bucket(sending):
+                err.print(said, soft_wrap=True)
+            raise
+        if problems:
+            raise StackError(" ".join(problems))
 
 
 @app.command()
 def backfill(
     prefix: Annotated[str, typer.Argument(metavar="PREFIX", help="Only keys that begin with this.")] = "",
     to: Annotated[list[str] | None, typer.Option(metavar="BUCKET", help="Only this destination. Repeatable.")] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be copied, but start nothing.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be copied, and start nothing.")] = False,
+    retry_failed: Annotated[
+        bool, typer.Option("--retry-failed", help="Also copy the objects whose copies failed before.")
+    ] = False,
     rate: Annotated[
         float,
         typer.Option(
             metavar="NUMBER",
-            help="Executions to start a second, at most. The default leaves room for uploads.",
+            help="Start so many executions a second, at most. The default leaves room for uploads.",
             min=0.1,
             max=100,
         ),
@@ -276,28 +284,35 @@ def backfill(
     port: Port = embedded.DEFAULT_PORT,
     stack_name: StackName = None,
 ) -> None:
-    """Copy existing files to each destination that lacks them, or has other content.
+    """Copy objects that are in the source bucket already to each destination that lacks them, or has other content.
 
-    The buckets are compared, so a second run continues where the first one stopped.
-    Files that keyPrefix and keySuffix exclude are not copied.
+    Buckets are compared by their listings, so the same command resumes an interrupted run.
+    Objects that keyPrefix and keySuffix of the stack exclude are skipped.
 
     Example: filecopy backfill releases/ --dry-run
     """
     with one_sentence_errors():
         stack = find_stack(port, stack_name)
-        work = Backfill(stack, destinations_of(stack, to), prefix=prefix, rate=rate, is_dry=dry_run)
+        work = Backfill(
+            stack,
+            destinations_of(stack, to),
+            prefix=prefix,
+            rate=rate,
+            is_dry=dry_run,
+            retries_failed=retry_failed,
+        )
         again = " ".join(["filecopy", *map(quoted, sys.argv[1:])])
         try:
             failed = backfill_screen.backfill(out, err, work, as_json=as_json)
         except KeyboardInterrupt:
             err.print(
-                f"Interrupted. The copies that were started continue. To resume, type: {shown(again)}", soft_wrap=True
+                f"Interrupted. Copies that were started continue. To resume, type: {shown(again)}", soft_wrap=True
             )
             raise typer.Exit(130) from None
         if failed:
             raise StackError(
-                f"Not copied everywhere: {', '.join(map(quoted, failed))}. See the reason with 'filecopy status KEY'."
-                f" After fixing the cause, type: {again}"
+                f"Not copied everywhere: {backfill_screen.some_of(failed)}. See the reason with 'filecopy status KEY'."
+                f" After fixing it, type: {again}{'' if retry_failed else ' --retry-failed'}"
             )
 
 
@@ -498,10 +513,17 @@ def retry(
     """
     with one_sentence_errors():
         stack = find_stack(port, stack_name)
+        left_out: list[str] = []
         with err.status("Retrying the failed copies …"):
-            retried = retrying.retry(stack, key)
+            retried = retrying.retry(stack, key, left_out.extend)
+        for bucket in left_out:
+            err.print(
+                f"{shown(bucket)} is not a destination of the stack, so its copy is not retried. The next upload of the"
+                " file clears this failure.",
+                soft_wrap=True,
+            )
         if retried is None:
-            out.print(f"No copy of {shown(key)} has failed.")
+            out.print(f"No {'other ' if left_out else ''}copy of {shown(key)} has failed.")
             return
         if retried.is_superseded:
             raise StackError(
@@ -519,8 +541,8 @@ def retry(
             f" Execution: {retried.execution_arn}",
             soft_wrap=True,
         )
-        if record.failed:
-            raise StackError(f"Still failed: {', '.join(record.failed)}.")
+        if failed := [bucket for bucket in record.failed if bucket not in left_out]:
+            raise StackError(f"Still failed: {', '.join(failed)}.")
 
 
 @app.command()

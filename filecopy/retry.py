@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any
+
+from botocore.exceptions import ClientError
 
 from filecopy.errors import StackError
 from filecopy.executions.model import RUNNING, SUCCEEDED
@@ -39,20 +43,29 @@ class Retried:
         return self.status == SUCCEEDED and self.results is None
 
 
-def retry(stack: Stack, key: str) -> Retried | None:
+def retry(
+    stack: Stack, key: str, on_left_out: Callable[[Sequence[str]], None] = lambda _buckets: None
+) -> Retried | None:
     """Start an execution for the failed copies of a file, and wait for its end.
 
     If an execution for the file is running, wait for that first. If the last execution ended without results, retry
     all its destinations.
 
+    Args:
+        on_left_out: called with the failed buckets that are not destinations of the stack, so that a copy to them
+            would fail again.
+
     Returns:
-        ``None`` if no copy has failed.
+        ``None`` if no copy has failed, or only those that are left out.
 
     Raises:
         StackError: there is no record of the file, or an execution still runs after TIMEOUT seconds.
     """
     record = _wait_for_record(stack, key)
     failed = [bucket for bucket in record.destinations if bucket not in record.copied]
+    if left_out := [bucket for bucket in failed if not _can_take_copies(stack, bucket)]:
+        on_left_out(left_out)
+        failed = [bucket for bucket in failed if bucket not in left_out]
     if not failed:
         return None
     job = {
@@ -66,6 +79,21 @@ def retry(stack: Stack, key: str) -> Retried | None:
     started = stepfunctions.start_execution(stateMachineArn=stack.state_machine, input=json.dumps(job))
     ended = _wait_for_end(stack, started["executionArn"])
     return Retried(started["executionArn"], ended["status"], ended.get("error"), read_record(stack, key))
+
+
+def _can_take_copies(stack: Stack, bucket: str) -> bool:
+    """Whether the workflow may copy to a bucket. Anyone may start an execution with any bucket."""
+    if bucket in stack.destinations:
+        return True
+    if not stack.clients.is_emulator:
+        # The roles of the workflow name the destinations of the stack.
+        return False
+    # Emulators do not check the role of a state machine.
+    try:
+        stack.clients("s3").head_bucket(Bucket=bucket)
+    except ClientError as error:
+        return error.response["ResponseMetadata"]["HTTPStatusCode"] != HTTPStatus.NOT_FOUND
+    return True
 
 
 def _wait_for_record(stack: Stack, key: str) -> TrackingRecord:

@@ -8,6 +8,7 @@ from components.names import DEAD_LETTERS_SUFFIX, STATUS_INDEX
 
 from .statements import (
     GIVE_TO_OWNER,
+    READ_COPIES,
     WRITE_OBJECTS,
     WRITE_PARTS,
     Policy,
@@ -126,7 +127,7 @@ def existing_destination(bucket_arn: str, role_arns: Sequence[str]) -> Policy:
             "Sid": "FileCopyWorkflow",
             "Effect": "Allow",
             "Principal": {"AWS": f"arn:{partition_of(role_arns[0])}:iam::{account_of(role_arns[0])}:root"},
-            "Action": [*WRITE_OBJECTS, *WRITE_PARTS, GIVE_TO_OWNER],
+            "Action": [*WRITE_OBJECTS, *WRITE_PARTS, READ_COPIES, GIVE_TO_OWNER],
             "Resource": f"{bucket_arn}/*",
             "Condition": {"ArnEquals": {"aws:PrincipalArn": list(role_arns)}},
         }
@@ -145,6 +146,6 @@ def _start_and_follow(state_machine_arn: str, table_arn: str) -> list[Statement]
             ],
             [f"{executions}:*"],
         ),
-        allow(["dynamodb:GetItem"], [table_arn]),
+        allow(["dynamodb:GetItem", "dynamodb:BatchGetItem"], [table_arn]),
         allow(["dynamodb:Query"], [f"{table_arn}/index/{STATUS_INDEX}"]),
     ]

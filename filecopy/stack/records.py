@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 IN_PROGRESS = "IN_PROGRESS"
 STATUSES = (IN_PROGRESS, "COMPLETED", "PARTIAL_FAILURE", "FAILED")
 
+# DynamoDB API reference, BatchGetItem: at most 100 items and 16 MB.
+MAX_KEYS = 100
+
 
 @dataclass(frozen=True)
 class Part:
@@ -194,6 +197,31 @@ def read_record(stack: Stack, key: str) -> TrackingRecord | None:
         .get("Item")
     )
     return TrackingRecord.of(_in_pythons_types(item)) if item else None
+
+
+def read_records(stack: Stack, keys: Sequence[str]) -> dict[str, TrackingRecord | None]:
+    """Read the records of several files in the stack's source bucket, with one request.
+
+    Args:
+        keys: MAX_KEYS at most, without duplicates. One key needs only the permission dynamodb:GetItem.
+
+    Returns:
+        The record of each key, ``None`` if there is none. A key that DynamoDB left for another request, because the
+        answer was too large or the table is throttled, is missing.
+    """
+    if len(keys) == 1:
+        return {key: read_record(stack, key) for key in keys}
+    items = [{"fileKey": {"S": key}, "sourceBucket": {"S": stack.source_bucket}} for key in keys]
+    answer = stack.clients("dynamodb").batch_get_item(
+        RequestItems={stack.table: {"Keys": items, "ConsistentRead": True}}
+    )
+    records: dict[str, TrackingRecord | None] = dict.fromkeys(keys)
+    for left in answer.get("UnprocessedKeys", {}).get(stack.table, {}).get("Keys", []):
+        del records[left["fileKey"]["S"]]
+    for item in answer["Responses"].get(stack.table, []):
+        record = TrackingRecord.of(_in_pythons_types(item))
+        records[record.key] = record
+    return records
 
 
 def list_records(

@@ -95,7 +95,7 @@ LIMITS = (
     ),
     Limit(
         GIVEN,
-        ("test_least_privilege.py", "test_security.py"),
+        ("test_deployer.py", "test_least_privilege.py", "test_security.py"),
         "asks what IAM lets through, of the embedded stack's emulator; the policies are the same documents everywhere",
     ),
     Limit(
@@ -116,11 +116,6 @@ LIMITS = (
         GIVEN,
         ("test_api_fuzz.py",),
         "sends 2,000 wrong requests at once, which the limits of a deployed API do not let through",
-    ),
-    Limit(
-        (LOCALSTACK, AWS),
-        ("test_backfill.py::test_copies_that_fail_are_named_and_end_the_run",),
-        "lets 20 copies and more fail, each after its retries: minutes where waits are real, and a notification each",
     ),
     Limit(
         (LOCALSTACK,),

@@ -14,6 +14,8 @@ from tests.handlers.conftest import s3_event, s3_record
 
 from .system import Inbox, System, stack_up
 
+pytestmark = pytest.mark.slow
+
 FAR = "eu-west-1"
 QUEUE = f"arrivals-{FAR}"
 NEAR_BUCKET, FAR_BUCKET = "near-builds", "far-builds"

@@ -354,6 +354,7 @@ def test_the_workflow_cannot_be_turned_on_other_buckets(enforced: System, as_the
     assert [item["Key"] for item in listed] == ["secret.zip"]
 
 
+@pytest.mark.slow
 def test_the_owner_of_a_bucket_is_told_what_to_add_to_its_policy(enforced: System) -> None:
     """'filecopy policy' prints JSON that names the bucket and the workflow's role, and S3 takes it as it is."""
     bucket = enforced.destinations[1]

@@ -12,7 +12,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from importlib.machinery import ModuleSpec
 from pathlib import Path
 from typing import Any
@@ -195,8 +195,8 @@ def test_a_bad_setting(project: Path, stopped: list[int]) -> None:
     """The program's own refusal is said as it is, and nothing is left running."""
     said = refusal("up", "--port", str(PORT), "-c", "maxConcurrency=0")
     assert said.splitlines() == [
-        "Nothing was created, because of the stack's settings:",
-        '  maxConcurrency: "0" is not allowed; it takes a whole number, 1 to 40.',
+        "Nothing was created or changed, because these settings are wrong:",
+        '  maxConcurrency must be an integer from 1 to 40, not "0".',
     ]
     assert (stopped, list(project.iterdir())) == ([FAKE_PID], [])
 
@@ -206,7 +206,7 @@ def test_a_resource_that_cannot_be_made(monkeypatch: pytest.MonkeyPatch, project
     error = {"Error": {"Code": "LimitExceededException", "Message": "Too many tables"}}
     monkeypatch.setattr(stack, "Clients", lambda *_: ScriptedClients(CreateTable=error))
     said = refusal("up", "--port", str(PORT))
-    assert said.startswith("The emulator did not make aws:dynamodb/table:Table 'tracking': ")
+    assert said.startswith("The emulator did not create aws:dynamodb/table:Table 'tracking': ")
     assert said.endswith("Too many tables")
     assert (stopped, list(project.iterdir())) == ([FAKE_PID], [])
 
@@ -246,7 +246,7 @@ def test_a_stack_is_up_after_up(monkeypatch: pytest.MonkeyPatch, stopped: list[i
     )
 
     assert f"The stack was up at http://127.0.0.1:{PORT}.\n" in run("up", *port)[1]
-    assert "is never changed, only made" in refusal("up", "-c", "maxConcurrency=5", *port)
+    assert "cannot be changed. Run" in refusal("up", "-c", "maxConcurrency=5", *port)
     assert stopped == []
     assert run("down", *port)[:2] == (0, f"The stack on port {PORT} is down.\n")
     assert stopped == [FAKE_PID]
@@ -272,7 +272,8 @@ def test_a_half_made_stack(project: Path, stopped: list[int], state: dict[str, A
     write_state(project, state)
     said = refusal("up", "--port", str(PORT))
     assert said == (
-        f"A stack is just being made on port {PORT}, or was left half-made. Wait, or run 'filecopy down --port {PORT}'."
+        f"Another command creates a stack on port {PORT}, or was killed while it did."
+        f" Wait, or run 'filecopy down --port {PORT}'."
     )
     expected = f"No stack is up on port {PORT}. Run 'filecopy up --port {PORT}'."
     assert refusal("outputs", "--port", str(PORT)) == expected
@@ -285,9 +286,63 @@ def test_a_stack_whose_emulator_died(project: Path, stopped: list[int]) -> None:
     folder = write_state(project, {"pid": os.getpid(), "port": PORT, "region": "us-east-1", "outputs": {}})
     for command in (("outputs",), ("up",)):
         said = refusal(*command, "--port", str(PORT))
-        assert said.startswith(f"The emulator on port {PORT} has died or does not answer; its log is {folder}")
+        assert said.startswith(f"The emulator on port {PORT} has died, and its files are lost. Its log is {folder}")
     assert run("down", "--port", str(PORT))[0] == 0
     assert (stopped, list(project.iterdir())) == ([], [])
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("", "Expecting value: line 1 column 1 (char 0)"),
+        ("[]", "it is not a JSON object"),
+        ('{"pid": "1"}', "pid is '1'"),
+        ('{"pid": 1, "port": 4599, "outputs": {}}', "region is missing"),
+    ],
+)
+def test_a_damaged_state_file(project: Path, stopped: list[int], text: str, problem: str) -> None:
+    """A state file that is cut off or was edited is named with what is wrong, and down clears it away."""
+    file = write_state(project, {}) / "state.json"
+    file.write_text(text, encoding="utf-8")
+    for command in (("outputs",), ("up",)):
+        assert refusal(*command, "--port", str(PORT)) == (
+            f"The state file {file} is damaged: {problem}. Run 'filecopy down --port {PORT}', then"
+            f" 'filecopy up --port {PORT}'."
+        )
+    assert run("down", "--port", str(PORT))[:2] == (0, f"The stack on port {PORT} is down.\n")
+    assert (stopped, list(project.iterdir())) == ([], [])
+
+
+def test_an_emulator_whose_process_is_not_known(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An emulator that down cannot end is not passed over."""
+    write_state(project, {})
+    monkeypatch.setattr(emulator, "answers", lambda port: port == PORT)
+    said = refusal("down", "--port", str(PORT))
+    assert said.startswith(f"The files of the stack on port {PORT} are removed, but an emulator still answers there, ")
+    assert list(project.iterdir()) == []
+
+
+def test_a_stacks_folder_that_is_a_file(project: Path) -> None:
+    """What is in the way of a stack's folder is named, by up and by down."""
+    (project / ".filecopy").write_text("mine")
+    folder = project / ".filecopy" / str(PORT)
+    assert refusal("up", "--port", str(PORT)).startswith(
+        f"The files of the stack in {folder} cannot be changed: Not a directory. "
+    )
+    (project / ".filecopy").unlink()
+    folder.parent.mkdir()
+    folder.write_text("mine")
+    assert refusal("down", "--port", str(PORT)).startswith(
+        f"The files of the stack in {folder} cannot be changed: Not a directory. Make sure that it is a folder "
+    )
+
+
+def test_a_folder_that_is_no_stacks(project: Path) -> None:
+    """A folder that somebody put beside those of the stacks is not taken for one."""
+    write_state(project, {}).with_name("4566.old").mkdir()
+    assert refusal("outputs", "--port", "4570").startswith(
+        f"No stack is up on port 4570. There is one on port {PORT}. "
+    )
 
 
 # --- Policy -----------------------------------------------------------------------------------------------------
@@ -374,8 +429,8 @@ def test_policy_of_a_deployer_needs_no_stack() -> None:
     assert "arn:aws-cn:s3:::acme-global-builds" in arns
     assert all(resource.startswith("arn:aws-cn:") for resource in arns)
     assert re.fullmatch(
-        r"The policy has [67],[0-9]{3} characters, and IAM takes 6,144 in a managed policy, 10,240 inline in a role\."
-        r" As managed policies it is 2: print each with --part, 1 to 2, and attach all\.\n",
+        r"The policy has [67],[0-9]{3} characters\. IAM allows 6,144 in a managed policy, and 10,240 in the inline"
+        r" policies of a role\. For 2 managed policies, print each with --part, 1 to 2, and attach all\.\n",
         errors,
     )
 
@@ -432,7 +487,7 @@ def test_policy_of_a_deployer_where_the_environment_says_the_region(monkeypatch:
         ((*DEPLOYER[1:], "--region", "narnia"), "--region must be a region of AWS, such as us-east-1, not narnia."),
         ((*DEPLOYER[1:], "--stack", "production"), "Pulumi.production.yaml must be in"),
         ((*DEPLOYER[1:], "--stack", "outputs.json"), "--stack must be the name of a stack of the Pulumi CLI"),
-        ((*DEPLOYER[1:], "--region", "us-east-1", "-c", "namePrefix=A"), "Nothing was created, because of the stack's"),
+        ((*DEPLOYER[1:], "--region", "us-east-1", "-c", "namePrefix=A"), "Nothing was created or changed, because"),
         ((*DEPLOYER[1:], "--region", "us-east-1", "-c", "nmaePrefix=a"), "There is no setting 'nmaePrefix'."),
     ],
 )
@@ -563,6 +618,25 @@ def test_a_retry_that_fails_again(monkeypatch: pytest.MonkeyPatch) -> None:
     status, output, errors = run("retry", "k.zip", "--port", str(PORT))
     assert (status, errors) == (1, "error: Still failed: theirs.\n")
     assert output == "k.zip: FAILED, 0 of 1 copied. Execution: execution-1\n"
+
+
+@pytest.mark.usefixtures("up_with_theirs")
+@pytest.mark.parametrize("others", [False, True])
+def test_a_retry_that_leaves_a_bucket_out(others: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A bucket that is not a destination is named, and does not make the retry fail."""
+    after = TrackingRecord.of({"executionId": "execution-1", **WITH_RESULTS, "failedBuckets": ["no-such"]})
+
+    def retry(_stack: object, _key: str, on_left_out: Callable[[list[str]], None]) -> Retried | None:
+        on_left_out(["no-such"])
+        return Retried("execution-1", "FAILED", "CopiesFailed", after) if others else None
+
+    monkeypatch.setattr("filecopy.retry.retry", retry)
+    status, output, errors = run("retry", "k.zip", "--port", str(PORT))
+    assert status == 0
+    assert errors.startswith("no-such is not a destination of the stack, so its copy is not retried. The next upload")
+    assert output == (
+        "k.zip: FAILED, 0 of 1 copied. Execution: execution-1\n" if others else "No other copy of k.zip has failed.\n"
+    )
 
 
 @pytest.mark.usefixtures("up_with_theirs")

@@ -103,6 +103,7 @@ def test_a_configuration_that_cannot_be_used(write: Any, said: str, home: Path, 
         ("AWS_WEB_IDENTITY_TOKEN_FILE", "/nowhere/token", "/nowhere/token"),
     ],
 )
+@pytest.mark.usefixtures("home")
 def test_a_variable_that_cannot_be_used(
     name: str, value: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -6,18 +6,22 @@ import json
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from queue import Empty
 from typing import Any
 
 import pytest
 
 from components import outputs
-from filecopy import polling, sending
-from filecopy.backfill.backfill import Backfill
+from filecopy import polling
+from filecopy.backfill import run
+from filecopy.backfill.comparison import Difference
+from filecopy.backfill.run import Backfill
 from filecopy.errors import StackError
 from filecopy.executions.follow import Follower, follow, follow_running
 from filecopy.polling import INTERVAL_ON_AWS, INTERVAL_ON_EMULATOR, Poller
 from filecopy.retry import retry
-from filecopy.sending import Sent
+from filecopy.sending.follow import Follower as SentFollower
+from filecopy.sending.upload import Sent
 from filecopy.stack.stack import Stack
 
 from .executions import ARN, STARTED, MiniStack
@@ -73,6 +77,7 @@ class OnEmulator(ScriptedClients):
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
     monkeypatch.setattr(polling, "time", clock)
+    monkeypatch.setattr(run, "time", clock)
     return clock
 
 
@@ -95,6 +100,7 @@ def running() -> dict[str, Any]:
         "ListExecutions": {"executions": [{"executionArn": ARN, "startDate": STARTED}]},
         "StartExecution": {"executionArn": ARN},
         "GetItem": {"Item": RECORD},
+        "BatchGetItem": {"Responses": {}},
     }
 
 
@@ -111,8 +117,9 @@ def watch_all(stack: Stack, clock: Clock) -> None:
 
 
 def send(stack: Stack, _clock: Clock) -> None:
+    sent = [Sent("k.zip", "v", "2026-01-31T08:00:00.000Z")]
     with pytest.raises(StackError, match="1 of 1 files"):
-        list(sending.follow(stack, [Sent("k.zip", "v", "2026-01-31T08:00:00.000Z")], ["a"], SECONDS))
+        list(SentFollower(stack, sent, ["a"]).outcomes(SECONDS))
 
 
 def wait_for_retry(stack: Stack, _clock: Clock) -> None:
@@ -123,15 +130,19 @@ def wait_for_retry(stack: Stack, _clock: Clock) -> None:
 def backfill(stack: Stack, clock: Clock) -> None:
     work = Backfill(stack, ["a"], prefix="", rate=10, is_dry=False)
 
-    class Left:
-        """An event that is set when the time is up."""
+    class Prepared:
+        """A queue that stays empty."""
 
-        def wait(self, seconds: float) -> bool:
-            clock.sleep(seconds)
-            return clock.now >= 1000 + SECONDS
+        def get(self, timeout: float) -> None:
+            clock.sleep(timeout)
+            raise Empty
 
-    work._is_left = Left()  # type: ignore[assignment]
-    work._follow(ARN, "k.zip", {})
+    work._prepared = Prepared()  # type: ignore[assignment]
+    work._started = {
+        f"{number}.zip": run.Started(f"{number}.zip", ARN, {"a": Difference.MISSING}) for number in range(32)
+    }
+    while clock.now < 1000 + SECONDS:
+        work._collect(lambda _: None, work._interval)
 
 
 WAITS: dict[str, tuple[Callable[[Stack, Clock], None], dict[str, Any]]] = {
@@ -166,7 +177,7 @@ def test_only_the_poller_waits() -> None:
         for file in folder.rglob("*.py")
         if re.search(r"\bsleep\b", file.read_text(encoding="utf-8"))
     }
-    assert sleeping - {"embedded/emulator.py", "embedded/provisioning.py"} == {"polling.py"}
+    assert sleeping - {"embedded/emulator.py", "embedded/provisioning/functions.py"} == {"polling.py"}
 
 
 def test_the_intervals() -> None:

@@ -11,7 +11,7 @@ import os
 import re
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -19,9 +19,11 @@ from typing import Any
 
 import pytest
 
-from filecopy import sending
-from filecopy.backfill.backfill import Backfill, Difference, Result
-from filecopy.backfill.backfill import Outcome as Compared
+from filecopy.backfill.comparison import Difference
+from filecopy.backfill.executions import Failures
+from filecopy.backfill.outcome import Outcome as Compared
+from filecopy.backfill.outcome import Result
+from filecopy.backfill.run import Backfill
 from filecopy.executions.find import Listed
 from filecopy.executions.model import History
 from filecopy.executions.names import Job
@@ -33,7 +35,9 @@ from filecopy.screens.executions import show_executions
 from filecopy.screens.history import show_history
 from filecopy.screens.records import show_record, show_records
 from filecopy.screens.watch import for_watching
-from filecopy.sending import Outcome, Sent, Upload
+from filecopy.sending.follow import Outcome
+from filecopy.sending.plan import NotSent, Upload
+from filecopy.sending.upload import Sending, Sent
 from filecopy.stack.records import TrackingRecord
 from filecopy.terminal import Output
 
@@ -172,27 +176,45 @@ def watched(*histories: History, of_one: bool) -> Callable[[Output], None]:
     return show
 
 
+class _Uploaded(Sending):
+    """Uploads that end so."""
+
+    def __init__(self, outcomes: Sequence[Outcome], not_sent: Sequence[NotSent] = ()) -> None:
+        self.bucket, self._outcomes, self._refused = "acme-global-builds", outcomes, not_sent
+        self.uploads = [
+            Upload(Path(one.sent.key), one.sent.key, 1 if index else 4_000_283) for index, one in enumerate(outcomes)
+        ]
+        self._results = {}
+
+    def run(self, on_progress: Callable[[int], None], on_end: Callable[[Upload, Sent | NotSent], None]) -> None:
+        for upload, one in zip(self.uploads, self._outcomes, strict=True):
+            on_progress(upload.size)
+            self._results[upload.key] = one.sent
+            on_end(upload, one.sent)
+
+
 def sent(monkeypatch: pytest.MonkeyPatch, *outcomes: Outcome) -> Callable[[Output], None]:
     """A send of files whose copies end so."""
 
-    class Nowhere:
-        source_bucket = "acme-global-builds"
+    class Followed:
+        part = None
 
-    files = [outcome.sent for outcome in outcomes]
-    monkeypatch.setattr(
-        sending, "send", lambda _stack, upload, _on: next(one for one in files if one.key == upload.key)
-    )
-    monkeypatch.setattr(sending, "follow", lambda *_: iter(outcomes))
+        def __init__(self, *_: object) -> None:
+            """Files whose copies have ended."""
+
+        def outcomes(self, _timeout: float, on_look: Callable[[], None]) -> Iterator[Outcome]:
+            on_look()
+            yield from outcomes
+
+    monkeypatch.setattr(send_screen, "Follower", Followed)
 
     def show(console: Output) -> None:
-        stack: Any = Nowhere()
-        uploads = [Upload(Path(one.key), one.key, 1 if index else 4_000_283) for index, one in enumerate(files)]
+        stack: Any = None
         file = io.StringIO()
         own = Output(file=file, width=console.width, force_terminal=console.is_terminal, color_system=None)
-        # In their order: the uploads are made by several threads.
-        monkeypatch.setattr(send_screen, "UPLOADS_AT_ONCE", 1)
-        followed = send_screen.upload(own, stack, uploads)
-        send_screen.follow_copies(own, stack, followed, ["acme-region-a-builds", "partner-builds"], 60)
+        sending = _Uploaded(outcomes)
+        send_screen.upload(own, sending)
+        send_screen.follow_copies(own, stack, sending.sent, ["acme-region-a-builds", "partner-builds"], 60)
         console.file.write(left_on_screen(file.getvalue()))
 
     return show
@@ -208,13 +230,14 @@ class _Compared(Backfill):
 
     def __init__(self, *outcomes: Compared) -> None:
         self._outcomes = outcomes
-        self.results = Counter()
+        self.results = Counter[Result]()
+        self.failures = Failures()
         self.at, self.source, self.prefix = "", "acme-global-builds", "releases/"
 
-    def run(self, tell: Callable[[Compared], None]) -> None:
+    def run(self, report: Callable[[Compared], None]) -> None:
         for one in self._outcomes:
             self.results[one.result] += 1
-            tell(one)
+            report(one)
 
 
 def compared(*outcomes: Compared) -> Callable[[Output], None]:
