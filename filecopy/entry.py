@@ -1,4 +1,4 @@
-"""The entry point of the ``filecopy`` command. If a package is missing, it prints one sentence that says so."""
+"""The ``filecopy`` command's way in, which says so in one sentence when a package that it needs is missing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The lines of ``filecopy env``, with which the AWS CLI and ``filecopy`` in a shell use a stack."""
+"""What a shell needs so that the AWS CLI and ``filecopy`` reach a stack: the lines of ``filecopy env``."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from typing import Any
 
 from components import outputs as names
 
-# The outputs that README's commands use, by the names of the variables there.
+# The outputs that README's commands go by, under the names that they have there.
 _VARIABLES = {"STEP_FUNCTION_ARN": names.STEP_FUNCTION_ARN, "API_URL": names.API_GATEWAY_URL}
 
 
 def exports(outputs: Mapping[str, Any], **own: str) -> list[str]:
-    """The lines, which a POSIX shell evaluates.
+    """Lines for a POSIX shell to evaluate.
 
-    For a stack on an emulator, they set its address and credentials, and turn off a profile or a proxy for AWS. For a
-    stack on AWS, they set its region, and leave credentials and profile unchanged.
+    A stack on an emulator gets its address and credentials, whatever profile or proxy the person has for AWS. A stack
+    on AWS gets its region, and leaves credentials and profile as they are.
 
     Args:
         outputs: the stack's outputs.
@@ -31,6 +31,6 @@ def exports(outputs: Mapping[str, Any], **own: str) -> list[str]:
     else:
         lines = ["unset AWS_ENDPOINT_URL"]
     values |= {variable: str(outputs[name]) for variable, name in _VARIABLES.items() if name in outputs} | own
-    # The AWS CLI is in the same folder as this filecopy.
+    # Where this filecopy is, the AWS CLI is as well.
     lines.append(f'export PATH={shlex.quote(str(Path(sys.executable).parent))}:"$PATH"')
     return [*lines, *(f"export {name}={shlex.quote(value)}" for name, value in values.items())]
