@@ -23,7 +23,7 @@ up: $(READY) ## Start a local stack and leave it running (PORT=4566)
 down: $(READY) ## Stop the local stack and delete it (PORT=4566)
 	$(BIN)/filecopy down --port $(PORT)
 
-test: $(READY) ## Run all tests except test-faults and test-engines
+test: $(READY) ## Run the tests, but for those of faults
 	$(BIN)/python -m pytest -q -n 2 --dist loadfile --ignore=tests/faults --ignore=tests/engines $(ARGS)
 
 test-stack: $(if $(STACK),$(READY)) ## Run the end-to-end tests on a deployed stack (STACK=outputs.json or its name)

@@ -174,7 +174,7 @@ def in_pyproject() -> tuple[set[str], set[str]]:
 
 
 def without_the_extra(commands: list[list[str]]) -> list[tuple[int, str, str, list[str]]]:
-    """Each command's status, output and errors, and the modules of the extra that it tried to import."""
+    """Each command's status, output, errors, and what it tried to import that the extra installs."""
     arguments = [sys.executable, "-c", WITHOUT_THE_EXTRA, json.dumps([EMBEDDED, commands])]
     result = subprocess.run(arguments, cwd=PROJECT_ROOT, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
