@@ -203,8 +203,8 @@ def test_help_needs_no_extra() -> None:
 
 
 def test_an_operators_command_needs_no_extra(tmp_path: Path) -> None:
-    """An operator's command imports neither Pulumi nor the emulator, whose imports take longest. Each command runs
-    until it calls the stack, which does not answer here."""
+    """A deployed stack is worked on without Pulumi and without the emulator, which take longer to import than all else:
+    each command comes as far as the stack, which does not answer here."""
     stack = tmp_path / "outputs.json"
     machine = "arn:aws:states:us-east-1:123456789012:stateMachine:file-copy-workflow"
     outputs = {
