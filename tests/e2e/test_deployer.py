@@ -20,6 +20,9 @@ from filecopy.stack.clients import Clients
 
 from .system import ACCOUNT, stack_up
 
+# A stack of its own, and a second one in the same emulator.
+pytestmark = pytest.mark.slow
+
 REGION = "us-east-1"
 
 # MiniStack checks these without a resource. AWS checks them for an alarm, a table, a topic, a rule or a function.
