@@ -107,6 +107,7 @@ LIMITS = (
         GIVEN,
         (
             "test_regions.py",
+            "test_ring.py",
             "test_backfill.py::test_what_the_filter_leaves_out_is_left_out",
             "test_operator.py::test_upload_that_does_not_arrive_everywhere_is_a_failure",
         ),

@@ -180,21 +180,6 @@ def test_missing_source_is_told_once_and_no_copy_is_tried(system: System) -> Non
     assert f"📭 The source could not be read: {key} is not in {system.source}\n" in told["Message"]
 
 
-def test_an_archived_source_is_told_once_and_no_copy_is_tried(system: System) -> None:
-    """S3 refuses every copy of it until somebody restores it, so a person is told that, and at once."""
-    notification, key = system.inbox(), system.key("archived.zip")
-    system.s3.put_object(Bucket=system.source, Key=key, Body=b"x", StorageClass="DEEP_ARCHIVE")
-    record = system.wait_for(
-        "the record", lambda: record if "completedAt" in (record := system.record(key) or {}) else None
-    )
-    problem = f"{key} is archived (DEEP_ARCHIVE): restore it first"
-    assert (record["status"], record["problem"]) == ("FAILED", problem)
-    assert system.attempts(record["executionId"], "copyObject") == 0
-    assert system.attempts(record["executionId"], "headObject") == 1
-    told = notification(record["executionId"])
-    assert f"📭 The source could not be read: {problem}\n" in told["Message"]
-
-
 def test_a_failed_copy_to_what_is_no_destination_does_not_stay(open_system: System) -> None:
     """A start by hand to a wrong bucket must not make every later retry of the file fail: they leave it out."""
     key, wrong = open_system.key("way-out.zip"), open_system.bucket("wrong-bucket")
