@@ -126,6 +126,7 @@ def declared(name: str) -> set[str]:
     return {re.split(r"[\[<>=]", line)[0] for line in lines if line and line[0].isalpha()}
 
 
+@pytest.mark.slow
 def test_the_program_runs_with_what_pulumi_installs() -> None:
     """ "pulumi install" installs requirements.txt and nothing else: whatever the program imports beyond that fails in a
     fresh clone, before a single resource is made."""
@@ -200,6 +201,7 @@ def test_help_needs_no_extra() -> None:
         assert f"Example: {'eval ' if command[0] == 'env' else 'filecopy '}" in output
 
 
+@pytest.mark.slow
 def test_an_operators_command_needs_no_extra(tmp_path: Path) -> None:
     """A deployed stack is worked on without Pulumi and without the emulator, which take longer to import than all else:
     each command comes as far as the stack, which does not answer here."""
@@ -242,6 +244,7 @@ def test_what_needs_the_extra_says_how_to_install_it() -> None:
     assert missing_package("typer").endswith("'pip install .'.")
 
 
+@pytest.mark.slow
 def test_the_wheel_has_every_module(tmp_path: Path) -> None:
     """What is installed has all files of the packages, subpackages included, and starts without the rest."""
     for name in (*PACKAGES, "pyproject.toml", "README.md", "LICENSE"):
