@@ -23,11 +23,12 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
 
-from jsonata.parser import Parser
 from ministack.app import main
 from ministack.services import dynamodb, stepfunctions
 
 from filecopy.embedded.emulator import ENDS_WITH
+
+Parser = stepfunctions.jsonata.parser.Parser
 
 # The functions that read items to write them back.
 WRITES = ("_put_item", "_update_item", "_delete_item", "_batch_write_item", "_transact_write_items")
@@ -73,7 +74,7 @@ def parsed_once(parse: Callable[..., Any]) -> Callable[..., Any]:
         return parse(Parser(), *arguments)
 
     @wraps(parse)
-    def parse_once(_parser: Parser, *arguments: Any) -> Any:
+    def parse_once(_parser: Any, *arguments: Any) -> Any:
         return tree_of(*arguments)
 
     return parse_once

@@ -290,6 +290,7 @@ def test_each_bucket_is_asked_in_its_own_region() -> None:
     }  # fmt: skip
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_the_objects() -> None:
     """Twenty times the objects take no more memory: a page of each bucket is all that is held."""
     peaks = []

@@ -510,17 +510,21 @@ def test_executions_are_traced_where_traces_are_kept(whole_program: Recording, a
     assert "tracingConfiguration" not in here
 
 
+FAR = "eu-west-1"
+FAR_KEYS = f"arn:aws:kms:{FAR}:123456789012:key/mrk-"
+
+
 @pytest.mark.parametrize(
     ("length", "members", "key_prefix", "most"),
     [
         # Arrivals in the stack's own buckets are verified, so their names are in two policies, in one of them twice.
         (20, {}, "", 103),
-        (63, {}, "", 52),
-        (20, {}, "k" * 1024, 7),
-        (3, {"existing": True}, "", 317),
+        pytest.param(63, {}, "", 52, marks=pytest.mark.slow),
+        pytest.param(20, {}, "k" * 1024, 7, marks=pytest.mark.slow),
+        pytest.param(3, {"existing": True}, "", 317, marks=pytest.mark.slow),
         # Here the environment is the limit.
         (20, {"existing": True}, "", 162),
-        (20, {"region": "eu-west-1", "kmsKeyArn": "arn:aws:kms:eu-west-1:123456789012:key/mrk-{index:032}"}, "", 54),
+        pytest.param(20, {"region": FAR, "kmsKeyArn": f"{FAR_KEYS}{{index:032}}"}, "", 54, marks=pytest.mark.slow),
     ],
 )
 def test_as_many_destinations_are_taken_as_aws_has_room_for(

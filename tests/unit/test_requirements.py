@@ -135,6 +135,7 @@ def declared(name: str) -> set[str]:
     return {re.split(r"[\[<>=]", line)[0] for line in lines if line and line[0].isalpha()}
 
 
+@pytest.mark.slow
 def test_the_program_runs_with_what_pulumi_installs() -> None:
     """ "pulumi install" installs only requirements.txt. If the program imports another package, a deployment from a
     fresh clone fails."""
@@ -248,6 +249,7 @@ def test_every_command_is_an_operators_or_of_the_embedded_stack() -> None:
     assert set(commands) == {*OPERATORS, "graph", "up", "down", "demo"}
 
 
+@pytest.mark.slow
 def test_an_operators_command_needs_no_extra(stack: Path) -> None:
     """A deployed stack is worked on without Pulumi and without the emulator, which take longer to import than all else:
     each command comes as far as the stack, which does not answer here."""
@@ -261,6 +263,7 @@ def test_an_operators_command_needs_no_extra(stack: Path) -> None:
             assert "127.0.0.1:9" in errors, command
 
 
+@pytest.mark.slow
 def test_an_operators_command_needs_no_posix(stack: Path) -> None:
     """Windows has neither these modules nor these signals and calls. A deployed stack is worked on from there, too."""
     modules = ("fcntl", "termios", "tty", "pty", "grp", "pwd", "resource", "syslog")
@@ -288,6 +291,7 @@ def test_what_needs_the_extra_says_how_to_install_it() -> None:
     assert missing_package("typer").endswith("'pip install .'.")
 
 
+@pytest.mark.slow
 def test_the_wheel_has_every_module(tmp_path: Path) -> None:
     """The wheel has all files of the packages, with their subpackages, and runs without the checkout."""
     for name in (*PACKAGES, "pyproject.toml", "README.md", "LICENSE"):
