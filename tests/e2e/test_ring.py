@@ -11,7 +11,7 @@ import pytest
 from filecopy.embedded.configuration import stack_configuration
 from filecopy.embedded.program import run_program
 from filecopy.embedded.provisioning import EmulatorProvider
-from filecopy.embedded.stack import STACK, Stack
+from filecopy.embedded.stack import STACK, EmbeddedStack
 from filecopy.stack.clients import Clients
 
 from .conftest import NO_WAITS
@@ -37,7 +37,7 @@ def stacks() -> Iterator[tuple[System, System]]:
         overrides = {**settings(one.source), "namePrefix": "two-", "sourceBucket": "source"}
         configuration = stack_configuration(STACK, endpoint=one.endpoint, overrides=overrides)
         found = run_program(EmulatorProvider(Clients(one.endpoint, one.region)), configuration, stack="two")
-        two = System.embedded(Stack(one.stack.port, one.region, found))
+        two = System.embedded(EmbeddedStack(one.stack.port, one.region, found))
         assert (one.destinations, two.destinations) == ([two.source], [one.source])
         yield one, two
 
