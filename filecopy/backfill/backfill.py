@@ -14,9 +14,7 @@ these are asked in turn, and the first to know decides:
 
 from __future__ import annotations
 
-import hashlib
 import json
-import re
 import threading
 import time
 from collections import Counter
@@ -37,7 +35,7 @@ from filecopy import sending
 from filecopy.errors import StackError
 from filecopy.stack.records import read_record
 from filecopy.stack.stack import Target
-from handlers import comparison
+from handlers import arns, comparison
 
 # Executions started a second. Step Functions refills 150 a second in its smallest regions (developer guide, "Quotas"),
 # so this leaves nine tenths of them to uploads, and yet does 36,000 objects an hour.
@@ -51,10 +49,6 @@ MAX_FAILURES = 20
 
 # Looks at the record of a copy between two of DescribeExecution, which refills 10 a second in its smallest regions.
 LOOKS_PER_DESCRIPTION = 10
-
-# Step Functions API reference, StartExecution: at most 80 characters; others than these break CloudWatch logs.
-_MAX_NAME_LENGTH = 80
-_NOT_IN_A_NAME = re.compile(r"[^0-9A-Za-z_-]+")
 
 
 class Difference(StrEnum):
@@ -234,10 +228,7 @@ def execution_name(bucket: str, row: Row, destinations: Iterable[str], attempt: 
     """
     copies = {name: (copy and copy.etag) for name, copy in row.copies.items() if name in destinations}
     identity = [bucket, row.key, row.source.etag, row.source.modified.isoformat(), sorted(copies.items()), attempt]
-    digest = f"backfill-{hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:32]}"
-    # The end of a key is its file name, which is what a person looks for in a list of executions.
-    readable = _NOT_IN_A_NAME.sub("-", row.key)[-(_MAX_NAME_LENGTH - len(digest) - 1) :].strip("-")
-    return f"{readable}-{digest}" if readable else digest
+    return arns.execution_name(row.key, identity, kind="backfill-")
 
 
 class Pace:
@@ -455,7 +446,7 @@ class Backfill:
                 started = self._workflow.start_execution(stateMachineArn=machine, name=name, input=json.dumps(job))
                 return str(started["executionArn"])
             except self._workflow.exceptions.ExecutionAlreadyExists:
-                arn = f"{machine.replace(':stateMachine:', ':execution:')}:{name}"
+                arn = arns.execution_arn(machine, name)
                 if self._workflow.describe_execution(executionArn=arn)["status"] == "RUNNING":
                     return arn
                 # It has ended, and the copies are still needed.

@@ -14,6 +14,7 @@ from filecopy import executions
 from filecopy.errors import StackError
 from filecopy.stack.records import Part, read_record, under_way
 from filecopy.stack.stack import Target
+from handlers import arns
 
 from .model import WORKER_MAP_STATE, parsed
 
@@ -187,7 +188,7 @@ class Watcher:
                     f"The execution that the record of {named!r} is of is gone, as 90 days after its end:"
                     f" {record['executionId']}. 'filecopy status' shows the record."
                 )
-            arn = f"{self._target.state_machine.replace(':stateMachine:', ':execution:')}:{named}"
+            arn = arns.execution_arn(self._target.state_machine, named)
         if described := executions.describe(self._workflow, arn) or self._running_for(named):
             return described
         raise StackError(
