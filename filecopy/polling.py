@@ -62,5 +62,10 @@ class Poller:
             if is_last or (wait or time.sleep)(self._seconds(pause)):
                 return
 
+    def pace(self) -> None:
+        """Wait after one of many requests, so that together they are not more a second than the engine allows."""
+        if self.requests_a_second:
+            time.sleep(1 / self.requests_a_second)
+
     def _seconds(self, pause: Pause) -> float:
         return max(self.interval, pause.requests / self.requests_a_second if self.requests_a_second else 0)

@@ -6,6 +6,7 @@ from components import outputs
 from components.names import DEAD_LETTERS_SUFFIX
 from filecopy.errors import StackError
 from filecopy.stack.stack import Stack
+from filecopy.terminal import quoted
 
 
 def replay(stack: Stack, queue: str) -> int:
@@ -22,7 +23,7 @@ def replay(stack: Stack, queue: str) -> int:
     """
     urls: dict[str, str] = stack.output(outputs.DEAD_LETTER_QUEUE_URLS)
     if queue not in urls:
-        raise StackError(f"There is no queue {queue!r}. The queues are {', '.join(urls)}.")
+        raise StackError(f"There is no queue {quoted(queue)}. The queues are {', '.join(urls)}.")
     dead_letters = urls[queue]
     source = dead_letters.removesuffix(DEAD_LETTERS_SUFFIX)
     sqs = stack.clients.in_region(stack.region_of(queue))("sqs")

@@ -15,6 +15,7 @@ from filecopy.executions.model import RUNNING, SUCCEEDED
 from filecopy.polling import Poller
 from filecopy.stack.records import TrackingRecord, read_record
 from filecopy.stack.stack import Stack
+from filecopy.terminal import quoted
 
 # Seconds.
 TIMEOUT = 3600.0
@@ -101,10 +102,10 @@ def _wait_for_record(stack: Stack, key: str) -> TrackingRecord:
     for _ in Poller.of(stack).looks(TIMEOUT):
         record = read_record(stack, key)
         if record is None or record.execution_arn is None:
-            raise StackError(f"There is no record of {key!r} in {stack.table}.")
+            raise StackError(f"There is no record of {quoted(key)} in {stack.table}.")
         if record.is_over:
             return record
-    raise StackError(f"The execution for {key!r} still runs: {record and record.execution_arn}.")
+    raise StackError(f"The execution for {quoted(key)} is still running: {record and record.execution_arn}.")
 
 
 def _wait_for_end(stack: Stack, execution_arn: str) -> dict[str, Any]:
@@ -112,4 +113,4 @@ def _wait_for_end(stack: Stack, execution_arn: str) -> dict[str, Any]:
         ended: dict[str, Any] = stack.clients("stepfunctions").describe_execution(executionArn=execution_arn)
         if ended["status"] != RUNNING:
             return ended
-    raise StackError(f"The retry still runs after {TIMEOUT:.0f} s: {execution_arn}.")
+    raise StackError(f"The retry is still running after {TIMEOUT:.0f} s: {execution_arn}.")

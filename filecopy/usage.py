@@ -1,4 +1,4 @@
-"""What ``--help`` shows: arguments and options as they are typed, without the Python types that Typer adds."""
+"""Help texts: arguments and options as they are typed, without the Python types that Typer adds."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 from typer import rich_utils
 from typer.core import TyperArgument, TyperCommand, TyperGroup, TyperOption
 
-# The range of a number is said when it is left, and its column is wider than what there is to say.
+# An error reports the range of a number. In the help, its column would be wider than its content.
 rich_utils.RANGE_STRING = ""
 
 
@@ -23,7 +23,7 @@ class _Argument(TyperArgument):
 def _as_typed(parameters: list[Any]) -> list[Any]:
     for parameter in parameters:
         if isinstance(parameter, TyperArgument):
-            # Typer makes them itself, and of no class but its own.
+            # Typer makes them itself, always of its own class.
             parameter.__class__ = _Argument
         elif isinstance(parameter, TyperOption) and parameter.is_flag:
             parameter.metavar = ""

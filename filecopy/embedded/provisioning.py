@@ -82,9 +82,7 @@ class EmulatorProvider(Mocks):
         self._clients = clients
 
     def call(self, args: MockCallArgs) -> tuple[dict[str, Any], list[tuple[str, str]] | None]:
-        raise StackError(
-            f"The embedded stack does not answer {args.token}. Add it to {__name__}."
-        )
+        raise StackError(f"The embedded stack does not answer {args.token}. Add it to {__name__}.")
 
     def new_resource(self, args: MockResourceArgs) -> tuple[str | None, dict[str, Any]]:
         if args.typ.startswith(COMPONENT_PREFIX):

@@ -2,21 +2,31 @@
 
 from __future__ import annotations
 
+import heapq
 import json
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import islice, takewhile
 from typing import Any
 
 from botocore.exceptions import ClientError
 
 from filecopy.errors import StackError
+from filecopy.polling import Poller
 from filecopy.stack.records import read_record
 from filecopy.stack.stack import Stack
+from filecopy.terminal import command, quoted
 
 from .from_events import history_of
-from .model import RUNNING, History
+from .model import RUNNING, STATUSES, History
 from .names import Job, execution_arn
 
 # Number of running executions that are looked at. Each look is a request.
 MAX_FOLLOWED = 50
+
+# Number of executions that are described to find those of a file. On AWS that takes at least 100 s.
+MAX_DESCRIBED = 1000
 
 
 def describe(stepfunctions: Any, arn: str) -> dict[str, Any] | None:
@@ -57,30 +67,112 @@ def find_execution(stack: Stack, name: str) -> dict[str, Any]:
             if described := describe(stepfunctions, record.execution_arn):
                 return described
             raise StackError(
-                f"The record of {name!r} is of an execution that Step Functions does not have any more, as 90 days"
-                f" after its end: {record.execution_arn}. 'filecopy status' shows the record."
+                f"The execution in the record of {quoted(name)} does not exist any more: {record.execution_arn}. Step"
+                f" Functions deletes executions 90 days after their end. See the record: {command('status', name)}"
             )
         arn = execution_arn(stack.state_machine, name)
     if described := describe(stepfunctions, arn) or _running_for(stack, name):
         return described
     raise StackError(
-        f"There is no file {name!r} with a record, and no execution of that name or ARN."
-        " 'filecopy list' shows the files, 'filecopy watch' what runs."
+        f"There is no file {quoted(name)} with a record, and no execution of that name or ARN."
+        " See the files with 'filecopy list', and the executions with 'filecopy executions'."
     )
 
 
-def running_arns(stack: Stack) -> list[str]:
-    """The ARNs of the executions that are running, the latest first; MAX_FOLLOWED at most."""
+@dataclass(frozen=True)
+class Listed:
+    """An execution in a list: its description, without its events."""
+
+    arn: str
+    status: str
+    started: datetime
+    stopped: datetime | None
+    job: Job
+    error: str | None
+    cause: str | None
+
+    @property
+    def took(self) -> float | None:
+        """Seconds; ``None`` while it is running."""
+        return (self.stopped - self.started).total_seconds() if self.stopped else None
+
+    def as_json(self) -> dict[str, Any]:
+        """The members of ``executions --json``; times are :class:`datetime`."""
+        return {
+            "executionArn": self.arn,
+            "key": self.job.key,
+            "status": self.status,
+            "started": self.started,
+            "stopped": self.stopped,
+            "tookSeconds": None if self.took is None else round(self.took, 3),
+            "error": self.error,
+            "cause": self.cause,
+        }
+
+
+def list_executions(
+    stack: Stack, *, key: str | None = None, statuses: Sequence[str] = STATUSES, since: datetime | None = None
+) -> Iterator[Listed]:
+    """List executions, the latest first. Each is described, at the rate that AWS allows.
+
+    Without ``since``, the list ends after MAX_DESCRIBED executions have been described.
+
+    Args:
+        key: only executions for this file of the source bucket.
+        statuses: only executions with these statuses, such as ``FAILED``.
+        since: only executions that started at this time or later.
+    """
+    # One list of all is fewer requests than a list for each status.
+    lists = [_pages(stack, status) for status in (statuses if len(set(statuses)) < len(STATUSES) else [None])]
+    latest_first = heapq.merge(*lists, key=lambda one: one["startDate"], reverse=True)
+    if since is None:
+        wanted: Iterator[dict[str, Any]] = islice(latest_first, MAX_DESCRIBED)
+    else:
+        wanted = takewhile(lambda one: one["startDate"] >= since, latest_first)
+    for one in _described(stack, wanted):
+        if key is None or (one.job.source_bucket, one.job.key) == (stack.source_bucket, key):
+            yield one
+
+
+def _described(stack: Stack, executions: Iterable[dict[str, Any]]) -> Iterator[Listed]:
+    poller = Poller.of(stack)
+    for one in executions:
+        if described := describe(stack.clients("stepfunctions"), one["executionArn"]):
+            yield Listed(
+                arn=described["executionArn"],
+                status=described["status"],
+                started=described["startDate"],
+                stopped=described.get("stopDate"),
+                job=Job.parse(described.get("input")),
+                error=described.get("error"),
+                cause=described.get("cause"),
+            )
+        poller.pace()
+
+
+def _pages(stack: Stack, status: str | None = None, size: int = 100) -> Iterator[dict[str, Any]]:
+    """The executions with this status, or with any, as ListExecutions returns them: the latest first."""
     pages = (
         stack.clients("stepfunctions")
         .get_paginator("list_executions")
         .paginate(
             stateMachineArn=stack.state_machine,
-            statusFilter=RUNNING,
-            PaginationConfig={"MaxItems": MAX_FOLLOWED, "PageSize": MAX_FOLLOWED},
+            PaginationConfig={"PageSize": size},
+            **({"statusFilter": status} if status else {}),
         )
     )
-    return [execution["executionArn"] for page in pages for execution in page["executions"]]
+    return (execution for page in pages for execution in page["executions"])
+
+
+def running_arns(stack: Stack) -> list[str]:
+    """The ARNs of the executions that are running, the latest first; MAX_FOLLOWED at most."""
+    return [one["executionArn"] for one in islice(_pages(stack, RUNNING, MAX_FOLLOWED), MAX_FOLLOWED)]
+
+
+def arns_since(stack: Stack, time: datetime) -> list[str]:
+    """The ARNs of the executions that started at this time or later, the latest first; MAX_FOLLOWED at most."""
+    latest = islice(_pages(stack, None, MAX_FOLLOWED), MAX_FOLLOWED)
+    return [one["executionArn"] for one in takewhile(lambda one: one["startDate"] >= time, latest)]
 
 
 def _running_for(stack: Stack, key: str) -> dict[str, Any] | None:

@@ -5,19 +5,25 @@ from __future__ import annotations
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from filecopy.polling import Poller
 from filecopy.stack.records import TrackingRecord, read_record
 from filecopy.stack.stack import Stack
 
-from .find import MAX_FOLLOWED, find_execution, running_arns
+from .find import MAX_FOLLOWED, arns_since, find_execution, running_arns
 from .from_events import Event, history_of
 from .model import WORKER_MAP_STATE, History
 
 # Executions that are read at the same time.
 _READ_AT_ONCE = 10
+
+# Executions that have ended and are still shown.
+MAX_ENDED = 20
+
+# The clock of this machine may be ahead of AWS's.
+_CLOCK_DIFFERENCE = timedelta(seconds=10)
 
 # Events in an answer. Most looks need only one answer.
 _PAGE = 100
@@ -43,6 +49,9 @@ class Follower:
         self._stack = stack
         self._workflow = stack.clients("stepfunctions")
         self._followed: dict[str, _Followed] = {}
+        self._ended: dict[str, History | None] = {}
+        """The executions that were running and have ended."""
+        self._since: datetime | None = None
 
     def find(self, name: str) -> str:
         """Find an execution by its ARN, its name, or a file's key, and return its ARN.
@@ -89,18 +98,40 @@ class Follower:
             token = {"nextToken": page["nextToken"]}
 
     def running(self) -> list[History]:
-        """Read the executions that are running, the latest first, MAX_FOLLOWED at most.
+        """Read the executions that are running, MAX_FOLLOWED at most, and those that have ended since the first call.
 
-        An execution that has ended since the last call is among them, once.
+        An execution can start and end between two calls.
+
+        Returns:
+            The running executions, the latest first; then the MAX_ENDED latest of those that have ended.
         """
-        arns = running_arns(self._stack)
-        if len(arns) < MAX_FOLLOWED:
-            arns += [arn for arn in self._followed if arn not in arns]
+        if self._since is None:
+            self._since = datetime.now(UTC) - _CLOCK_DIFFERENCE
+            arns = running_arns(self._stack)
+        else:
+            arns = [arn for arn in self._followed if arn not in self._ended]
+        arns += [arn for arn in arns_since(self._stack, self._since) if arn not in arns and arn not in self._ended]
+        del arns[MAX_FOLLOWED:]
         # One after the other, the first would have changed before the last is read.
         with ThreadPoolExecutor(_READ_AT_ONCE) as pool:
-            histories = list(pool.map(self.look, arns))
-        self._followed = {arn: self._followed[arn] for arn, one in zip(arns, histories, strict=True) if not one.is_over}
-        return histories
+            histories = dict(zip(arns, pool.map(self.look, arns), strict=True))
+        running = sorted(
+            (history for history in histories.values() if not history.is_over),
+            key=lambda one: one.started,
+            reverse=True,
+        )
+        for arn, history in histories.items():
+            if history.is_over:
+                self._ended[arn] = history
+                del self._followed[arn]
+        return [*running, *self._latest_ended()]
+
+    def _latest_ended(self) -> list[History]:
+        """The executions that have ended and are still shown, the latest first. The others are only remembered."""
+        ended = [(history.ended, arn) for arn, history in self._ended.items() if history]
+        latest = [arn for _, arn in sorted(ended, reverse=True)[:MAX_ENDED]]
+        self._ended = {arn: history if arn in latest else None for arn, history in self._ended.items()}
+        return [history for arn in latest if (history := self._ended[arn])]
 
 
 def follow(follower: Follower, execution_arn: str, poller: Poller) -> Iterator[History]:
@@ -113,10 +144,10 @@ def follow(follower: Follower, execution_arn: str, poller: Poller) -> Iterator[H
 
 
 def follow_running(follower: Follower, poller: Poller) -> Iterator[list[History]]:
-    """Look at all running executions for ever, and yield them at each look."""
+    """Look at all running executions for ever, and yield them and those that have ended at each look."""
     for pause in poller.looks():
         histories = follower.running()
-        pause.requests = len(histories)
+        pause.requests = sum(not history.is_over for history in histories)
         yield histories
 
 

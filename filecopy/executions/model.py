@@ -20,10 +20,13 @@ COPY_STATE = "CopyToBucket"
 COPY_FAILED_STATE = "CopyFailed"
 WORKER_MAP_STATE = "CopyThroughWorker"
 RUN_STATE = "RunCopyWorker"
+LEASE_STATE = "AcquireLease"
+WAIT_STATE = "WaitForTurn"
 
 NOT_RECORDED = "not recorded"
 
 RUNNING, SUCCEEDED = "RUNNING", "SUCCEEDED"
+STATUSES = (RUNNING, SUCCEEDED, "FAILED", "TIMED_OUT", "ABORTED")
 
 
 class StateStatus(StrEnum):
@@ -103,6 +106,32 @@ class State:
     def retries(self) -> int:
         return max(len(self.attempts) - 1, 0)
 
+    @property
+    def is_lease_refusal(self) -> bool:
+        """Another execution has the lease of the file. That is not a failure: this execution waits."""
+        is_caught = self.name == LEASE_STATE and self.status is StateStatus.CAUGHT
+        return is_caught and str(self.error).endswith("ConditionalCheckFailedException")
+
+
+@dataclass(frozen=True)
+class LeaseWait:
+    """The time during which an execution waited for the lease of its file, because another execution had it."""
+
+    states: tuple[State, ...]
+    """The states in which it waited: attempts to take the lease, each with a wait after it."""
+
+    @property
+    def entered(self) -> datetime:
+        return self.states[0].entered
+
+    @property
+    def exited(self) -> datetime | None:
+        return self.states[-1].exited
+
+    @property
+    def count(self) -> int:
+        return sum(state.name == LEASE_STATE for state in self.states)
+
 
 @dataclass(frozen=True)
 class Copy:
@@ -177,6 +206,24 @@ class History:
     def state(self) -> str:
         """The name of the current state, or of the last one."""
         return self.states[-1].name if self.states else ""
+
+    @property
+    def steps(self) -> list[State | LeaseWait]:
+        """The states, with those in which it waited for its file's lease together."""
+        steps: list[State | LeaseWait] = []
+        for state in self.states:
+            if not state.is_lease_refusal and state.name != WAIT_STATE:
+                steps.append(state)
+            elif steps and isinstance(steps[-1], LeaseWait):
+                steps[-1] = LeaseWait((*steps[-1].states, state))
+            else:
+                steps.append(LeaseWait((state,)))
+        return steps
+
+    @property
+    def is_waiting(self) -> bool:
+        """It waits for the lease of its file."""
+        return not self.is_over and bool(self.steps) and isinstance(self.steps[-1], LeaseWait)
 
     @property
     def retries(self) -> int:

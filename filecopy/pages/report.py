@@ -21,6 +21,7 @@ from filecopy.executions.model import (
     Attempt,
     Copy,
     History,
+    LeaseWait,
     Outcome,
     State,
     StateStatus,
@@ -208,7 +209,7 @@ def _destination(history: History, copy: Copy) -> Destination:
         bucket=copy.bucket,
         kind=OUTCOME_KINDS[copy.outcome],
         outcome=copy.outcome,
-        attempts=attempts_of(copy),
+        attempts=", ".join(filter(None, [NOT_RECORDED if copy.attempts is None else "", attempts_of(copy)])),
         is_counted=copy.attempts is not None,
         check=compared_by(copy.check),
         error=None if is_copied else copy.error,
@@ -333,11 +334,22 @@ def _rows(history: History, scale: _Scale) -> Iterator[Row]:
         MAP_STATE: [copy for copy in history.copies if not copy.runs],
         WORKER_MAP_STATE: [copy for copy in history.copies if copy.runs],
     }
-    for state in history.states:
-        yield _state_row(history, scale, state)
-        for copy in below.pop(state.name, ()):
+    for step in history.steps:
+        if isinstance(step, LeaseWait):
+            yield _wait_row(history, scale, step)
+            continue
+        yield _state_row(history, scale, step)
+        for copy in below.pop(step.name, ()):
             if copy.started or copy.ended:
                 yield _copy_row(history, scale, copy)
+
+
+def _wait_row(history: History, scale: _Scale, wait: LeaseWait) -> Row:
+    until = wait.exited or history.ended
+    times = "once" if wait.count == 1 else f"{wait.count} times"
+    when = f"+{between(history.started, wait.entered)}, {between(wait.entered, until)}, waited {times}"
+    bars = [scale.bar(wait.entered, until, "span")]
+    return Row(wait.states[-1].name, is_copy=False, kind=QUIET, when=when, bars=bars)
 
 
 def _state_row(history: History, scale: _Scale, state: State) -> Row:
@@ -345,7 +357,7 @@ def _state_row(history: History, scale: _Scale, state: State) -> Row:
     until = state.exited or (state.entered if state.type == "Fail" else history.ended)
     when = [f"+{between(history.started, state.entered)}", between(state.entered, until)]
     if state.calls:
-        when.append(f"calls: {tries(state)}")
+        when.append(f"{tries(state)} inside")
     elif state.retries:
         when.append(f"{tries(state)} attempts")
     if state.status is StateStatus.CAUGHT:

@@ -11,7 +11,7 @@ from rich.text import Text
 from filecopy.backfill.executions import MAX_FAILURES, MAX_FAILURES_IN_A_ROW
 from filecopy.backfill.outcome import FAILURES, Outcome, Result
 from filecopy.backfill.run import Backfill
-from filecopy.terminal import BAD, BUSY, GOOD, counted, shown, to_json
+from filecopy.terminal import BAD, BUSY, GOOD, counted, quoted, shown, to_json
 from handlers.text import printable
 
 _SKIPPED = "[yellow]○[/]"
@@ -99,7 +99,7 @@ def backfill(console: Console, errors: Console, work: Backfill, *, as_json: bool
 def some_of(keys: Sequence[str]) -> str:
     """The first keys of a list that may be long."""
     more = len(keys) - _NAMED
-    return ", ".join(map(repr, keys[:_NAMED])) + (f" and {more:,} more" if more > 0 else "")
+    return ", ".join(map(quoted, keys[:_NAMED])) + (f" and {more:,} more" if more > 0 else "")
 
 
 def _show(console: Console, outcome: Outcome, *, as_json: bool) -> None:
@@ -113,7 +113,7 @@ def _show(console: Console, outcome: Outcome, *, as_json: bool) -> None:
 
 
 def _sum_up(console: Console, errors: Console, work: Backfill) -> None:
-    summary = compared(work) if work.results else f"No key in {work.source} begins with {work.prefix!r}"
+    summary = compared(work) if work.results else f"No key in {work.source} begins with {quoted(work.prefix)}"
     console.print(f"{shown(summary)}.", soft_wrap=not console.is_terminal)
     for bucket in sorted(work.failures.stopped):
         errors.print(

@@ -3,21 +3,47 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 
 from rich.console import Console
-from rich.table import Table
+from rich.text import Text
 
 from filecopy.stack.records import IN_PROGRESS, TrackingRecord
-from filecopy.terminal import BAD, GOOD, compared_by, error_text, local, shown, size, styled
+from filecopy.terminal import (
+    BAD,
+    BUSY,
+    GOOD,
+    Column,
+    Row,
+    compared_by,
+    error_text,
+    local,
+    now,
+    print_table,
+    short_time,
+    shown,
+    size,
+    styled,
+)
+from handlers.text import printable
 
-# Failed destinations of a file that a list names.
+# Failed destinations of a file that a list on a terminal names.
 _MAX_FAILED = 3
+
+_DESTINATIONS = (
+    Column("Destination"),
+    Column("Copy"),
+    Column("Check"),
+    Column("Arrived"),
+    Column("Error", is_below=True),
+)
+_RECORDS = (Column("File"), Column("Started"), Column("Status"), Column("Copied"), Column("Failed", is_below=True))
 
 
 def show_record(console: Console, record: TrackingRecord) -> None:
     """Print a record: the file, and for each destination the result and the arrival."""
     if record.status is None:
-        console.print(f"{shown(record.key)}: an execution is about to write the record of this file.")
+        console.print(f"{shown(record.key)}: an execution is about to write the record of this file.", soft_wrap=True)
         return
     facts = {
         "File": f"[bold]{shown(record.key)}[/]",
@@ -34,39 +60,49 @@ def show_record(console: Console, record: TrackingRecord) -> None:
         if value is not None:
             # Not wrapped, so that an ARN can be copied.
             console.print(f"{name:<15}{value}", soft_wrap=True)
-    console.print()
-    table = Table("Destination", "Copy", "Arrived", "Verified", "Error", box=None, pad_edge=False)
-    for bucket in record.destinations:
-        table.add_row(shown(bucket), _copy(record, bucket), *_arrival(record, bucket), _error(record, bucket))
-    console.print(table)
+    if record.destinations:
+        console.print()
+        print_table(console, _DESTINATIONS, [_destination(console, record, bucket) for bucket in record.destinations])
+
+
+def _destination(console: Console, record: TrackingRecord, bucket: str) -> Row:
+    result, arrival = record.results.get(bucket), record.arrivals.get(bucket)
+    error = error_text(result.error, result.cause) if result else ""
+    if arrival and arrival.problem:
+        error = arrival.problem
+    arrived = _arrived(console, record, bucket)
+    return [shown(bucket), _copy(record, bucket), _check(record, bucket), arrived, shown(error)]
 
 
 def _copy(record: TrackingRecord, bucket: str) -> str:
     if bucket in record.copied:
-        result = record.results.get(bucket)
-        check = compared_by(result.check if result else None)
-        return "[green]✔ copied[/]" + (f" ({shown(check)})" if check else "")
+        return f"{GOOD} [green]copied[/]"
     if bucket in record.failed:
         return f"{BAD} [red]failed[/]"
     if bucket in record.uploads:
         return f"[cyan]… {record.uploads[bucket].percent} %[/]"
-    return "[cyan]…[/]" if record.status == IN_PROGRESS else f"{BAD} [red]not made[/]"
+    return BUSY if record.status == IN_PROGRESS else f"{BAD} [red]not made[/]"
 
 
-def _arrival(record: TrackingRecord, bucket: str) -> tuple[str, str]:
-    """The time of an arrival, and how it was verified."""
+def _check(record: TrackingRecord, bucket: str) -> str:
+    """The strongest comparison with the source: the workflow's, or the one of regional-sync after the arrival."""
+    result, arrival = record.results.get(bucket), record.arrivals.get(bucket)
+    if result and result.is_copied and result.check not in (None, "none"):
+        return shown(compared_by(result.check))
+    if arrival and arrival.check:
+        return "size only" if arrival.check == "size" else shown(arrival.check)
+    return compared_by(result.check) if result and result.is_copied else ""
+
+
+def _arrived(console: Console, record: TrackingRecord, bucket: str) -> str:
     arrival = record.arrivals.get(bucket)
     if arrival is None:
-        return "-", "-"
-    time = local(arrival.arrived) if arrival.arrived else "-"
-    return time, f"{GOOD if arrival.is_verified else BAD} {shown(arrival.check or '')}"
-
-
-def _error(record: TrackingRecord, bucket: str) -> str:
-    result, arrival = record.results.get(bucket), record.arrivals.get(bucket)
-    if arrival and arrival.problem:
-        return shown(arrival.problem)
-    return shown(error_text(result.error, result.cause)) if result else ""
+        return ""
+    time = ""
+    if arrival.arrived:
+        is_short = console.is_terminal and record.started
+        time = short_time(arrival.arrived, record.started or arrival.arrived) if is_short else local(arrival.arrived)
+    return f"{GOOD if arrival.is_verified else BAD} {time}"
 
 
 def show_records(console: Console, records: Sequence[TrackingRecord], *, has_more: bool) -> None:
@@ -74,17 +110,29 @@ def show_records(console: Console, records: Sequence[TrackingRecord], *, has_mor
     if not records:
         console.print("No record.")
         return
-    table = Table("Started", "Status", "Copied", "File", "Failed", box=None, pad_edge=False)
-    for record in records:
-        copied = "…" if record.copied_count is None else record.copied_count
-        more = f" and {len(record.failed) - _MAX_FAILED} more" if len(record.failed) > _MAX_FAILED else ""
-        table.add_row(
-            local(record.started) if record.started else "",
-            styled(record.status or IN_PROGRESS),
-            f"{copied} of {'?' if record.total_count is None else record.total_count}",
-            shown(record.key),
-            shown(", ".join(record.failed[:_MAX_FAILED])) + more,
-        )
-    console.print(table)
+    print_table(console, _RECORDS, [_record(console, record) for record in records])
     if has_more:
         console.print(f"These are the latest {len(records)}; --limit shows more, --since and --status fewer.")
+
+
+def _record(console: Console, record: TrackingRecord) -> Row:
+    copied = "…" if record.copied_count is None else record.copied_count
+    total = "?" if record.total_count is None else record.total_count
+    return [
+        shown(record.key),
+        _started(console, record.started),
+        styled(record.status or IN_PROGRESS),
+        f"{copied} of {total}",
+        _failed(record.failed, len(record.failed) if not console.is_terminal else _MAX_FAILED),
+    ]
+
+
+def _started(console: Console, time: datetime | None) -> str:
+    if time is None:
+        return ""
+    return short_time(time, now()) if console.is_terminal else local(time)
+
+
+def _failed(buckets: Sequence[str], limit: int) -> Text:
+    more = f" and {len(buckets) - limit} more" if len(buckets) > limit else ""
+    return Text(printable(", ".join(buckets[:limit])) + more)

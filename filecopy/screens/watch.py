@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from datetime import datetime
 from typing import Protocol
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
-from rich.table import Table
+from rich.text import Text
 
-from filecopy.executions.model import MAP_STATE, SUCCEEDED, WORKER_MAP_STATE, History
+from filecopy.executions.model import MAP_STATE, SUCCEEDED, WAIT_STATE, WORKER_MAP_STATE, History, LeaseWait, State
 from filecopy.stack.records import Part
-from filecopy.terminal import BAD, BUSY, GOOD, between, duration, shown, size, styled, to_json
+from filecopy.terminal import BAD, BUSY, GOOD, Column, between, duration, shown, size, styled, table, to_json
 from handlers.text import printable
 
-NOTHING_RUNS = "No execution is running."
+NOTHING_RUNS = "No execution is running. See those that have ended: filecopy executions"
 
 
 class Screen(Protocol):
@@ -43,8 +44,8 @@ def for_watching(console: Console, *, as_json: bool, of_one: bool) -> Screen:
 class _Live:
     """The lower part of the terminal, drawn again at each look."""
 
-    def __init__(self, console: Console, draw: Callable[[Sequence[History]], RenderableType]) -> None:
-        self._draw = draw
+    def __init__(self, console: Console, draw: Callable[[Sequence[History], int], RenderableType]) -> None:
+        self._draw, self._console = draw, console
         self._live = Live(console=console, auto_refresh=False, vertical_overflow="ellipsis")
 
     def __enter__(self) -> _Live:
@@ -55,7 +56,7 @@ class _Live:
         self._live.stop()
 
     def show(self, executions: Sequence[History]) -> None:
-        self._live.update(self._draw(executions), refresh=True)
+        self._live.update(self._draw(executions, self._console.width), refresh=True)
 
 
 class _Lines:
@@ -103,51 +104,79 @@ def _progress(part: Part) -> str:
     return f"{size(part.copied)} of {size(part.total)} ({part.percent} %)"
 
 
-def _running(executions: Sequence[History]) -> RenderableType:
-    if not executions:
-        return NOTHING_RUNS
-    table = Table("File", "State", "Copied", "Under way", "Retries", "Elapsed", box=None, pad_edge=False)
-    for history in executions:
-        table.add_row(
-            shown(history.job.key or ""),
-            styled(history.status) if history.is_over else history.state,
+_RUNNING = (
+    Column("File"),
+    Column("State"),
+    Column("Copied"),
+    Column("Retries", is_right=True),
+    Column("Elapsed", is_right=True),
+    Column("Large files", is_below=True),
+)
+_TIMELINE = (
+    Column(""),
+    Column("State"),
+    Column("After", is_right=True),
+    Column("Took", is_right=True),
+    Column("", is_below=True),
+)
+
+
+def _running(executions: Sequence[History], width: int) -> RenderableType:
+    rows = [
+        [
+            shown(history.job.key or "(no file)"),
+            styled(history.status) if history.is_over else "○ waiting" if history.is_waiting else history.state,
             _copied(history),
-            _progress(history.uploaded) if history.uploaded else "",
-            str(history.retries),
+            str(history.retries or ""),
             duration(history.elapsed),
-        )
-    return table
+            _progress(history.uploaded) if history.uploaded else "",
+        ]
+        for history in executions
+    ]
+    is_running = any(not history.is_over for history in executions)
+    return Group(*([] if is_running else [NOTHING_RUNS]), *(table(_RUNNING, rows, width) if rows else []))
 
 
-def _timeline(executions: Sequence[History]) -> RenderableType:
+def _timeline(executions: Sequence[History], width: int) -> RenderableType:
     """One execution, with a line for each state, however often the execution entered it."""
     [history] = executions
-    table = Table("", "State", "After", "Took", "", box=None, pad_edge=False)
-    visits: dict[str, list[int]] = {}
-    for index, state in enumerate(history.states):
-        visits.setdefault(state.name, []).append(index)
+    visits: dict[str, list[State | LeaseWait]] = {}
+    for step in history.steps:
+        visits.setdefault(WAIT_STATE if isinstance(step, LeaseWait) else step.name, []).append(step)
     copying = [name for name in visits if name in (MAP_STATE, WORKER_MAP_STATE)][-1:]
-    for name, indexes in visits.items():
-        took = sum(
-            ((history.left(index) or history.ended) - history.states[index].entered).total_seconds()
-            for index in indexes
-        )
-        times = f"{len(indexes)} times" if len(indexes) > 1 else ""
-        table.add_row(
-            _sign(history, name),
-            name,
-            between(history.started, history.states[indexes[0]].entered),
-            duration(took),
-            ", ".join(filter(None, [_counts(history) if name in copying else "", times])),
+    rows = []
+    for name, steps in visits.items():
+        took = sum((_end(history, step) - step.entered).total_seconds() for step in steps)
+        notes = ["waited for another execution"] if name == WAIT_STATE else []
+        notes += [_counts(history)] if name in copying else []
+        count = sum(step.count if isinstance(step, LeaseWait) else 1 for step in steps)
+        notes += [f"{count} times"] if count > 1 else []
+        rows.append(
+            [
+                _sign(history, name),
+                name,
+                between(history.started, steps[0].entered),
+                duration(took),
+                ", ".join(notes),
+            ]
         )
         if name in copying:
-            for bucket, part in history.uploads.items():
-                table.add_row("", f"  {shown(bucket)}", "", "", _progress(part))
-    # Not the table's title, which would be wrapped to the width of the table.
-    return Group(f"{shown(history.job.key or '')}: {styled(history.status)}, {duration(history.elapsed)}", table)
+            rows += [
+                ["", "", "", "", f"{shown(bucket)}: {_progress(part)}"] for bucket, part in history.uploads.items()
+            ]
+    title = f"{shown(history.job.key or '')}: {styled(history.status)}, {duration(history.elapsed)}"
+    return Group(Text.from_markup(title, emoji=False, overflow="fold"), *table(_TIMELINE, rows, width))
+
+
+def _end(history: History, step: State | LeaseWait) -> datetime:
+    """The time when the execution left the state, or now."""
+    last = step.states[-1] if isinstance(step, LeaseWait) else step
+    return history.left(history.states.index(last)) or history.ended
 
 
 def _sign(history: History, state: str) -> str:
+    if state == WAIT_STATE:
+        return "○"
     if state != history.state:
         return "[green]●[/]"
     if not history.is_over:

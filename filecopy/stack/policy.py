@@ -5,6 +5,7 @@ from __future__ import annotations
 from components import outputs, policies
 from components.policies import Policy
 from filecopy.errors import StackError
+from filecopy.terminal import quoted
 
 from .stack import Stack
 
@@ -20,8 +21,9 @@ def destination_policy(stack: Stack, bucket: str) -> tuple[Policy, bool]:
     """
     if bucket not in stack.destinations:
         raise StackError(
-            f"{bucket!r} is not a destination of the stack. Its destinations are {', '.join(stack.destinations)}. Add"
-            " the bucket to the setting destinations, with existing: true, and deploy."
+            f"{quoted(bucket)} is not a destination of the stack. Its destinations are"
+            f" {', '.join(stack.destinations)}. Add the bucket to the setting destinations, with existing: true, and"
+            " deploy."
         )
     roles = [stack.output(outputs.STEP_FUNCTION_ROLE_ARN), stack.output(outputs.COPY_WORKER_ROLE_ARN)]
     # The stack of an older program does not say which buckets are external.

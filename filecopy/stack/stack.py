@@ -101,17 +101,18 @@ def _outputs_of(named: str) -> dict[str, Any]:
             text: str | bytes = file.read_bytes()
         except OSError as error:
             raise StackError(
-                f"{named} cannot be read: {error.strerror}. It takes what 'pulumi stack output --json' prints."
+                f"{named} cannot be read: {error.strerror}. It must be a file with the output of 'pulumi stack output"
+                " --json'."
             ) from None
     else:
         text = _ask_pulumi(named)
     try:
-        # Bytes may be UTF-8 or UTF-16, with a byte order mark or without one: PowerShell's ">" writes UTF-16.
+        # json reads UTF-8 and UTF-16, with a byte order mark or without: PowerShell's ">" writes UTF-16.
         outputs = json.loads(text)
     except ValueError as error:
         raise StackError(f"The outputs of {named} are not JSON: {error}.") from None
     if not isinstance(outputs, dict):
-        raise StackError(f"The outputs of {named} are not a JSON object, which 'pulumi stack output --json' prints.")
+        raise StackError(f"The outputs of {named} must be the JSON object that 'pulumi stack output --json' prints.")
     return outputs
 
 
@@ -119,17 +120,17 @@ def _ask_pulumi(name: str) -> str:
     pulumi = shutil.which("pulumi")
     if pulumi is None:
         raise StackError(
-            "The Pulumi CLI is not installed here. Run 'pulumi stack output --json > outputs.json' where it is, and"
-            " give the file: --stack outputs.json."
+            "The Pulumi CLI is not installed here. Run 'pulumi stack output --json > outputs.json' where it is"
+            " installed, and use the file: --stack outputs.json."
         )
     asked = subprocess.run(  # noqa: S603 - the user's own command
         [pulumi, "stack", "output", "--json", "--non-interactive", "--stack", name],
-        # The CLI finds the project by its folder; an installed filecopy is typed in it.
+        # The CLI finds the project by its folder. Outside a checkout, that is the current folder.
         cwd=PROJECT_ROOT if is_checkout() else None,
         capture_output=True,
         text=True,
         check=False,
     )
     if asked.returncode != 0:
-        raise StackError(f"Pulumi does not tell the outputs of the stack {name!r}: {asked.stderr.strip()}")
+        raise StackError(f"Cannot read the outputs of stack {name!r}: {asked.stderr.strip()}")
     return asked.stdout

@@ -7,6 +7,7 @@ import importlib.util
 import json
 import os
 import re
+import shlex
 import signal
 import socket
 import subprocess
@@ -108,9 +109,9 @@ def test_outputs_of_no_stack(arguments: tuple[str, ...]) -> None:
     ("arguments", "said"),
     [
         (("-c", "maxConcurency=5"), "There is no setting 'maxConcurency'. The settings are namePrefix, "),
-        (("-c", "maxConcurrency"), "--config takes NAME=VALUE, not 'maxConcurrency'."),
-        (("-c", "=5"), "--config takes NAME=VALUE, not '=5'."),
-        (("--emulator", "SFN_WAIT_SCALE"), "--emulator takes NAME=VALUE, not 'SFN_WAIT_SCALE'."),
+        (("-c", "maxConcurrency"), "--config must be NAME=VALUE, not maxConcurrency."),
+        (("-c", "=5"), "--config must be NAME=VALUE, not =5."),
+        (("--emulator", "SFN_WAIT_SCALE"), "--emulator must be NAME=VALUE, not SFN_WAIT_SCALE."),
     ],
 )
 def test_options_that_mean_nothing(project: Path, arguments: tuple[str, ...], said: str) -> None:
@@ -227,14 +228,14 @@ def test_a_stack_is_up_after_up(monkeypatch: pytest.MonkeyPatch, stopped: list[i
     status, output, _ = run("up", *port)
     assert status == 0
     assert f"The stack is up at http://127.0.0.1:{PORT} (" in output
-    assert f"Take it down with: filecopy down --port {PORT}\n" in output
+    assert f"filecopy down --port {PORT}\n" in output
 
     assert run("outputs", "dynamodb_table_name", *port) == (0, "FileCopyTracking\n", "")
     assert run("outputs", "destination_buckets", *port) == (0, '["region-a-builds", "region-b-builds"]\n', "")
     status, output, _ = run("outputs", "--json", *port)
     assert json.loads(output)["api_gateway_url"] == f"http://127.0.0.1:{PORT}/restapis/api/live/_user_request_"
     assert refusal("outputs", "table", *port).startswith(
-        "There is no output 'table'. The outputs are region, endpoint, step_function_"
+        "There is no output table. The outputs are region, endpoint, step_function_"
     )
 
     assert f"The stack was up at http://127.0.0.1:{PORT}.\n" in run("up", *port)[1]
@@ -318,8 +319,7 @@ def test_policy_of_the_stacks_own_bucket() -> None:
     status, output, errors = run("policy", "region-a-builds", "--port", str(PORT))
     assert (status, json.loads(output)["Statement"][0]["Resource"]) == (0, "arn:aws-cn:s3:::region-a-builds/*")
     assert errors == (
-        "region-a-builds is the stack's own bucket, and takes copies without this: the owner of one that has"
-        " existing: true needs it.\n"
+        "region-a-builds belongs to the stack, and needs no policy. An external bucket (existing: true) does.\n"
     )
 
 
@@ -328,7 +328,7 @@ def test_policy_of_the_stacks_own_bucket() -> None:
 def test_policy_of_no_destination(bucket: str) -> None:
     """A misspelt bucket gets no policy that would be of no use; the refusal lists the destinations and what to do."""
     assert refusal("policy", bucket, "--port", str(PORT)) == (
-        f"{bucket!r} is not a destination of the stack. Its destinations are region-a-builds, theirs."
+        f"{shlex.quote(bucket)} is not a destination of the stack. Its destinations are region-a-builds, theirs."
         " Add the bucket to the setting destinations, with existing: true, and deploy."
     )
 
@@ -408,10 +408,13 @@ def test_policy_of_a_deployer_where_the_environment_says_the_region(monkeypatch:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        ((), "policy takes a BUCKET or --deployer, and one of them alone"),
-        (("theirs", "--deployer"), "policy takes a BUCKET or --deployer, and one of them alone"),
-        (("theirs", "--account", "123456789012", "--part", "1"), "--account, --part: only together with --deployer."),
-        (("theirs", "-c", "namePrefix=a-"), "--config: only together with --deployer."),
+        ((), "policy takes a BUCKET or --deployer, not both"),
+        (("theirs", "--deployer"), "policy takes a BUCKET or --deployer, not both"),
+        (
+            ("theirs", "--account", "123456789012", "--part", "1"),
+            "--account, --part cannot be used without",
+        ),
+        (("theirs", "-c", "namePrefix=a-"), "--config cannot be used without --deployer."),
         (("--deployer",), "--account must be the twelve digits of the AWS account, not left out."),
         (("--deployer", "--account", "12"), "--account must be the twelve digits of the AWS account, not 12."),
         (DEPLOYER[1:], "--region must be a region of AWS, such as us-east-1, not left out."),
@@ -427,10 +430,32 @@ def test_policy_with_wrong_options(arguments: tuple[str, ...], said: str) -> Non
     assert refusal("policy", *arguments).startswith(said)
 
 
+@pytest.mark.usefixtures("up_with_theirs")
+@pytest.mark.parametrize(
+    ("arguments", "output"),
+    [
+        (("policy", "theirs"), "step_function_role_arn"),
+        (("policy", "theirs"), "copy_worker_role_arn"),
+        (("policy", "theirs"), "destination_buckets"),
+        (("send", __file__), "destination_buckets"),
+        (("replay",), "dead_letter_queue_urls"),
+    ],
+)
+def test_a_stack_of_an_older_program(project: Path, arguments: tuple[str, ...], output: str) -> None:
+    """A command that needs an output that the stack does not have says which, and what to do."""
+    file = project / ".filecopy" / str(PORT) / "state.json"
+    state = json.loads(file.read_text(encoding="utf-8"))
+    state["outputs"].pop(output, None)
+    file.write_text(json.dumps(state), encoding="utf-8")
+    assert refusal(*arguments, "--port", str(PORT)) == (
+        f"The stack has no output {output}. Deploy it with this version of the program."
+    )
+
+
 # --- What other people chose ------------------------------------------------------------------------------------
 
-ODD = "a\x1b[2J\x1b]0;title\x07\x9b31m\u202egpj.\u200b\r[red]b[/red]"
-SHOWN = "a?[2J?]0;title??31m?gpj.??[red]b[/red]"
+ODD = "a\x1b[2J\x1b]0;title\x07\x9b31m\u202egpj.\u200b\r[red]b[/red]:boom:"
+SHOWN = "a?[2J?]0;title??31m?gpj.??[red]b[/red]:boom:"
 
 
 def test_an_error_says_nothing_to_the_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -546,7 +571,8 @@ def test_a_retry_of_an_older_upload(monkeypatch: pytest.MonkeyPatch) -> None:
     )
     monkeypatch.setattr("filecopy.retry.retry", lambda *_: retried)
     assert refusal("retry", "a b.zip", "--port", str(PORT)) == (
-        "Nothing was tried: a newer upload has taken the place of the one that failed. See: filecopy status 'a b.zip'"
+        "Nothing was retried: there is a newer upload of the file, which has an execution of its own."
+        " See: filecopy status 'a b.zip'"
     )
 
 

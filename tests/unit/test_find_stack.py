@@ -93,9 +93,9 @@ def test_localstack_is_reached_by_the_endpoint_among_the_outputs(tmp_path: Path)
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        (None, "cannot be read: No such file or directory. It takes what 'pulumi stack output --json' prints."),
+        (None, "cannot be read: No such file or directory. It must be a file with the output of 'pulumi stack output"),
         ("{", "are not JSON: "),
-        ("[]", "are not a JSON object"),
+        ("[]", "must be the JSON object that"),
         ("{}", "The stack has no output step_function_arn, dynamodb_table_name, source_bucket, region."),
     ],
 )
@@ -134,7 +134,7 @@ def test_what_pulumi_says_is_passed_on(monkeypatch: pytest.MonkeyPatch, tmp_path
     monkeypatch.setenv("PATH", "/usr/bin:/bin")
     pulumi(tmp_path, "", status=255)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
-    with pytest.raises(StackError, match=r"Pulumi does not tell the outputs of the stack 'production': "):
+    with pytest.raises(StackError, match=r"Cannot read the outputs of stack 'production': "):
         find_stack(4566, "production")
 
 
@@ -166,5 +166,5 @@ def test_since_takes_ages(shorter: str, longer: str) -> None:
 @pytest.mark.parametrize("since", ["", "1", "1x", "yesterday", "9999999999w", "-1d", "²d"])
 def test_since_that_is_no_time_is_refused(since: str) -> None:
     """A mistake is said, with what is allowed."""
-    with pytest.raises(StackError, match=r"--since takes 30m, 12h, 1d, 2w or a time such as"):
+    with pytest.raises(StackError, match=r"--since must be 30m, 12h, 1d, 2w or a time such as"):
         cli.start_of(since)

@@ -19,7 +19,7 @@ import pytest
 from components import outputs
 from filecopy import polling
 from filecopy.errors import StackError
-from filecopy.sending.follow import Follower, Outcome, outcome_of
+from filecopy.sending.follow import CopyFollower, Outcome, outcome_of
 from filecopy.sending.plan import NotSent, plan
 from filecopy.sending.upload import Sending, Sent, content_type
 from filecopy.stack import key_filter
@@ -67,10 +67,10 @@ def test_files_get_their_names_and_folders_their_paths(paths: list[str], key: st
 @pytest.mark.parametrize(
     ("paths", "key", "message"),
     [
-        (["empty"], None, "There is no file in 'empty'."),
-        (["one.zip", "two.zip"], "one-name.zip", "--key 'one-name.zip' is for one file, and there are 2."),
-        (["one.zip", "three.zip"], "one-name.zip", "--key 'one-name.zip' is for one file, and there are 2."),
-        (["folder/a.zip", "folder"], None, "Two files would get the same key: 'a.zip'."),
+        (["empty"], None, "There is no file in empty."),
+        (["one.zip", "two.zip"], "one-name.zip", "--key one-name.zip is for one file, and there are 2."),
+        (["one.zip", "three.zip"], "one-name.zip", "--key one-name.zip is for one file, and there are 2."),
+        (["folder/a.zip", "folder"], None, "Two files would get the same key: a.zip."),
     ],
 )
 @pytest.mark.usefixtures("files")
@@ -113,7 +113,7 @@ def test_links_to_folders_are_followed(files: Path) -> None:
     assert [upload.key for upload in planned.uploads] == [
         "a.zip", "inner/again/c.zip", "inner/b.zip", "linked/c.zip",
     ]  # fmt: skip
-    assert reasons(planned.not_sent) == {"folder/inner/up": "a link back to 'folder', which it is in"}
+    assert reasons(planned.not_sent) == {"folder/inner/up": "a link back to folder, which it is in"}
 
 
 NOT_UTF_8 = os.fsdecode(b"caf\xe9.zip")
@@ -146,17 +146,17 @@ def test_names_that_are_no_keys_are_refused_before_the_upload(files: Path) -> No
         (
             KeyFilter("releases/"),
             None,
-            "the stack copies only keys that begin with 'releases/', not 'one.zip'; try --key releases/",
+            "the stack copies only keys that begin with releases/, not one.zip; try --key releases/",
         ),
         (
             KeyFilter("re leases-"),
             None,
-            "the stack copies only keys that begin with 're leases-', not 'one.zip'; try --key 're leases-one.zip'",
+            "the stack copies only keys that begin with 're leases-', not one.zip; try --key 're leases-one.zip'",
         ),
         (
             KeyFilter("", ".tar"),
             None,
-            "the stack copies only keys that end in '.tar', not 'one.zip'; try --key with a name that ends so",
+            "the stack copies only keys that end in .tar, not one.zip; try --key with a name that ends so",
         ),
     ],
 )
@@ -490,13 +490,13 @@ def slept(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     return pauses
 
 
-def follower(aws: Aws, *keys: str) -> Follower:
+def follower(aws: Aws, *keys: str) -> CopyFollower:
     told = {
         outputs.SOURCE_BUCKET: "source",
         outputs.DYNAMODB_TABLE_NAME: "table",
         outputs.STEP_FUNCTION_ARN: arn("states", "stateMachine:machine"),
     }
-    return Follower(Stack(told, aws), [Sent(key, "v", AFTER) for key in keys], ["a", "b"])
+    return CopyFollower(Stack(told, aws), [Sent(key, "v", AFTER) for key in keys], ["a", "b"])
 
 
 def test_each_look_is_one_request_whatever_the_number_of_files(aws: Aws, slept: list[float]) -> None:
@@ -611,6 +611,6 @@ def test_a_timeout_names_the_files(aws: Aws, monkeypatch: pytest.MonkeyPatch) ->
     with pytest.raises(StackError) as raised:
         list(follower(aws, *(f"{number}.zip" for number in range(7))).outcomes(0.05))
     assert str(raised.value) == (
-        "Timed out after 0 s: 7 of 7 files have not finished: '0.zip', '1.zip', '2.zip', '3.zip', '4.zip', …."
+        "Timed out after 0 s: 7 of 7 files have not finished: 0.zip, 1.zip, 2.zip, 3.zip, 4.zip, …."
         " Their copies continue. See them with 'filecopy watch'."
     )

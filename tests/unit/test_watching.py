@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -169,21 +170,39 @@ def test_status_of_large_copies() -> None:
     show_record(console, TrackingRecord.of(RECORD))
     assert isinstance(console.file, io.StringIO)
     rows = {line.split()[0]: " ".join(line.split()[1:]) for line in console.file.getvalue().splitlines() if line}
-    assert rows["region-a-builds"].startswith("… 37 % ")
-    assert rows["region-b-builds"].startswith("… - ")
-    assert rows["region-c-builds"].startswith("✔ copied (CRC64NVME) ")
-    assert rows["region-d-builds"].startswith("✔ copied (not compared) ")
+    assert rows["region-a-builds"] == "… 37 %"
+    assert rows["region-b-builds"] == "…"
+    assert rows["region-c-builds"] == "✔ copied CRC64NVME"
+    assert rows["region-d-builds"] == "✔ copied not compared"
 
 
-def test_an_execution_that_was_seen_running_is_told_of_once_more_when_it_has_ended() -> None:
-    """Who watches all that runs reads how each has ended, and sees it go."""
-    listed: dict[str, Any] = {"executions": [{"executionArn": ARN}]}
+def test_an_execution_that_has_ended_stays_on_the_screen() -> None:
+    """Who watches all executions reads how each has ended: also of one that no look saw running."""
+    listed: dict[str, Any] = {"executions": [{"executionArn": ARN, "startDate": datetime.now(UTC)}]}
     told: dict[str, Any] = {"events": list(reversed(WORKER_EVENTS[:-1]))}
     clients = ScriptedClients(ListExecutions=listed, DescribeExecution=WORKER_DESCRIBED, GetExecutionHistory=told)
     follower = Follower(Stack(OUTPUTS, clients))
     assert [progress.status for progress in follower.running()] == ["RUNNING"]
-    listed["executions"], told["events"] = [], list(reversed(WORKER_EVENTS))
-    ended = follower.running()
-    assert [progress.status for progress in ended] == [WORKER_DESCRIBED["status"]]
-    assert follower.running() == []
-    assert WORKER_DESCRIBED["status"] in drawn(ended[0], is_terminal=True, of_one=False)
+    told["events"] = list(reversed(WORKER_EVENTS))
+    for _ in range(3):
+        ended = follower.running()
+        assert [progress.status for progress in ended] == [WORKER_DESCRIBED["status"]]
+    assert len(clients.of("GetExecutionHistory")) == 2, "what has ended is not read again"
+    text = drawn(ended[0], is_terminal=True, of_one=False)
+    assert "No execution is running." in text
+    assert WORKER_DESCRIBED["status"] in text
+    listed["executions"].insert(0, {"executionArn": f"{ARN}-2", "startDate": datetime.now(UTC)})
+    assert len(follower.running()) == 2, "one that started and ended between two looks"
+
+
+def test_an_execution_that_ended_before_is_not_shown() -> None:
+    """A watch shows what happens while it runs. 'filecopy executions' lists what has been before."""
+    old = {"executionArn": ARN, "startDate": STARTED}
+
+    class Clients(ScriptedClients):
+        def _answer(self, model: Any, **more: Any) -> Any:
+            is_running = self.calls[-1][1].get("statusFilter") == "RUNNING"
+            self._answers["ListExecutions"] = {"executions": [] if is_running else [old]}
+            return super()._answer(model, **more)
+
+    assert Follower(Stack(OUTPUTS, Clients())).running() == []
