@@ -1,4 +1,4 @@
-# Every target sets itself up: Python 3.11 or newer and make are all that has to be there.
+# Each target installs what it needs. Python 3.11 or newer and make are the only requirements.
 PYTHON ?= python3
 PORT ?= $(or $(FILECOPY_PORT),4566)
 BIN := .venv/bin
@@ -7,30 +7,35 @@ PROGRAM_READY := .venv/.ready-program
 BENCH_READY := .venv/.ready-bench
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up down test test-stack test-faults test-engines lint format docs docs-engines bench audit lock clean
+.PHONY: help setup demo up down test test-all test-stack test-faults test-engines lint format docs docs-engines bench audit lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-setup: $(READY) ## Make .venv and install the pinned packages
+setup: $(READY) ## Create .venv and install the pinned packages
 
-demo: $(READY) ## Watch a file travel through a stack of its own
+demo: $(READY) ## Show the workflow on a temporary local stack
 	$(BIN)/filecopy demo
 
-up: $(READY) ## Bring a local stack up and leave it running (PORT=4566)
+up: $(READY) ## Start a local stack and leave it running (PORT=4566)
 	$(BIN)/filecopy up --port $(PORT)
 
-down: $(READY) ## Take the local stack down (PORT=4566)
+down: $(READY) ## Stop the local stack and delete it (PORT=4566)
 	$(BIN)/filecopy down --port $(PORT)
 
-test: $(READY) ## Run the tests, but for those of faults
-	$(BIN)/python -m pytest -q -n 2 --dist loadfile --ignore=tests/faults --ignore=tests/engines $(ARGS)
+TESTS := tests/unit tests/handlers tests/e2e
 
-test-stack: $(if $(STACK),$(READY)) ## Run the end-to-end tests on a stack that is deployed (STACK=outputs.json or a stack's name)
-	@test -n "$(STACK)" || { echo "error: STACK must be a file with what 'pulumi stack output --json' printed, or the name of a stack: make test-stack STACK=outputs.json"; exit 1; }
+test: $(READY) ## Run the tests, except the slow ones (three minutes)
+	$(BIN)/python -m pytest -q -n 2 --dist loadgroup -m "not slow" $(TESTS) $(ARGS)
+
+test-all: test ## Run the slow tests, too, except test-faults and test-engines
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile -m slow $(TESTS) $(ARGS)
+
+test-stack: $(if $(STACK),$(READY)) ## Run the end-to-end tests on a deployed stack (STACK=outputs.json or its name)
+	@test -n "$(STACK)" || { echo "error: STACK must be the name of a stack, or a file with the output of 'pulumi stack output --json': make test-stack STACK=outputs.json"; exit 1; }
 	$(BIN)/python -m pytest -q -rs tests/e2e --stack "$(STACK)" $(ARGS)
 
-test-faults: $(READY) ## Run the tests of faults: bursts, kills, late and repeated events (some minutes)
+test-faults: $(READY) ## Run the tests of bursts, kills, late and repeated events (some minutes)
 	$(BIN)/python -m pytest -q tests/faults $(ARGS)
 
 test-engines: $(READY) $(PROGRAM_READY) ## Deploy with the Pulumi CLI to LocalStack and MiniStack, and test there (ENGINES=folder)
@@ -38,34 +43,34 @@ test-engines: $(READY) $(PROGRAM_READY) ## Deploy with the Pulumi CLI to LocalSt
 	$(BIN)/python -m pytest -q -n 3 --dist loadfile -rs tests/engines $(ARGS)
 	@$(BIN)/python -m tools.engines_table --show
 
-docs-engines: $(READY) ## Write what the last make test-engines showed into docs/engines.md
+docs-engines: $(READY) ## Write the results of the last make test-engines into docs/engines.md
 	$(BIN)/python -m tools.engines_table
 
-lint: $(READY) ## Check style, types, and that generated documentation is current
+lint: $(READY) ## Check style and types, and that generated documentation is up to date
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/python -m tools.security_page --check
 	$(BIN)/python -m tools.workflow_picture --check
 
-format: $(READY) ## Put the code into its style
+format: $(READY) ## Format the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-docs: $(READY) ## Make the generated parts of the documentation
+docs: $(READY) ## Regenerate the parts of the documentation that come from the program
 	$(BIN)/python -m tools.security_page
 	$(BIN)/python -m tools.workflow_picture
 
-bench: $(BENCH_READY) ## Measure the embedded stack, beside plain boto3 (some minutes; ARGS="--files 200")
+bench: $(BENCH_READY) ## Measure the embedded stack against plain boto3 (some minutes; ARGS="--files 200")
 	$(BIN)/python -m tests.bench --pictures build $(ARGS)
 
-audit: $(READY) ## Ask for known vulnerabilities of the pinned packages (needs the internet)
+audit: $(READY) ## Check the pinned packages for known vulnerabilities (needs the internet)
 	$(BIN)/python -m venv .venv/audit
 	.venv/audit/bin/pip install --quiet --disable-pip-version-check pip-audit
 	.venv/audit/bin/pip-audit --strict --require-hashes --disable-pip --requirement requirements-dev.txt \
 		--requirement requirements-bench.txt
 
-lock: $(READY) ## Pin the newest packages that requirements*.in allow
+lock: $(READY) ## Pin the newest versions that requirements*.in allow
 	$(BIN)/pip install --quiet uv
 	$(BIN)/uv pip compile $(LOCK) --output-file requirements.txt requirements.in
 	$(BIN)/uv pip compile $(LOCK) --constraints requirements.txt --output-file requirements-dev.txt requirements-dev.in
@@ -78,25 +83,25 @@ clean: ## Remove .venv and caches (not a running stack)
 	rm -rf .venv build *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-# The stamp is written last, so an interrupted installation is made again.
+# The stamp is written last, so an interrupted installation starts again.
 $(READY): requirements-dev.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
-		{ echo "error: Python 3.11 or newer is needed, and $(PYTHON) is not. Name one: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
+		{ echo "error: $(PYTHON) must be Python 3.11 or newer. Name another one: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
 	@$(PYTHON) -c 'import venv, ensurepip' || \
-		{ echo "error: $(PYTHON) cannot make virtual environments. On Debian and Ubuntu: apt-get install python3-venv"; exit 1; }
+		{ echo "error: $(PYTHON) cannot create virtual environments. On Debian and Ubuntu: apt-get install python3-venv"; exit 1; }
 	@echo "Installing the pinned packages into .venv (once; about a minute) ..."
 	@$(PYTHON) -m venv .venv
 	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt
 	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $(READY)
 
-# What "pulumi install" installs, and nothing else.
+# Only the packages that "pulumi install" installs.
 $(PROGRAM_READY): $(READY) requirements.txt
 	@$(PYTHON) -m venv .venv/program
 	@.venv/program/bin/pip install --quiet --disable-pip-version-check --no-compile --require-hashes -r requirements.txt
 	@touch $(PROGRAM_READY)
 
-# Of its own, because it takes longer to install than the tests need to begin.
+# A separate step, because these packages take long to install and the tests do not need them.
 $(BENCH_READY): $(READY) requirements-bench.txt
 	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-bench.txt
 	@touch $(BENCH_READY)

@@ -9,7 +9,7 @@ import re
 
 # Amazon S3 user guide, "General purpose bucket naming rules".
 _BUCKET_NAME = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
-_BUCKET_NAME_ALLOWED = "3 to 63 of a-z, 0-9, '-' and '.', beginning and ending with a letter or digit, and no '..'"
+_BUCKET_NAME_ALLOWED = "3 to 63 characters of a-z, 0-9, '-' and '.', with a letter or digit at both ends and no '..'"
 _RESERVED_BUCKET_AFFIXES = (
     ("xn--", "sthree-", "amzn-s3-demo-"),
     ("-s3alias", "--ol-s3", ".mrap", "--x-s3", "--table-s3"),
@@ -20,17 +20,17 @@ _RESERVED_BUCKET_AFFIXES = (
 MAX_KEY_BYTES = 1024
 KEY_FILTER = re.compile(rf"[0-9A-Za-z!_.'()/-]{{0,{MAX_KEY_BYTES}}}")
 
-# S3 API reference, NoncurrentVersionExpiration, allows more. A century is as good as for ever.
+# S3 API reference, NoncurrentVersionExpiration, allows more. A century is as good as forever.
 MAX_DAYS = 36_500
 
 
 def bucket_name_problem(name: str) -> str | None:
-    """The rule that the bucket name breaks; ``None`` for a valid name."""
+    """The rule that the bucket name breaks, to follow "must be"; ``None`` for a valid name."""
     prefixes, suffixes = _RESERVED_BUCKET_AFFIXES
     if not _BUCKET_NAME.fullmatch(name) or ".." in name:
-        return f"a bucket name: {_BUCKET_NAME_ALLOWED}"
+        return f"a bucket name of {_BUCKET_NAME_ALLOWED}"
     if name.startswith(prefixes) or name.endswith(suffixes) or _is_ip_address(name):
-        return "a bucket name that S3 does not reserve, and no IP address"
+        return "a bucket name that S3 does not reserve, and that is not an IP address"
     return None
 
 

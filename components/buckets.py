@@ -33,7 +33,7 @@ class BucketRef:
 
 
 def formerly(name: str, *, now: str) -> list[pulumi.Alias]:
-    """The alias by which Pulumi recognizes a resource whose logical name is ``now`` another one."""
+    """The alias by which Pulumi keeps a resource whose logical name was ``name``; none if the name is the same."""
     return [] if name == now else [pulumi.Alias(name=name)]
 
 
@@ -42,8 +42,8 @@ class BuildBuckets(pulumi.ComponentResource):
 
     ``existing_destinations`` are external: their owners configure them, also their notifications.
 
-    Where ``forceDestroy`` is not set, all buckets and their configuration are protected. A bucket that is removed from
-    the stack in spite of that stays as it is, with its configuration (docs/operations.md).
+    Unless ``forceDestroy`` is set, all buckets and their configuration are protected. If somebody lifts the protection
+    and removes a bucket from the stack, the bucket stays, with its configuration (docs/operations.md).
     """
 
     source: BucketRef
@@ -94,7 +94,7 @@ class BuildBuckets(pulumi.ComponentResource):
         return list(dict.fromkeys([None, *(bucket.region for bucket in self.owned_destinations)]))
 
     def owned_in(self, region: str | None) -> list[BucketRef]:
-        """The stack's own destinations in this region; ``None`` is the stack's own region."""
+        """The destinations that the stack creates in this region; ``None`` is the stack's own region."""
         return [bucket for bucket in self.owned_destinations if bucket.region == region]
 
     def existing_in(self, region: str | None) -> list[BucketRef]:
@@ -137,7 +137,7 @@ class BuildBuckets(pulumi.ComponentResource):
             restrict_public_buckets=True,
             opts=belonging("public-access-block"),
         )
-        # No ACLs: the bucket's owner owns each object, whoever puts it.
+        # No ACLs: the bucket's owner owns each object, also one that another account puts.
         aws.s3.BucketOwnershipControls(
             f"{label}-ownership",
             bucket=bucket.bucket,
@@ -155,7 +155,7 @@ class BuildBuckets(pulumi.ComponentResource):
                         "sse_algorithm": "aws:kms",
                         "kms_master_key_id": kms_key_arn,
                     },
-                    # One key for many objects: without it, every copy is a call to KMS.
+                    # One data key for many objects. Without it, every copy is a call to KMS.
                     "bucket_key_enabled": True,
                 }
                 if kms_key_arn

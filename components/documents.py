@@ -18,7 +18,9 @@ def document(build: Callable[..., Any], **inputs: pulumi.Input[Any]) -> pulumi.O
 
 
 def as_json(value: Any) -> str:
-    """``value`` as JSON the way AWS gives it back: without spaces, so that a deployment finds nothing to change, and
-    with every letter as it is, because not every engine reads the escapes of an emoji (docs/engines.md).
+    """``value`` as JSON, in the form in which AWS returns it.
+
+    It has no spaces, so that a deployment finds nothing to change. It has no escapes of letters outside ASCII, because
+    not every engine can read those of an emoji (docs/engines.md).
     """
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"))

@@ -13,7 +13,7 @@ from .settings import Settings
 
 
 class FailureTopic(pulumi.ComponentResource):
-    """file-copy-failures, and a subscription for each address in ``notificationEmails``."""
+    """The topic ``file-copy-failures``, with a subscription for each address in ``notificationEmails``."""
 
     arn: pulumi.Output[str]
 
@@ -21,7 +21,7 @@ class FailureTopic(pulumi.ComponentResource):
         super().__init__("file-copy-workflow:index:FailureTopic", name, None, opts)
         child = pulumi.ResourceOptions(parent=self)
         self._name, self._settings = name, settings
-        # AWS's own key: whoever may publish through SNS in the account may use it.
+        # The AWS managed key: each principal of the account that may publish to the topic may use it.
         topic = aws.sns.Topic(
             name, name=settings.name("file-copy-failures"), kms_master_key_id="alias/aws/sns", opts=child
         )
@@ -33,7 +33,7 @@ class FailureTopic(pulumi.ComponentResource):
         self.register_outputs({"arn": self.arn})
 
     def accept_only(self, role_arns: Sequence[pulumi.Input[str]]) -> None:
-        """Lets these roles publish, and nobody else."""
+        """Lets only these roles publish."""
         aws.sns.TopicPolicy(
             self._name,
             arn=self.arn,

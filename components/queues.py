@@ -18,13 +18,14 @@ from .settings import Settings
 VISIBILITY_TIMEOUT_PER_FUNCTION_TIMEOUT = 6
 MAX_RECEIVE_COUNT = 5
 
-# SQS's maximum, 14 days: time for an operator to examine a dead letter. The main queue keeps its messages for less
+# SQS's maximum is 14 days: time for an operator to examine a dead letter. The main queue keeps its messages for less
 # time, because a message keeps its first timestamp when it moves to the dead-letter queue.
 DEAD_LETTER_RETENTION_SECONDS = 14 * 24 * 3600
 RETENTION_SECONDS = 4 * 24 * 3600
 
-# Batches of ten events that a function handles in parallel. Five batches start some hundred executions a second. That
-# is below StartExecution's 300, and leaves the account's concurrency to other functions. A burst waits in the queue.
+# How many batches of ten events a function handles at the same time. Five start about a hundred executions a second.
+# This is below StartExecution's limit of 300, and leaves concurrency for the account's other functions. A burst waits
+# in the queue.
 QUEUE_CONCURRENCY = 5
 
 
@@ -112,8 +113,8 @@ class EventQueue(pulumi.ComponentResource):
         return in_region(self.kind, self.region)
 
     def _belonging_to(self, queue: aws.sqs.Queue) -> pulumi.ResourceOptions:
-        """The options of a resource that is deleted with the queue. If it were deleted before the queue, some engines
-        would never report that it is gone (docs/engines.md), and all engines would need extra time."""
+        """The options of a resource that is deleted with the queue. A separate deletion never ends on some
+        engines (docs/engines.md), and takes extra time on all."""
         return pulumi.ResourceOptions(parent=self, deleted_with=queue)
 
 

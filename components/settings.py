@@ -94,7 +94,7 @@ class Settings:
     kms_key_arn: str | None
     """The key that the stack's own buckets in its own region encrypt with; ``None`` for S3's own keys."""
     noncurrent_version_days: int
-    """Days for which the stack's own buckets keep old versions; 0 for ever."""
+    """Days for which the stack's own buckets keep old versions; 0 keeps them forever."""
     max_concurrency: int
     multipart_threshold: int
     """Bytes. A larger file is copied in parts."""
@@ -151,7 +151,7 @@ class Settings:
         """Reads and checks the stack's configuration.
 
         Raises:
-            SettingsError: names every wrong setting, its value, and the allowed values.
+            SettingsError: names every wrong setting, what it must be, and its value.
         """
         return _Reader().settings()
 
@@ -166,7 +166,8 @@ class _Reader:
     def settings(self) -> Settings:
         prefix = self.text("namePrefix", "")
         if not NAME_PREFIX.fullmatch(prefix):
-            self.problem("namePrefix", prefix, "at most 30 of a-z, 0-9 and '-', beginning with a letter or digit")
+            allowed = "at most 30 characters of a-z, 0-9 and '-', the first of them a letter or digit"
+            self.problem("namePrefix", prefix, allowed)
             # Report a wrong prefix once, not again for every name that begins with it.
             prefix = ""
         source = prefix + self.text("sourceBucket", "global-builds")
@@ -186,15 +187,17 @@ class _Reader:
             artifact_base_url=self.artifact_base_url(endpoint),
             kms_key_arn=stacks_key,
             noncurrent_version_days=self.integer(
-                "noncurrentVersionDays", 90, range(MAX_DAYS + 1), f"0 (for ever) to {MAX_DAYS}"
+                "noncurrentVersionDays", 90, range(MAX_DAYS + 1), f"an integer from 0 (keep forever) to {MAX_DAYS}"
             ),
-            max_concurrency=self.integer("maxConcurrency", 10, range(1, MAX_CONCURRENCY_BOUND + 1), "1 to 40"),
+            max_concurrency=self.integer(
+                "maxConcurrency", 10, range(1, MAX_CONCURRENCY_BOUND + 1), "an integer from 1 to 40"
+            ),
             multipart_threshold=self.integer(
-                "multipartThresholdMiB", 5120, range(5, 5121), "5 to 5120, which is the most that CopyObject takes"
+                "multipartThresholdMiB", 5120, range(5, 5121), "an integer from 5 to 5120 (the limit of CopyObject)"
             )
             * 1024**2,
             log_retention_days=self.integer(
-                "logRetentionDays", 30, LOG_RETENTION_DAYS, ", ".join(map(str, LOG_RETENTION_DAYS))
+                "logRetentionDays", 30, LOG_RETENTION_DAYS, f"one of {', '.join(map(str, LOG_RETENTION_DAYS))}"
             ),
             force_destroy=self.boolean("forceDestroy", False),
             tags=self.tags(),
@@ -203,12 +206,14 @@ class _Reader:
         self.check_together(settings)
         if self.problems:
             raise SettingsError(
-                "Nothing was created, because of the stack's settings:\n  " + "\n  ".join(self.problems)
+                "Nothing was created or changed, because these settings are wrong:\n  " + "\n  ".join(self.problems)
             )
         return settings
 
-    def problem(self, name: str, value: object, allowed: str) -> None:
-        self.problems.append(f"{name}: {json.dumps(value, ensure_ascii=False)} is not allowed; it takes {allowed}.")
+    def problem(self, name: str, value: object, allowed: str, advice: str = "") -> None:
+        """Adds ``NAME must be ALLOWED, not VALUE.``, and the sentences of ``advice``."""
+        sentence = f"{name} must be {allowed}, not {json.dumps(value, ensure_ascii=False)}."
+        self.problems.append(f"{sentence} {advice}".rstrip())
 
     def text(self, name: str, default: str) -> str:
         value = self.config.get(name)
@@ -220,10 +225,10 @@ class _Reader:
             self.problem(name, value, " or ".join(allowed))
         return value
 
-    def integer(self, name: str, default: int, allowed: range | tuple[int, ...], said: str) -> int:
+    def integer(self, name: str, default: int, values: range | tuple[int, ...], allowed: str) -> int:
         value = self.text(name, str(default))
-        if not re.fullmatch(r"-?[0-9]{1,9}", value) or int(value) not in allowed:
-            self.problem(name, value, f"one of {said}" if isinstance(allowed, tuple) else f"a whole number, {said}")
+        if not re.fullmatch(r"-?[0-9]{1,9}", value) or int(value) not in values:
+            self.problem(name, value, allowed)
             return default
         return int(value)
 
@@ -253,7 +258,7 @@ class _Reader:
     def key_filter(self, name: str) -> str:
         value = self.text(name, "")
         if not KEY_FILTER.fullmatch(value):
-            self.problem(name, value, f"at most {MAX_KEY_BYTES} of a-z, A-Z, 0-9 and !-_.'()/, without spaces")
+            self.problem(name, value, f"at most {MAX_KEY_BYTES} characters of a-z, A-Z, 0-9 and !-_.'()/")
             return ""
         return value
 
@@ -263,25 +268,26 @@ class _Reader:
             if not isinstance(address, str) or not _EMAIL.fullmatch(address):
                 self.problem(f"{name}[{index}]", address, "an e-mail address")
             elif address in addresses[:index]:
-                self.problem(f"{name}[{index}]", address, "each address once")
+                self.problem(f"{name}[{index}]", address, "different from the other addresses")
         return tuple(addresses)
 
     def tags(self) -> Mapping[str, str]:
         tags = self.structured("tags", {})
         if not isinstance(tags, dict):
-            self.problem("tags", tags, "an object of texts")
+            self.problem("tags", tags, "an object of strings")
             return {}
         if len(tags) > MAX_TAGS - len(OWN_TAGS):
-            self.problem("tags", f"an object of {len(tags)}", f"{MAX_TAGS - len(OWN_TAGS)} at most")
+            self.problem("tags", len(tags), f"at most {MAX_TAGS - len(OWN_TAGS)} tags")
         seen = {name.lower() for name in OWN_TAGS}
         for key, value in tags.items():
             if not TAG_KEY.fullmatch(key):
-                allowed = "as keys 1 to 128 letters, digits, spaces and _ . : / = + - @, not beginning with aws:"
-                self.problem("tags", key, allowed)
+                allowed = "1 to 128 letters, digits, spaces and _ . : / = + - @, without aws: at the beginning"
+                self.problem("A key in tags", key, allowed)
             elif key.lower() in seen:
-                self.problem("tags", key, f"each key once, in whatever case, and neither of {' and '.join(OWN_TAGS)}")
+                allowed = f"different from the other keys and from {' and '.join(OWN_TAGS)}, whatever their case"
+                self.problem("A key in tags", key, allowed)
             if not isinstance(value, str) or not TAG_VALUE.fullmatch(value):
-                allowed = "a text of at most 256 letters, digits, spaces and _ . : / = + - @"
+                allowed = "a string of at most 256 letters, digits, spaces and _ . : / = + - @"
                 self.problem(f"tags.{key}", value, allowed)
             seen.add(key.lower())
         return tags
@@ -293,8 +299,9 @@ class _Reader:
             self.problem(
                 "apiAuthorization",
                 value,
-                "AWS_IAM on AWS, because with NONE anybody on the internet may start copies and fetch builds."
-                " If that is meant, set allowPublicApi to true as well",
+                "AWS_IAM on AWS",
+                "With NONE, anybody on the internet could start copies and fetch builds. To allow that, also set"
+                " allowPublicApi to true.",
             )
         return value
 
@@ -302,7 +309,7 @@ class _Reader:
         value = self.text("kmsKeyArn", "")
         if value and region_of_key(value) != _own_region():
             self.problem(
-                "kmsKeyArn", value, "the ARN of a KMS key (not of an alias) in the stack's own region, or nothing"
+                "kmsKeyArn", value, "the ARN of a KMS key (not of an alias) in the stack's own region, or empty"
             )
             return None
         return value or None
@@ -311,38 +318,40 @@ class _Reader:
         value = self.text("artifactBaseUrl", "")
         pattern = (r"https?://" if endpoint else r"https://") + r"[^\s/?#@]+(/[^\s?#]*)?"
         if value and not (value.isascii() and re.fullmatch(pattern, value)):
-            allowed = "an https:// URL in ASCII without user or query, or nothing (http:// on an emulator only)"
+            allowed = "empty, or an https:// URL (on an emulator also http://) in ASCII without user or query"
             self.problem("artifactBaseUrl", value, allowed)
         return value.rstrip("/")
 
     def destinations(self, prefix: str, source: str, stacks_key: str | None) -> tuple[Destination, ...]:
         items = self.items("destinations", [{"bucket": "region-a-builds"}, {"bucket": "region-b-builds"}])
         if not items:
-            self.problem("destinations", items, f"at least one {{{', '.join(_DESTINATION_MEMBERS)}}}")
+            allowed = f"a list with at least one object {{{', '.join(_DESTINATION_MEMBERS)}}}"
+            self.problem("destinations", items, allowed)
         found: list[Destination] = []
         for index, item in enumerate(items):
             where = f"destinations[{index}]"
             if not isinstance(item, dict) or not isinstance(item.get("bucket"), str):
-                self.problem(where, item, f"an object with a bucket name: {{{', '.join(_DESTINATION_MEMBERS)}}}")
+                allowed = f"an object {{{', '.join(_DESTINATION_MEMBERS)}}} with the bucket's name as a string"
+                self.problem(where, item, allowed)
                 continue
             for unknown in sorted(item.keys() - set(_DESTINATION_MEMBERS)):
-                self.problem(f"{where}.{unknown}", item[unknown], f"only {', '.join(_DESTINATION_MEMBERS)}")
+                self.problem(f"A member of {where}", unknown, f"one of {', '.join(_DESTINATION_MEMBERS)}")
             existing = item.get("existing", False)
             if not isinstance(existing, bool):
                 self.problem(f"{where}.existing", existing, "true or false")
             name = item["bucket"] if existing else prefix + item["bucket"]
             self.check_bucket_name(f"{where}.bucket", name)
             if name == source:
-                self.problem(f"{where}.bucket", name, "any bucket but the source bucket")
+                self.problem(f"{where}.bucket", name, "different from the source bucket")
             if name in (other.bucket for other in found):
-                self.problem(f"{where}.bucket", name, "each bucket once")
+                self.problem(f"{where}.bucket", name, "different from the other destinations")
             region = self.region(f"{where}.region", item.get("region"))
             found.append(
                 Destination(
                     bucket=name,
                     existing=existing is True,
                     region=region,
-                    account=self.account(f"{where}.account", item.get("account"), is_theirs=existing is True),
+                    account=self.account(f"{where}.account", item.get("account"), is_external=existing is True),
                     kms_key_arn=None
                     if existing
                     else self.destinations_key(f"{where}.kmsKeyArn", item.get("kmsKeyArn"), region, stacks_key),
@@ -350,7 +359,10 @@ class _Reader:
             )
             if existing and "kmsKeyArn" in item:
                 self.problem(
-                    f"{where}.kmsKeyArn", item["kmsKeyArn"], "nothing where existing is true: its owner decides"
+                    f"{where}.kmsKeyArn",
+                    item["kmsKeyArn"],
+                    "left out if existing is true",
+                    "The owner of the bucket chooses how it is encrypted.",
                 )
         return tuple(found)
 
@@ -360,21 +372,33 @@ class _Reader:
         if region is None or region == own:
             return None
         if own is None:
-            self.problem(setting, region, "nothing as long as aws:region does not name the stack's own region")
+            self.problem(
+                setting,
+                region,
+                "left out until aws:region is set",
+                "Set aws:region first: without it, the stack's own region is unknown.",
+            )
             return None
         allowed = sorted(
             one.value for one in pulumi_aws.Region if partition_of_region(one.value) == partition_of_region(own)
         )
         if not isinstance(region, str) or region not in allowed:
-            self.problem(setting, region, f"a region of the stack's own partition: {', '.join(allowed)}")
+            self.problem(
+                setting, region, "a region of the stack's own partition", f"Its regions are {', '.join(allowed)}."
+            )
             return None
         return region
 
-    def account(self, setting: str, account: object, *, is_theirs: bool) -> str | None:
+    def account(self, setting: str, account: object, *, is_external: bool) -> str | None:
         if account is None:
             return None
-        if not is_theirs or not isinstance(account, str) or not ACCOUNT.fullmatch(account):
-            self.problem(setting, account, "an account's twelve digits, in quotes, and only where existing is true")
+        if not is_external:
+            self.problem(
+                setting, account, "left out unless existing is true", "The stack's own buckets are in its own account."
+            )
+            return None
+        if not isinstance(account, str) or not ACCOUNT.fullmatch(account):
+            self.problem(setting, account, "the twelve digits of the account that owns the bucket, in quotes")
             return None
         return account
 
@@ -383,7 +407,10 @@ class _Reader:
         if key_arn is None:
             if region and stacks_key:
                 self.problem(
-                    setting, None, f"the ARN of a KMS key in {region}, because kmsKeyArn is no key of that region"
+                    setting,
+                    None,
+                    f"the ARN of a KMS key in {region}",
+                    f"The stack's kmsKeyArn is a key in another region, which a bucket in {region} cannot use.",
                 )
             return None if region else stacks_key
         if not isinstance(key_arn, str) or region_of_key(key_arn) != (region or _own_region()):
@@ -397,30 +424,33 @@ class _Reader:
             self.problem(
                 "keySuffix",
                 settings.key_suffix,
-                "an end of .zip where artifactBaseUrl is set, because build-worker stores COMMIT.zip",
+                "empty or the end of .zip if artifactBaseUrl is set",
+                "build-worker stores a build as COMMIT.zip.",
             )
         if settings.artifact_base_url and len(settings.key_prefix.encode()) > MAX_KEY_BYTES - _MAX_BUILD_KEY_BYTES:
             self.problem(
                 "keyPrefix",
                 settings.key_prefix,
-                f"at most {MAX_KEY_BYTES - _MAX_BUILD_KEY_BYTES} bytes where artifactBaseUrl is set, because"
-                " build-worker stores COMMIT.zip behind it",
+                f"at most {MAX_KEY_BYTES - _MAX_BUILD_KEY_BYTES} bytes if artifactBaseUrl is set",
+                "build-worker stores a build as this prefix and COMMIT.zip.",
             )
         names = json.dumps([destination.bucket for destination in settings.destinations])
         if len(names) > _MAX_DESTINATION_BYTES:
             self.problem(
                 "destinations",
-                f"a list of {len(settings.destinations)}",
-                f"fewer, or shorter names: they take {len(names):,} bytes of replication-worker's environment, and"
-                f" {_MAX_DESTINATION_BYTES:,} of Lambda's 4,096 are theirs",
+                len(names),
+                f"at most {_MAX_DESTINATION_BYTES} bytes of bucket names",
+                f"replication-worker has the names in its environment, and Lambda allows {MAX_ENVIRONMENT_BYTES} bytes"
+                " for a function's environment. Use fewer destinations, or shorter names.",
             )
         used = max(characters(policy) for policy in longest_role_policies(settings))
         if used > MAX_ROLE_POLICY_CHARACTERS:
             self.problem(
                 "destinations",
-                f"a list of {len(settings.destinations)}",
-                f"fewer, or shorter names and key filters: a role's policy would have {used:,} characters, and IAM"
-                f" takes {MAX_ROLE_POLICY_CHARACTERS:,}, which is room for about 103 names of 20 letters",
+                used,
+                f"few enough that the policy of a role has at most {MAX_ROLE_POLICY_CHARACTERS} characters",
+                "Use fewer destinations, or shorter names and key filters. IAM's limit is enough for about 103 names"
+                " of 20 letters.",
             )
 
     def check_bucket_name(self, setting: str, name: str) -> None:

@@ -16,7 +16,7 @@ INDEX_SORT_KEY = "startTime"
 
 
 class TrackingTable(pulumi.ComponentResource):
-    """FileCopyTracking."""
+    """The table ``FileCopyTracking``."""
 
     table_name: pulumi.Output[str]
     arn: pulumi.Output[str]
@@ -48,8 +48,7 @@ class TrackingTable(pulumi.ComponentResource):
                     "non_key_attributes": list(LISTED_ATTRIBUTES),
                 }
             ],
-            # Encrypt with AWS's own KMS key, whose uses CloudTrail shows. Otherwise DynamoDB uses a key whose uses it
-            # does not show.
+            # Encrypt with the AWS managed KMS key: CloudTrail records its use, but not that of DynamoDB's default key.
             server_side_encryption={"enabled": True},
             point_in_time_recovery={"enabled": True},
             deletion_protection_enabled=not settings.force_destroy,

@@ -1,4 +1,4 @@
-"""What whoever deploys a stack needs, before there is one: from its settings alone."""
+"""The deployer's policy of a stack, from the settings alone: the stack need not exist yet."""
 
 from __future__ import annotations
 
@@ -28,19 +28,20 @@ def policy_of(
     Args:
         stack: a stack of the Pulumi CLI, whose settings are in ``Pulumi.STACK.yaml``; ``None`` for the defaults.
         account: twelve digits.
-        region: the stack's own; where not given, that of its settings, then of the environment.
-        overrides: settings of the project by their bare names, as ``filecopy up -c`` takes them.
+        region: the stack's own region; if it is not given, that of the settings, then that of the environment.
+        overrides: settings by name, without the project, as for ``filecopy up -c``.
 
     Raises:
-        StackError: something is missing, or wrong.
+        StackError: an argument or a setting is missing or wrong.
     """
     if not _ACCOUNT.fullmatch(account or ""):
         raise StackError(f"--account must be the twelve digits of the AWS account, not {account or 'left out'}.")
     if stack and stack.endswith(".json"):
         raise StackError(
-            f"--stack must be the name of a stack of the Pulumi CLI, not {stack!r}: outputs do not say all settings."
+            f"--stack must be the name of a stack of the Pulumi CLI, not {stack!r}. A file with outputs does not have"
+            " all settings."
         )
-    # The CLI takes ORGANIZATION/PROJECT/STACK, too.
+    # The CLI also accepts ORGANIZATION/PROJECT/STACK.
     configuration = stack_configuration(stack.rpartition("/")[2] if stack else None, overrides=overrides)
     configuration["aws:region"] = region = (
         region
@@ -58,13 +59,13 @@ def policy_of(
 
 
 def in_parts(document: Policy, part: int | None) -> tuple[Policy, str | None]:
-    """The policy, or one of the managed policies that it fills.
+    """The policy, or one of the managed policies into which it is split.
 
     Returns:
-        What to print, and where it is more than a managed policy holds, a sentence about how to get the parts.
+        The policy to print. If it is too long for one managed policy, also a sentence that says how to print the parts.
 
     Raises:
-        StackError: there is no such part.
+        StackError: the policy has fewer parts.
     """
     parts = managed_policies(document)
     if part is not None:
@@ -74,14 +75,14 @@ def in_parts(document: Policy, part: int | None) -> tuple[Policy, str | None]:
     if len(parts) == 1:
         return document, None
     return document, (
-        f"The policy has {characters(document):,} characters, and IAM takes {MAX_CHARACTERS:,} in a managed policy,"
-        f" 10,240 inline in a role. As managed policies it is {len(parts)}: print each with --part, 1 to {len(parts)},"
-        " and attach all."
+        f"The policy has {characters(document):,} characters. IAM allows {MAX_CHARACTERS:,} in a managed policy, and"
+        f" 10,240 in the inline policies of a role. For {len(parts)} managed policies, print each with --part, 1 to"
+        f" {len(parts)}, and attach all."
     )
 
 
 def deployment(settings: Settings, *, partition: str, account: str, region: str) -> Deployment:
-    """The stack with these settings, as its deployer's policy sees it."""
+    """The properties of a stack with these settings on which its deployer's policy depends."""
     owned = [destination for destination in settings.destinations if not destination.existing]
     return Deployment(
         partition=partition,
@@ -96,7 +97,7 @@ def deployment(settings: Settings, *, partition: str, account: str, region: str)
 
 
 def _partition_of(region: str) -> str:
-    """The partition of a region, also of one that botocore does not know yet: a region's name tells it."""
+    """The partition of a region. It follows from the region's name, so botocore need not know the region."""
     try:
         partition: str = botocore.session.Session().get_partition_for_region(region)
     except UnknownRegionError:

@@ -23,8 +23,7 @@ def main() -> None:
         os.dup2(nowhere, sys.stdout.fileno())
         os.close(nowhere)
         if status == 0 and not isinstance(error, BrokenPipeError):
-            print(f"error: The output cannot be written: {error.strerror}.", file=sys.stderr)
-            status = 1
+            status = _cannot_write(error)
     sys.exit(status)
 
 
@@ -39,10 +38,18 @@ def _run() -> int:
     except ModuleNotFoundError as error:
         print(f"error: {missing_package(error.name)}", file=sys.stderr)
         return 1
+    except OSError as error:
+        # Commands report their own errors, but a help text that cannot be written comes here.
+        return _cannot_write(error)
     except KeyboardInterrupt:
         print("error: Interrupted.", file=sys.stderr)
         return 130
     return 0
+
+
+def _cannot_write(error: OSError) -> int:
+    print(f"error: The output cannot be written: {error.strerror}.", file=sys.stderr)
+    return 1
 
 
 def encode_everything() -> None:

@@ -1,4 +1,4 @@
-"""Commands that point a shell at a stack: the lines of ``filecopy env``."""
+"""The lines of ``filecopy env``, with which the AWS CLI and ``filecopy`` in a shell use a stack."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Writes into docs/engines.md what the last run of ``make test-engines`` showed: ``make docs-engines``.
+"""Writes the results of the last ``make test-engines`` into docs/engines.md: ``make docs-engines``.
 
-``--show`` prints it instead, with the times of each step, for a terminal or a log.
+``--show`` prints them instead, with the time of each step.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ START, END = "<!-- generated: engines -->", "<!-- end: engines -->"
 
 ENGINES = {"LocalStack", "MiniStack"}
 
-# What no run here can show, and why.
+# The row of AWS, where the tests do not run.
 NOT_RUN = (
     "| AWS | | not run: the tests run without the internet | | `make test-stack STACK=production` runs them there |"
 )
 
 
 def results() -> list[dict[str, Any]]:
-    """What each engine's run has left, by the engine's name."""
+    """The results of each engine's run, ordered by the engine's name."""
     return [json.loads(path.read_text(encoding="utf-8")) for path in sorted(RESULTS.glob("*.json"))]
 
 
@@ -35,43 +35,44 @@ def table(found: list[dict[str, Any]]) -> str:
     for result in found:
         engine = result["engine"]
         passed = (
-            f"{result['resources']} resources made, changed, deleted; {result['passed']} end-to-end tests;"
-            f" a preview after it finds {result['drift'] or 'nothing'} to change"
+            f"{result['resources']} resources created, updated, deleted; {result['passed']} end-to-end tests;"
+            f" a preview of the unchanged stack would change {result['drift'] or 'nothing'}"
         )
         lines.append(
             f"| {engine['name']} | {engine['version']} | Pulumi CLI {result['cli']}; {engine['how']} | {passed}"
-            f" | {_left_out(result['skipped'])} |"
+            f" | {_skipped(result['skipped'])} |"
         )
     absent = sorted(ENGINES - {result["engine"]["name"] for result in found})
-    lines += [f"| {name} | | the last run did not come to its end | | |" for name in absent]
+    lines += [f"| {name} | | the last run did not complete | | |" for name in absent]
     return "\n".join([*lines, NOT_RUN])
 
 
-def _left_out(skipped: list[dict[str, str]]) -> str:
-    """The reasons, each with how many tests it is for."""
+def _skipped(skipped: list[dict[str, str]]) -> str:
+    """The reasons for skipped tests, each with the number of tests."""
     by_reason: dict[str, int] = defaultdict(int)
     for test in skipped:
         by_reason[test["reason"]] += 1
     return "<br>".join(f"{reason} ({count})" for reason, count in sorted(by_reason.items()))
 
 
-def shown(found: list[dict[str, Any]]) -> str:
+def summary(found: list[dict[str, Any]]) -> str:
+    """The results for a terminal or a log: a line for each engine, and one for each of its steps."""
     lines = []
     for result in found:
         engine, timings = result["engine"], result["timings"]
         lines.append(
             f"{engine['name']} {engine['version']}: {result['resources']} resources,"
-            f" {result['passed']} end-to-end tests passed, {len(result['skipped'])} left out,"
+            f" {result['passed']} end-to-end tests passed, {len(result['skipped'])} skipped,"
             f" {sum(timings.values()):.0f} s"
         )
         lines += [f"  {seconds:6.1f} s  {step}" for step, seconds in timings.items()]
-    return "\n".join(lines) or "No engine was run."
+    return "\n".join(lines) or "No engine has results."
 
 
 def main() -> None:
     found = results()
     if "--show" in sys.argv[1:]:
-        print(shown(found))
+        print(summary(found))
         return
     if not found:
         raise SystemExit("error: build/engines must have the results of a run. Run 'make test-engines'.")

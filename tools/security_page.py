@@ -1,6 +1,6 @@
-"""Writes into docs/security.md what the program's own policies say: ``make docs``. ``--check`` says whether it is so.
+"""Writes the program's own policies into docs/security.md: ``make docs``. ``--check`` fails if they are out of date.
 
-The program is run with recorded resources in the place of AWS, for an account 123456789012 in us-east-1.
+The program runs on mocks that record its resources, for the account 123456789012 in us-east-1.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ KEY = arn("kms", "key/1234abcd-12ab-34cd-56ef-1234567890ab")
 
 
 def sections() -> dict[str, str]:
-    """The generated parts of the page, by their names."""
+    """The generated parts of the page, by name."""
     run = Recording().run(project(kmsKeyArn=KEY, manageApiLoggingRole="true"))
     state_machine = arn("states", "stateMachine:file-copy-workflow")
     user = policies.use_workflow(
@@ -52,7 +52,7 @@ def sections() -> dict[str, str]:
         function_arns=[
             arn("lambda", f"function:{name}") for name in ("replication-worker", "regional-sync", "execution-watcher")
         ],
-        # Resources are registered in no particular order.
+        # Resources are registered in any order.
         log_group_arns=sorted(
             arn("logs", f"log-group:{group['name']}") for group in run.inputs("cloudwatch/logGroup:LogGroup").values()
         ),
@@ -89,7 +89,7 @@ def _roles(run: Recording) -> str:
 
 
 def _deployer() -> str:
-    """Who deploys a stack with the default settings on AWS."""
+    """The deployer's policy of a stack with the default settings on AWS."""
     stack = deployment(load_settings(project()), partition="aws", account=ACCOUNT, region=REGION)
     document = deployer_policy(stack)
     rows = [
@@ -99,12 +99,12 @@ def _deployer() -> str:
     parts = len(managed_policies(document))
     head = ["| may | on |", "|---|---|"]
     return "\n".join(
-        [*head, *rows, "", f"It has {characters(document):,} characters: as managed policies it is {parts}."]
+        [*head, *rows, "", f"It has {characters(document):,} characters, and needs {parts} managed policies."]
     )
 
 
 def _resources(run: Recording) -> str:
-    lines = ["| policy of | says |", "|---|---|"]
+    lines = ["| policy of | statements |", "|---|---|"]
     for kind, noun in (
         ("s3/bucketPolicy:BucketPolicy", "bucket"),
         ("sqs/queuePolicy:QueuePolicy", "queue"),
@@ -113,16 +113,16 @@ def _resources(run: Recording) -> str:
         for policy in run.inputs(kind).values():
             owner = str(policy.get("bucket") or policy.get("queueUrl") or policy["arn"])
             place = re.split("[:/]", owner)[-1]
-            said = "; ".join(_sentence(statement) for statement in json.loads(policy["policy"])["Statement"])
-            lines.append(f"| {noun} `{place}` | {said} |")
+            sentences = "<br>".join(_sentence(statement) for statement in json.loads(policy["policy"])["Statement"])
+            lines.append(f"| {noun} `{place}` | {sentences} |")
     return "\n".join(lines[:2] + sorted(lines[2:]))
 
 
 def _sentence(statement: policies.Statement) -> str:
-    verb = {"Allow": "lets", "Deny": "refuses"}[statement["Effect"]]
-    who = statement["Principal"]
-    who = "everybody" if who == "*" else f"`{who['Service']}`"
-    return f"{verb} {who} {_codes(statement['Action'])}{_when(statement)}"
+    verb = {"Allow": "allows", "Deny": "denies"}[statement["Effect"]]
+    principal = statement["Principal"]
+    principal = "everybody" if principal == "*" else f"`{principal['Service']}`"
+    return f"{verb} {principal} {_codes(statement['Action'])}{_when(statement)}"
 
 
 def _when(statement: policies.Statement) -> str:
@@ -143,19 +143,19 @@ def _json(document: dict[str, Any]) -> str:
 
 
 def filled(page: str) -> str:
-    """``page`` with its generated parts made anew."""
+    """``page`` with its generated parts up to date."""
     for name, content in sections().items():
         start, end = f"<!-- generated: {name} -->", f"<!-- end: {name} -->"
         before, _, rest = page.partition(start)
         _, found, after = rest.partition(end)
         if not found:
-            raise SystemExit(f"error: {PAGE} has no part {start} … {end}.")
+            raise SystemExit(f"error: {PAGE} must have the lines {start} and {end}.")
         page = f"{before}{start}\n{content}\n{end}{after}"
     return page
 
 
 def missing_tests(page: str) -> list[str]:
-    """The tests that the page names and that are not there."""
+    """The tests that the page names but that do not exist."""
     missing, path = [], ""
     for named in re.findall(r"`(tests/[\w/.]*)?(?:::(\w+))?`", page):
         path = named[0] or path
@@ -170,12 +170,12 @@ def missing_tests(page: str) -> list[str]:
 def main() -> None:
     written = PAGE.read_text(encoding="utf-8")
     if missing := missing_tests(written):
-        raise SystemExit(f"error: docs/security.md names tests that are not there: {', '.join(missing)}.")
+        raise SystemExit(f"error: docs/security.md names tests that do not exist: {', '.join(missing)}.")
     current = filled(written)
     if "--check" not in sys.argv[1:]:
         PAGE.write_text(current, encoding="utf-8")
     elif current != written:
-        raise SystemExit("error: docs/security.md does not say what the program's policies say. Run 'make docs'.")
+        raise SystemExit("error: docs/security.md is out of date. Run 'make docs'.")
 
 
 if __name__ == "__main__":

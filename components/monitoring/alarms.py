@@ -14,21 +14,21 @@ import pulumi
 from components.names import in_region
 
 from . import metrics
-from .metrics import Located, Metric, Names
+from .metrics import Metric, Names, Watched
 
 # Seconds. SQS and Lambda report each minute. Five minutes collect related events into one e-mail.
 PERIOD = 300
 
 # Seconds. replication-worker handles a thousand uploads in some seconds. A message that failed is delivered again after
-# 180 s, so two failures are no reason for an alarm. A message that waits longer is stuck.
+# 180 s, so two failures need no alarm. A message that waits longer is stuck.
 OLDEST_UPLOAD_SECONDS = 600
 
 # Seconds. One copy may take 600 s (COPY_TIMEOUT in workflow/limits.py). Copies to a few destinations run in parallel.
-# A file that takes half as long again waits for something: for the lease, for a retry, or in the queue.
+# A file that takes 1.5 times as long waits for something: for the lease, for a retry, or in the queue.
 COMPLETED_SECONDS = 900
 
-# Lambda retries a throttled call, for hours if it comes from a queue, so a short throttling does no harm. Throttling
-# for a quarter of an hour means that there is not enough concurrency.
+# Lambda retries a throttled call, for hours if it comes from a queue, so short throttling does no harm. Throttling for
+# 15 minutes means that there is not enough concurrency.
 THROTTLED_PERIODS = 3
 
 # A caller retries after a 503, and an artifact host that fails causes a 502. Five of them are a lasting problem.
@@ -60,7 +60,7 @@ class Alarm:
 
     @property
     def description(self) -> str:
-        then = [f"Once that is mended: {self.then}"] if self.then else []
+        then = [f"After fixing the cause: {self.then}"] if self.then else []
         return "\n".join([self.meaning, f"First: {self.first}", *then, f"More: docs/operations.md#{self.kind}"])
 
 
@@ -78,8 +78,8 @@ def all_alarms(names: Names, state_machine_arn: pulumi.Input[str]) -> list[Alarm
 def _executions(state_machine_arn: pulumi.Input[str]) -> Iterator[Alarm]:
     """Alarms for executions. One execution is enough: its file is missing somewhere."""
     for ending, meaning in (
-        ("failed", "A file was not copied to every destination. The topic of failures has told of it, file by file."),
-        ("timed-out", "An execution ran for a week without coming to its end, and was ended."),
+        ("failed", "A file was not copied to every destination. The failure topic has a notification for each file."),
+        ("timed-out", "An execution ran for a week and timed out."),
         ("aborted", "Somebody stopped an execution before its file was copied to every destination."),
     ):
         yield Alarm(
@@ -96,7 +96,7 @@ def _files(names: Names) -> Iterator[Alarm]:
         kind="file-copy-uploads-waiting",
         metric=metrics.oldest_message(names.upload_queue),
         threshold=OLDEST_UPLOAD_SECONDS,
-        meaning=f"An upload has waited {OLDEST_UPLOAD_SECONDS // 60} minutes for its execution to be started.",
+        meaning=f"An upload has waited {OLDEST_UPLOAD_SECONDS // 60} minutes for its execution to start.",
         first=_tail(names.function("replication-worker")),
     )
     yield Alarm(
@@ -113,7 +113,10 @@ def _dead_letters(names: Names) -> Iterator[Alarm]:
     read_by = {
         "uploads": ("replication-worker", "Its file is not being copied"),
         "arrivals": ("regional-sync", "Its copy is not verified"),
-        "endings": ("execution-watcher", "The record of its execution may still be in progress, and nobody told"),
+        "endings": (
+            "execution-watcher",
+            "The record of its execution may still be in progress, without a notification",
+        ),
     }
     for queue in names.dead_letter_queues:
         function, lost = read_by[queue.kind]
@@ -121,7 +124,7 @@ def _dead_letters(names: Names) -> Iterator[Alarm]:
             kind=f"file-copy-dead-letters-{queue.kind}",
             metric=metrics.waiting_messages(queue),
             threshold=1,
-            meaning=f"An event of {queue.label} failed five times and was put aside. {lost}.",
+            meaning=f"An event of {queue.label} failed five times and moved to the dead-letter queue. {lost}.",
             first=_tail(names.function(function, queue.region)),
             then=f"filecopy replay {queue.label}",
         )
@@ -136,7 +139,7 @@ def _functions(names: Names) -> Iterator[Alarm]:
             kind=f"file-copy-errors-{function.kind}",
             metric=metrics.function("Errors", function),
             threshold=1,
-            meaning=f"A call of the function {function.name} ended in an error or ran out of time.",
+            meaning=f"A call of the function {function.name} failed or timed out.",
             first=_tail(function),
         )
     for function in names.functions:
@@ -145,7 +148,7 @@ def _functions(names: Names) -> Iterator[Alarm]:
             metric=metrics.function("Throttles", function),
             threshold=1,
             periods=THROTTLED_PERIODS,
-            meaning=f"Calls of the function {function.name} have been refused for want of concurrency, for"
+            meaning=f"Calls of the function {function.name} were throttled for"
             f" {THROTTLED_PERIODS * PERIOD // 60} minutes.",
             first=f"aws lambda get-account-settings{_where(function)}",
         )
@@ -156,14 +159,14 @@ def _api(names: Names) -> Alarm:
         kind="file-copy-api-errors",
         metric=metrics.api("5XXError", names.api),
         threshold=API_ERRORS,
-        meaning=f"The API answered {API_ERRORS} calls or more with an error of its own within {PERIOD // 60} minutes.",
+        meaning=f"The API answered {API_ERRORS} calls or more with a server error (5xx) within {PERIOD // 60} minutes.",
         first=f"aws logs tail /aws/apigateway/{names.api} --since 1h",
     )
 
 
-def _tail(function: Located) -> str:
+def _tail(function: Watched) -> str:
     return f"aws logs tail /aws/lambda/{function.name} --since 1h{_where(function)}"
 
 
-def _where(function: Located) -> str:
+def _where(function: Watched) -> str:
     return f" --region {function.region}" if function.region else ""

@@ -18,7 +18,7 @@ from components.settings import Settings
 from components.workflow.component import CopyWorkflow
 
 from . import alarms, dashboard
-from .metrics import Located, Names
+from .metrics import Names, Watched
 
 
 class Monitoring(pulumi.ComponentResource):
@@ -50,12 +50,12 @@ class Monitoring(pulumi.ComponentResource):
         [uploads] = [queue for queue in queues if queue.kind == "uploads"]
         names = Names(
             state_machine=workflow.physical_name,
-            upload_queue=Located(kind=uploads.kind, name=uploads.physical_name),
+            upload_queue=Watched(kind=uploads.kind, name=uploads.physical_name),
             dead_letter_queues=[
-                Located(kind=queue.kind, name=queue.dead_letter_name, region=queue.region) for queue in queues
+                Watched(kind=queue.kind, name=queue.dead_letter_name, region=queue.region) for queue in queues
             ],
             functions=[
-                Located(kind=function.kind, name=function.physical_name, region=function.region)
+                Watched(kind=function.kind, name=function.physical_name, region=function.region)
                 for function in functions
             ],
             api=api.physical_name,

@@ -18,8 +18,8 @@ Dimensions = Mapping[str, pulumi.Input[str]]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Located:
-    """A queue or a function. Each region may have one of its kind."""
+class Watched:
+    """A queue or a function that alarms watch. Each region may have one of its kind."""
 
     kind: str
     """The name without the prefix. It is the same in each region."""
@@ -39,20 +39,20 @@ class Names:
     """The physical names of all resources that have metrics."""
 
     state_machine: str
-    upload_queue: Located
-    dead_letter_queues: Sequence[Located]
+    upload_queue: Watched
+    dead_letter_queues: Sequence[Watched]
     """Each has the kind of its main queue: ``uploads``, ``arrivals`` or ``endings``."""
-    functions: Sequence[Located]
+    functions: Sequence[Watched]
     api: str
 
-    def function(self, kind: str, region: str | None = None) -> Located:
+    def function(self, kind: str, region: str | None = None) -> Watched:
         """The function of that kind in that region.
 
         Raises:
             ValueError: it does not exist.
         """
-        [found] = [function for function in self.functions if (function.kind, function.region) == (kind, region)]
-        return found
+        [function] = [one for one in self.functions if (one.kind, one.region) == (kind, region)]
+        return function
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,17 +72,17 @@ def executions(name: str, state_machine_arn: pulumi.Input[str]) -> Metric:
     return Metric(namespace="AWS/States", name=name, dimensions={"StateMachineArn": state_machine_arn}, statistic="Sum")
 
 
-def oldest_message(queue: Located) -> Metric:
+def oldest_message(queue: Watched) -> Metric:
     """The age of the oldest message in seconds. SQS ignores messages that were received three times or more."""
     return _queue("ApproximateAgeOfOldestMessage", queue)
 
 
-def waiting_messages(queue: Located) -> Metric:
+def waiting_messages(queue: Watched) -> Metric:
     """The number of messages that no function handles at the moment."""
     return _queue("ApproximateNumberOfMessagesVisible", queue)
 
 
-def _queue(name: str, queue: Located) -> Metric:
+def _queue(name: str, queue: Watched) -> Metric:
     return Metric(
         namespace="AWS/SQS",
         name=name,
@@ -92,7 +92,7 @@ def _queue(name: str, queue: Located) -> Metric:
     )
 
 
-def function(name: str, function: Located, statistic: str = "Sum") -> Metric:
+def function(name: str, function: Watched, statistic: str = "Sum") -> Metric:
     """``name`` is Errors, Throttles or Duration (milliseconds)."""
     return Metric(
         namespace="AWS/Lambda",

@@ -1,7 +1,11 @@
 """IAM policies, as pure functions from ARNs to dicts. Each grants what one principal uses. No Pulumi here.
 
-roles.py: the roles that the stack creates. resources.py: who may reach a bucket, a queue or a topic. people.py: those
-who use and operate the stack, and owners of other buckets. deployer.py: whoever deploys. statements.py: their parts.
+- ``roles.py``: the roles that the stack creates
+- ``resources.py``: access to buckets, queues, topics and roles
+- ``people.py``: users and operators of the stack, and owners of external buckets
+- ``deployer.py``: the deployer of the stack
+- ``statements.py``: the common parts
+- ``sizes.py``: the roles' policies at their longest
 """
 
 from __future__ import annotations

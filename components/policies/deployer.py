@@ -1,9 +1,9 @@
-"""The policy of whoever deploys the program: a pure function from a stack's settings to IAM policies. No Pulumi here.
+"""The deployer's policy: a pure function from a stack's settings to IAM policies. No Pulumi here.
 
 A table lists, for each type of resource that the program creates, the actions that Pulumi's AWS provider needs to
-create, read, update, tag and delete it. The provider tags most resources while it creates them, so it needs the actions
-for tags then, too. Actions, their resources and their conditions: Service Authorization Reference, "Actions, resources,
-and condition keys for AWS services", the page of each service.
+create, read, update, tag and delete it. The provider tags most resources while it creates them, so creating them needs
+the actions for tags, too. The actions, their resources and their conditions are from the Service Authorization
+Reference, "Actions, resources, and condition keys for AWS services", the page of each service.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ MAX_CHARACTERS = 6_144
 
 @dataclass(frozen=True, kw_only=True)
 class Deployment:
-    """A stack as its deployer's policy sees it. The stack need not exist yet."""
+    """The properties of a stack on which the policy depends. The stack need not exist yet."""
 
     partition: str
     """``aws``, ``aws-cn`` or ``aws-us-gov``."""
@@ -41,7 +41,7 @@ class Deployment:
 
 
 class Place(StrEnum):
-    """A group of resources, which are the resources of one statement."""
+    """A group of resources, which one statement of the policy names."""
 
     API_ACCOUNT = "API Gateway's settings of the account"
     APIS = "REST APIs"
@@ -58,7 +58,7 @@ class Place(StrEnum):
     STATE_MACHINE = "the state machine"
     RULES = "rules"
     ALARMS = "alarms"
-    ALL_ALARMS = "alarms, whatever they are called"
+    ALL_ALARMS = "all alarms, with any name"
     DASHBOARD = "the dashboard"
     ANYTHING = "actions that take no resource"
 
@@ -107,7 +107,7 @@ NEEDS: dict[str, Needs] = {
             *("cloudwatch:PutMetricAlarm", "cloudwatch:DeleteAlarms"),
             *("cloudwatch:ListTagsForResource", "cloudwatch:TagResource", "cloudwatch:UntagResource"),
         ),
-        # One call may read many alarms: it is checked against all of them.
+        # One call may read many alarms, so IAM checks it against all of them.
         Place.ALL_ALARMS: ("cloudwatch:DescribeAlarms",),
     },
     "aws:dynamodb/table:Table": {
@@ -154,7 +154,7 @@ NEEDS: dict[str, Needs] = {
     "aws:s3/bucket:Bucket": {
         Place.BUCKETS: (
             *("s3:CreateBucket", "s3:ListBucket", "s3:DeleteBucket"),
-            # The provider reads all of these, whether they are set or not.
+            # The provider reads all of these, even if they are not set.
             *("s3:GetAccelerateConfiguration", "s3:GetBucketAcl", "s3:GetBucketCORS", "s3:GetBucketLogging"),
             *("s3:GetBucketObjectLockConfiguration", "s3:GetBucketPolicy", "s3:GetBucketRequestPayment"),
             *("s3:GetBucketVersioning", "s3:GetBucketWebsite", "s3:GetEncryptionConfiguration"),
@@ -220,7 +220,7 @@ NEEDS: dict[str, Needs] = {
         Place.QUEUES: ("sqs:SetQueueAttributes", "sqs:GetQueueAttributes"),
     },
 }
-"""The needs of each type of resource. The policy does not allow the deployment of any other type."""
+"""The needs of each type of resource. The policy does not allow deploying any other type."""
 
 TO_DESTROY = frozenset(
     {
@@ -242,7 +242,7 @@ QUEUE_READERS = ("execution-watcher", "regional-sync", "replication-worker")
 """The functions that have an event source mapping."""
 
 IN_EACH_REGION = "regional-sync"
-"""The function that each region has one of."""
+"""The function that is created once in each region."""
 
 
 def deployer_policy(stack: Deployment) -> Policy:
@@ -252,15 +252,15 @@ def deployer_policy(stack: Deployment) -> Policy:
 
 def managed_policies(document: Policy) -> list[Policy]:
     """The policy, split into managed policies that are short enough for IAM. All are needed together."""
-    found = [policy()]
+    parts = [policy()]
     for statement in document["Statement"]:
         for piece in _pieces(statement):
-            longer = policy(*found[-1]["Statement"], piece)
+            longer = policy(*parts[-1]["Statement"], piece)
             if characters(longer) <= MAX_CHARACTERS:
-                found[-1] = longer
+                parts[-1] = longer
             else:
-                found.append(policy(piece))
-    return found
+                parts.append(policy(piece))
+    return parts
 
 
 def characters(document: Policy) -> int:
@@ -395,7 +395,7 @@ def _own(service: str, resource: str, name: str, stack: Deployment) -> str:
 
 
 def _elsewhere(service: str, resource: str, name: str, stack: Deployment) -> Iterator[str]:
-    """The ARNs of a resource that each other region has one of."""
+    """The ARNs of a resource that is created once in each other region."""
     for region in stack.other_regions:
         named = resource.format(f"{stack.name_prefix}{in_region(name, region)}")
         yield f"arn:{stack.partition}:{service}:{region}:{stack.account}:{named}"

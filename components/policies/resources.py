@@ -1,4 +1,4 @@
-"""Resource policies: who may reach a bucket, a queue or a topic, and who may assume a role. No Pulumi here."""
+"""Resource policies: access to buckets, queues and topics, and the trust policies of roles. No Pulumi here."""
 
 from __future__ import annotations
 
@@ -46,8 +46,8 @@ def queue_refuses_plain_http(queue_arn: str) -> Policy:
 def queue_accepts_bucket_events(queue_arn: str, bucket_arns: Sequence[str], requires_tls: bool) -> Policy:
     """Lets S3 send the events of these buckets, and no others, to the queue.
 
-    A bucket ARN names no account, so the policy also requires ``aws:SourceAccount``: a bucket that is deleted and then
-    created by somebody else has the same ARN.
+    A bucket ARN names no account, so the policy also requires ``aws:SourceAccount``: if a bucket is deleted, another
+    account can create one with the same ARN.
     """
     accept: Statement = {
         "Effect": "Allow",
@@ -59,7 +59,7 @@ def queue_accepts_bucket_events(queue_arn: str, bucket_arns: Sequence[str], requ
             "StringEquals": {"aws:SourceAccount": account_of(queue_arn)},
         },
     }
-    return policy(*([accept] if bucket_arns else []), *_tls_alone(requires_tls, "sqs:*", queue_arn))
+    return policy(*([accept] if bucket_arns else []), *_only_tls(requires_tls, "sqs:*", queue_arn))
 
 
 def queue_accepts_rule_events(queue_arn: str, rule_arn: str, requires_tls: bool) -> Policy:
@@ -72,7 +72,7 @@ def queue_accepts_rule_events(queue_arn: str, rule_arn: str, requires_tls: bool)
             "Resource": queue_arn,
             "Condition": {"ArnEquals": {"aws:SourceArn": rule_arn}},
         },
-        *_tls_alone(requires_tls, "sqs:*", queue_arn),
+        *_only_tls(requires_tls, "sqs:*", queue_arn),
     )
 
 
@@ -98,15 +98,15 @@ def topic_accepts_only(topic_arn: str, role_arns: Sequence[str], requires_tls: b
             "Resource": topic_arn,
             "Condition": {"StringEquals": {"sns:Protocol": "http"}},
         },
-        *_tls_alone(requires_tls, "sns:Publish", topic_arn),
+        *_only_tls(requires_tls, "sns:Publish", topic_arn),
     )
 
 
 def topic_accepts_alarms(topic_arn: str, alarm_names: str, requires_tls: bool) -> Policy:
     """Lets CloudWatch publish for this account's alarms with these names, and refuses all other notifications.
 
-    A notification from anybody else does not have an alarm as its source. It is refused, even if another policy of the
-    account allows it.
+    A notification from another principal does not have an alarm as its source. It is refused, even if another policy of
+    the account allows it.
 
     Args:
         alarm_names: a pattern, with ``*``.
@@ -131,11 +131,11 @@ def topic_accepts_alarms(topic_arn: str, alarm_names: str, requires_tls: bool) -
             "Resource": topic_arn,
             "Condition": {"ArnNotLike": {"aws:SourceArn": alarms}},
         },
-        *_tls_alone(requires_tls, "sns:Publish", topic_arn),
+        *_only_tls(requires_tls, "sns:Publish", topic_arn),
     )
 
 
-def _tls_alone(requires_tls: bool, action: str, resource: str) -> list[Statement]:
+def _only_tls(requires_tls: bool, action: str, resource: str) -> list[Statement]:
     return [_refuse_plain_http(action, resource)] if requires_tls else []
 
 

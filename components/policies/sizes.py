@@ -1,4 +1,4 @@
-"""The roles' policies at their longest, to check before a deployment that IAM accepts them. No Pulumi here."""
+"""The roles' policies at their longest, for the check before a deployment that IAM accepts them. No Pulumi here."""
 
 from __future__ import annotations
 

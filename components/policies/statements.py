@@ -55,8 +55,10 @@ def keys_like(prefix: str, suffix: str) -> str:
 # --- Parts of statements ----------------------------------------------------------------------------------------
 
 WRITE_OBJECTS = ("s3:PutObject", "s3:PutObjectTagging")
-# To resume a copy in parts, and to abort one that nobody resumes.
+# To resume a copy in parts, or to abort it.
 WRITE_PARTS = ("s3:AbortMultipartUpload", "s3:ListMultipartUploadParts")
+# To find a copy that exists already.
+READ_COPIES = "s3:GetObject"
 # For a bucket of another account that still has ACLs.
 GIVE_TO_OWNER = "s3:PutObjectAcl"
 
@@ -66,7 +68,7 @@ def in_account_of(arn: str) -> dict[str, Any]:
 
 
 def in_account(account: str) -> dict[str, Any]:
-    """The condition that a bucket is in ``account``: after its deletion, somebody else may create one with its ARN."""
+    """The condition that a bucket is in ``account``. After a deletion, another account may create one of this ARN."""
     return {"Condition": {"StringEquals": {"aws:ResourceAccount": account}}}
 
 

@@ -22,7 +22,7 @@ from components import policies
 from filecopy.errors import StackError
 from filecopy.stack.records import TrackingRecord
 from filecopy.stack.stack import Stack
-from handlers import content
+from handlers import comparison as objects
 
 from .listing import Listed, Row
 
@@ -177,7 +177,7 @@ class Objects:
         what = difference(source, copy)
         if what is not Difference.UNDECIDED:
             return what
-        verdict = content.compare(head, found)
+        verdict = objects.compare(head, found)
         if verdict.problem:
             return Difference(verdict.check)
         return by_record_or_age(record_of(key), source, bucket, copy) if verdict.check == "size" else None

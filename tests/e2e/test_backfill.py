@@ -74,6 +74,7 @@ def executions(system: System, prefix: str) -> Counter[str]:
 ODD_KEYS = ["p re/a b+c.zip", "p re/%41.zip", "p re/x&<>\"'.zip", "p re/z\x7f.zip", "p re/\uffee.zip", "p re/😀.zip"]
 
 
+@pytest.mark.slow
 def test_what_was_there_before_is_distributed_once(open_system: System) -> None:
     """Whatever the keys, a dry run copies nothing, a run copies all, and another one finds nothing to do."""
     prefix, keys = open_system.key("p re/"), [open_system.key(key) for key in ODD_KEYS]
@@ -140,6 +141,7 @@ def put_in_parts(system: System, bucket: str, key: str, content: bytes, cut: int
     return etag
 
 
+@pytest.mark.slow
 def test_what_etags_do_not_tell_is_not_copied_for_nothing(open_system: System) -> None:
     """Of a file that was uploaded in parts the copy may have another ETag. Its size and age have to do, until there is
     a record; what took a copy's place is found by that, however young it is."""
@@ -156,6 +158,7 @@ def test_what_etags_do_not_tell_is_not_copied_for_nothing(open_system: System) -
     assert outcomes(open_system, prefix) == {}
 
 
+@pytest.mark.slow
 def test_what_an_execution_is_at_work_on_is_left_alone(open_system: System) -> None:
     """An upload that is being copied is its own execution's, and no failure."""
     prefix, key = open_system.key("busy/"), open_system.key("busy/k.zip")
@@ -168,6 +171,7 @@ def test_what_an_execution_is_at_work_on_is_left_alone(open_system: System) -> N
     assert run(open_system, prefix).stdout.endswith("\n1 object compared: 1 copied.\n")
 
 
+@pytest.mark.slow
 def test_what_the_filter_leaves_out_is_left_out(tmp_path: Path) -> None:
     """The workflow may not read other keys than those that are copied, and would fail for each of them. So 'send' does
     not upload them either."""
@@ -186,6 +190,7 @@ def test_what_the_filter_leaves_out_is_left_out(tmp_path: Path) -> None:
         assert system.filecopy("send", str(tmp_path / "sent.zip"), "--key", "releases/").returncode == 0
 
 
+@pytest.mark.slow
 def test_interrupted_run_is_gone_on_with(open_system: System) -> None:
     """On a terminal a bar tells how far it is; Ctrl-C starts nothing more and says how to go on, and then nothing is
     started twice."""
@@ -220,6 +225,7 @@ def test_interrupted_run_is_gone_on_with(open_system: System) -> None:
     assert [len(keys_in(open_system, bucket, prefix)) for bucket in open_system.destinations] == [60, 60]
 
 
+@pytest.mark.slow
 def test_objects_that_nobody_can_copy_do_not_hide_the_others(open_system: System) -> None:
     """Archived objects and those with a customer's key are counted and named, at each run, and no execution is started
     for them. What is behind them is copied, and an archived object is once it is restored."""
@@ -252,6 +258,7 @@ def test_objects_that_nobody_can_copy_do_not_hide_the_others(open_system: System
     assert set(executions(open_system, prefix)) == {f"{prefix}good.zip", archived[0]}
 
 
+@pytest.mark.slow
 def test_copies_that_fail_are_named_and_skipped_by_the_next_run(open_system: System) -> None:
     """The exit status is 1, and the next run says that they failed before, until it is asked to try them again."""
     prefix = open_system.key("failed/")
@@ -286,6 +293,7 @@ def test_copies_that_fail_are_named_and_skipped_by_the_next_run(open_system: Sys
     assert done.stdout.endswith("\n1 object compared: 1 copied.\n")
 
 
+@pytest.mark.slow
 def test_documented_permissions_are_enough(enforced: System) -> None:
     """What docs/operations.md lists is what it takes, and without the right to list a destination that is said."""
     enforced.upload("allowed/k.zip")

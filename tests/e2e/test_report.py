@@ -163,6 +163,7 @@ def look(browser: str, page: str, folder: Path) -> Seen:
     return Seen(json.loads(html.unescape(found[1])), asked, logged)
 
 
+@pytest.mark.slow
 def test_the_report_in_a_browser(open_system: System, browser: str, tmp_path: Path) -> None:
     """On a narrow screen nothing stands out of the page, with the longest of keys; nothing is fetched or complained
     of."""
@@ -183,6 +184,7 @@ def test_the_report_in_a_browser(open_system: System, browser: str, tmp_path: Pa
     assert [line for line in seen.logged if "favicon" not in line] == []
 
 
+@pytest.mark.slow
 def test_the_look_sees_what_is_wrong(browser: str, tmp_path: Path) -> None:
     """A page that stands out, fetches something and complains is seen to: the test above would fail."""
     page = (

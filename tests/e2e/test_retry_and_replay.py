@@ -61,6 +61,7 @@ def test_retry_through_the_api(system: System) -> None:
     assert (record["status"], record["totalBuckets"], record["failedCopies"]) == ("COMPLETED", 2, 0)
 
 
+@pytest.mark.slow
 def test_retry_of_an_unknown_file_is_told(system: System) -> None:
     """A key that was never copied is named, not retried."""
     key = system.key("never.zip")
@@ -69,6 +70,7 @@ def test_retry_of_an_unknown_file_is_told(system: System) -> None:
     assert f"There is no record of '{key}'" in told.stderr
 
 
+@pytest.mark.slow
 def test_dead_letter_is_put_back_and_handled(breakable: System) -> None:
     """An upload whose event could not be handled is copied once the reason is gone and its message is put back."""
     if breakable.letters_in("uploads"):
@@ -81,7 +83,7 @@ def test_dead_letter_is_put_back_and_handled(breakable: System) -> None:
         assert breakable.wait_for("the dead letter", lambda: breakable.letters_in("uploads") or None) == 1
         assert breakable.record(key) is None
     told = breakable.filecopy("replay", "uploads")
-    assert (told.returncode, told.stdout) == (0, "1 message put back into uploads.\n"), told.stderr
+    assert (told.returncode, told.stdout) == (0, "Moved 1 message back into uploads.\n"), told.stderr
     assert breakable.finished_record(key)["status"] == "COMPLETED"
     assert breakable.letters_in("uploads") == 0
     unknown = breakable.filecopy("replay", "letters")

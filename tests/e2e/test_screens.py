@@ -21,6 +21,8 @@ from .screen import COLUMNS, KEPT, left_on_screen, on_a_terminal, settled
 from .system import System, filecopy
 from .test_backfill import unheard
 
+pytestmark = pytest.mark.slow
+
 Show = Callable[..., str]
 
 

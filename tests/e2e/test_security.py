@@ -15,7 +15,7 @@ from botocore.credentials import Credentials
 from botocore.exceptions import ClientError
 
 from components import policies
-from filecopy.executions.find import read_definition, read_history
+from filecopy.executions.find import list_executions, read_definition, read_history
 from filecopy.executions.follow import Follower
 from filecopy.replay import replay
 from filecopy.retry import Retried, retry
@@ -81,6 +81,7 @@ RUNBOOK: dict[str, Call] = {
     "watch": lambda who, system: Follower(operated(who, system)).running(),
     "status": lambda who, system: read_record(operated(who, system), "known.zip"),
     "list": lambda who, system: list(list_records(operated(who, system))),
+    "executions": lambda who, system: list(list_executions(operated(who, system), key="operated.zip")),
     "report": lambda who, system: report_on(operated(who, system), "operated.zip"),
     "retry": lambda who, system: retry(operated(who, system), "operated.zip"),
     "replay": lambda who, system: replay(operated(who, system), "uploads"),
@@ -124,7 +125,7 @@ RUNBOOK: dict[str, Call] = {
         LookupAttributes=[{"AttributeKey": "EventName", "AttributeValue": "StopExecution"}]
     ),
 }
-A_USERS = ("watch", "status", "list", "report", "retry", "list executions")
+A_USERS = ("watch", "status", "list", "executions", "report", "retry", "list executions")
 NOT_ENFORCED = ("read a queue again", "concurrency")
 """By the emulator (docs/engines.md)."""
 
@@ -353,6 +354,7 @@ def test_the_workflow_cannot_be_turned_on_other_buckets(enforced: System, as_the
     assert [item["Key"] for item in listed] == ["secret.zip"]
 
 
+@pytest.mark.slow
 def test_the_owner_of_a_bucket_is_told_what_to_add_to_its_policy(enforced: System) -> None:
     """'filecopy policy' prints JSON that names the bucket and the workflow's role, and S3 takes it as it is."""
     bucket = enforced.destinations[1]

@@ -1,4 +1,4 @@
-"""Has assertions say what they compared, also in the modules that the tests share."""
+"""Rewrites assertions also in the modules that the tests share, so that a failure shows the compared values."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""The engines that the program is deployed to by the real Pulumi CLI: where they are, and servers of them.
+"""Servers of the engines to which the real Pulumi CLI deploys the program.
 
 ``ENGINES`` names a folder with scripts that build and start them: ``pulumi/build.sh`` and ``pulumi/env.sh`` for the CLI
-and its provider, ``ministack/run.sh``, ``localstack/start.sh``. The project does without it: where something is
-missing, the tests say what, and are skipped.
+and its provider, ``ministack/run.sh``, ``localstack/start.sh``. The folder is not part of the project: if something is
+missing, the tests are skipped, with a reason that names it.
 """
 
 from __future__ import annotations
@@ -30,12 +30,15 @@ from . import session
 
 ENGINES = Path(os.environ.get("ENGINES") or PROJECT_ROOT.parent / "shared" / "engines").resolve()
 
-# The packages of requirements.txt and nothing else, as "pulumi install" makes them: see the Makefile.
+# Only the packages of requirements.txt, as "pulumi install" installs them: see the Makefile.
 PROGRAM_PYTHON = PROJECT_ROOT / ".venv" / "program" / "bin" / "python"
 
-# Seconds. A first build of the CLI takes ten minutes of two processors.
+# Seconds. The first build of the CLI takes ten minutes on two processors.
 BUILD_DEADLINE = 1800.0
 START_DEADLINE = 180.0
+
+# LocalStack's account of API Gateway begins with this role. A stack sets its own, and its end leaves none, as on AWS.
+_DEFAULT_API_ROLE = "arn:aws:iam::000000000000:role/api-gw-cw-role"
 
 _DIRECTLY = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
@@ -47,7 +50,7 @@ class Engine:
     name: str
     version: str
     how: str
-    """How it was run, for a table."""
+    """A description of how it was run, for a table."""
     port: int
     log: Path
 
@@ -60,25 +63,26 @@ class Engine:
         return Clients(self.url, "us-east-1")
 
     def leftovers(self) -> list[str]:
-        """What is in the engine beyond what an empty one has, a line each."""
+        """The resources in the engine that an empty one does not have, one line for each kind."""
         script = ENGINES / "pulumi" / "leftovers.py"
         listed = subprocess.run(
             [sys.executable, str(script), self.url], capture_output=True, text=True, check=True, timeout=120
         )
-        return [line for line in listed.stdout.splitlines() if line.split()[-1] not in ("0", "None")]
+        lines = [line.replace(_DEFAULT_API_ROLE, "").rstrip() for line in listed.stdout.splitlines()]
+        return [line for line in lines if line.split()[-1] not in ("0", "None")]
 
 
 def missing(engine: str) -> str | None:
-    """What is missing on this machine to build and run ``engine``, as a reason to skip; ``None`` if nothing is."""
+    """The reason to skip tests of ``engine``: a tool or file that it needs is missing here; ``None`` if none is."""
     if not (ENGINES / "pulumi" / "build.sh").exists():
-        return "ENGINES must be a folder with the engines' scripts: there is none here."
+        return "ENGINES must name a folder with the engines' scripts."
     tools = {"go": "Go", "cc": "a C compiler"} | (
         {"java": "Java", "javac": "Java", "npm": "npm"} if engine == "LocalStack" else {}
     )
     if lacking := sorted({label for tool, label in tools.items() if shutil.which(tool) is None}):
         return f"{', '.join(lacking)} must be installed to build the engines."
     if not _cli_environment().get("TF_AWS_PROVIDER"):
-        return "TF_AWS_PROVIDER must name the Terraform AWS provider: there is none here."
+        return "TF_AWS_PROVIDER must name the Terraform AWS provider."
     if not PROGRAM_PYTHON.exists():
         return "The program's packages must be installed: run 'make test-engines'."
     return None
@@ -86,7 +90,7 @@ def missing(engine: str) -> str | None:
 
 @cache
 def _cli_environment() -> Mapping[str, str]:
-    """The environment in which the built CLI runs, without what the person who runs the tests has of AWS and Pulumi."""
+    """The environment of the built CLI, without the AWS and Pulumi variables of the user who runs the tests."""
     kept = {
         name: value
         for name, value in os.environ.items()
@@ -105,12 +109,12 @@ def _cli_environment() -> Mapping[str, str]:
 
 
 def cli_environment(state: Path, **more: str) -> dict[str, str]:
-    """The environment in which the CLI works for the checkout whose state is in ``state``."""
+    """The environment of the CLI for the checkout whose state is in ``state``."""
     return {
         **_cli_environment(),
         "PULUMI_HOME": str(state / "home"),
         "PULUMI_BACKEND_URL": state.joinpath("backend").as_uri(),
-        # As README exports it.
+        # The passphrase of README.
         "PULUMI_CONFIG_PASSPHRASE": "local",
         "PULUMI_PYTHON": str(PROGRAM_PYTHON),
         **more,
@@ -118,7 +122,7 @@ def cli_environment(state: Path, **more: str) -> dict[str, str]:
 
 
 def build(script: str, *arguments: str) -> None:
-    """Builds an engine, or finds that it is built."""
+    """Builds an engine, unless it is built already."""
     command = ["bash", str(ENGINES / script), *arguments]
     made = session.run(command, cwd=PROJECT_ROOT, env=os.environ, timeout=BUILD_DEADLINE)
     assert made.returncode == 0, f"{script} failed:\n{made.stdout[-3000:]}{made.stderr[-3000:]}"
@@ -126,14 +130,14 @@ def build(script: str, *arguments: str) -> None:
 
 @contextlib.contextmanager
 def ministack(folder: Path) -> Iterator[Engine]:
-    """An empty MiniStack, for as long as the block lasts."""
+    """Runs an empty MiniStack during the block."""
     build("pulumi/build.sh")
     with _server("ministack/run.sh", folder, "{port}", str(PROJECT_ROOT)) as (port, log):
         _wait_until_it_answers(f"http://127.0.0.1:{port}/_ministack/health", log)
         yield Engine(
             name="MiniStack",
             version=importlib.metadata.version("ministack"),
-            how="empty, by itself",
+            how="empty, without a stack",
             port=port,
             log=log,
         )
@@ -141,7 +145,7 @@ def ministack(folder: Path) -> Iterator[Engine]:
 
 @contextlib.contextmanager
 def localstack(folder: Path) -> Iterator[Engine]:
-    """An empty LocalStack whose state machines are interpreted as its users have it, for as long as the block lasts."""
+    """Runs an empty LocalStack during the block, with the interpreter of state machines that its users have."""
     build("pulumi/build.sh")
     root = Path(_cli_environment()["ENGINES_ROOT"]) / "localstack"
     if not (root / "venv" / "bin" / "python").exists() or not (root / "fn" / "bin" / "python").exists():
@@ -162,7 +166,7 @@ def localstack(folder: Path) -> Iterator[Engine]:
 
 
 def _load_services(clients: Clients) -> None:
-    """Calls each service once: LocalStack loads it then, which takes longer than a provider waits for an answer."""
+    """Calls each service once: the first call loads it, which takes longer than a provider waits for an answer."""
     for service, operation in {
         "apigateway": "get_rest_apis",
         "cloudwatch": "describe_alarms",
@@ -182,7 +186,7 @@ def _load_services(clients: Clients) -> None:
 
 @contextlib.contextmanager
 def _server(script: str, folder: Path, *arguments: str, **environment: str) -> Iterator[tuple[int, Path]]:
-    """A server that a script runs in the foreground, on a port of its own, which stands for ``{port}``."""
+    """Runs a server, by a script that stays in the foreground, on a free port, which replaces ``{port}``."""
     port, log = free_port(), folder / "engine.log"
     temporary = folder / "tmp"
     temporary.mkdir()
@@ -207,5 +211,7 @@ def _wait_until_it_answers(url: str, log: Path) -> None:
         with contextlib.suppress(urllib.error.URLError, OSError), _DIRECTLY.open(url, timeout=5) as answer:
             if answer.status == 200:
                 return
-        assert time.monotonic() < deadline, f"{url} does not answer:\n{log.read_text(errors='replace')[-3000:]}"
+        assert time.monotonic() < deadline, (
+            f"Timed out after {START_DEADLINE:.0f} s waiting for {url}:\n{log.read_text(errors='replace')[-3000:]}"
+        )
         time.sleep(0.2)

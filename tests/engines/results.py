@@ -1,4 +1,4 @@
-"""What a run showed of an engine, for the table in docs/engines.md: see tools/engines_table.py."""
+"""The results of a run on an engine, for the table in docs/engines.md: see tools/engines_table.py."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ class Results:
     """The version of the Pulumi CLI."""
     resources: int = 0
     drift: str = ""
-    """What a preview would change of a stack that nobody has changed."""
+    """The resources that a preview of an unchanged stack would change."""
     passed: int = 0
     skipped: list[dict[str, str]] = field(default_factory=list)
-    """The tests that were left out, each with ``test`` and ``reason``."""
+    """The tests that were skipped, each with ``test`` and ``reason``."""
     timings: dict[str, float] = field(default_factory=dict)
 
     def take(self, file: Path) -> None:
-        """Takes what the end-to-end tests wrote of themselves."""
-        told: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-        self.passed, self.skipped = told["passed"], told["skipped"]
+        """Reads the results file of the end-to-end tests."""
+        results: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+        self.passed, self.skipped = results["passed"], results["skipped"]
 
     def write(self) -> None:
-        """Keeps it until the next run."""
+        """Writes the file that tools/engines_table.py reads."""
         found = asdict(self)
         found["engine"] = {name: getattr(self.engine, name) for name in ("name", "version", "how")}
         RESULTS.mkdir(parents=True, exist_ok=True)

@@ -1,8 +1,9 @@
-"""Runs a command, and ends whatever it has started when it ends: ``python -m tests.engines.session COMMAND ...``.
+"""Runs a command, and then ends all processes that it started: ``python -m tests.engines.session COMMAND ...``.
 
-The Pulumi CLI's plugins start processes that nobody ends, and a test run that is killed ends nothing at all. So each
-command has a session of its own (setsid), and this process, its leader, ends the session's others: when the command has
-ended, on SIGTERM, and, by prctl(2), when the test run is gone. SIGINT is the command's, and SIGUSR1 kills it.
+The Pulumi CLI's plugins start processes and do not end them, and a test run that is killed ends no process. So each
+command has a separate session (setsid). This process leads the session, and ends its other processes when the command
+has ended, on SIGTERM, and, by prctl(2), when the test run has ended. It passes SIGINT to the command. SIGUSR1 kills the
+command.
 
 It ends with the command's status, or with 128 and the number of the signal that ended it.
 """
@@ -26,7 +27,7 @@ _PR_SET_PDEATHSIG = 1
 def start(
     command: Sequence[str], *, cwd: Path, env: Mapping[str, str], output: IO[bytes] | int, errors: IO[bytes] | int
 ) -> subprocess.Popen[bytes]:
-    """Starts ``command`` in a session of its own, which ends with it and with this process."""
+    """Starts ``command`` in a new session, which ends with the command and with this process."""
     return subprocess.Popen(
         [sys.executable, str(Path(__file__).resolve()), str(os.getpid()), *command],
         cwd=cwd,
@@ -41,7 +42,7 @@ def start(
 def run(
     command: Sequence[str], *, cwd: Path, env: Mapping[str, str], timeout: float
 ) -> subprocess.CompletedProcess[str]:
-    """Runs ``command`` to its end, as ``subprocess.run`` does with captured text."""
+    """Runs ``command``, as ``subprocess.run`` does with captured text."""
     process = start(command, cwd=cwd, env=env, output=subprocess.PIPE, errors=subprocess.PIPE)
     try:
         printed, errors = process.communicate(timeout=timeout)
@@ -76,7 +77,7 @@ def _lead(parent: int, command: Sequence[str]) -> int:
     def finish(number: int, _frame: Any) -> None:
         raise SystemExit(128 + number)
 
-    # Before the command starts: a signal that comes early must not end this process and leave the command.
+    # Before the command starts: an early signal must not end this process and leave the command running.
     signal.signal(signal.SIGINT, forward)
     signal.signal(signal.SIGUSR1, forward)
     signal.signal(signal.SIGTERM, finish)
@@ -92,7 +93,7 @@ def _lead(parent: int, command: Sequence[str]) -> int:
 
 
 def _end_others(child: subprocess.Popen[bytes] | None, grace: float = 20.0) -> None:
-    """Ends the command, if it runs, and then by force every other process of this session."""
+    """Ends the command, if it runs, and then kills every other process of this session."""
     if child and child.poll() is None:
         child.terminate()
         with contextlib.suppress(subprocess.TimeoutExpired):

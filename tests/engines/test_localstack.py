@@ -1,4 +1,4 @@
-"""LocalStack as its users have it, deployed to by the real Pulumi CLI."""
+"""LocalStack as its users have it, with the real Pulumi CLI."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ from .life import live
 
 @pytest.mark.skipif(missing("LocalStack") is not None, reason=missing("LocalStack") or "")
 def test_the_life_of_a_stack(tmp_path: Path) -> None:
-    """What README says of LocalStack is so, from "stack init" to "stack rm", the workflow's paths included."""
+    """README's section on LocalStack works, from "stack init" to "stack rm", and so does every path of the workflow."""
     (tmp_path / "engine").mkdir()
     with localstack(tmp_path / "engine") as engine:
-        # It answers slowly: what a kill interrupts there was often made, and is not in the state (docs/operations.md).
+        # LocalStack answers slowly: when a kill interrupts an update, a resource often exists that is not in Pulumi's
+        # state (docs/operations.md).
         live(engine, tmp_path, faults=[], ending=signal.SIGINT)

@@ -1,4 +1,4 @@
-"""MiniStack, deployed to by the real Pulumi CLI as a local stack."""
+"""MiniStack as a local stack, with the real Pulumi CLI."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ import pytest
 from .engines import ministack, missing
 from .life import live
 
-# Over the protocol of an older provider it does not return what it was told of a percentile (docs/engines.md).
+# Over the protocol of older providers, it does not return the percentile of an alarm (docs/engines.md).
 FAULTS = [("aws:cloudwatch/metricAlarm:MetricAlarm", "file-copy-slow")]
 
 
 @pytest.mark.skipif(missing("MiniStack") is not None, reason=missing("MiniStack") or "")
 def test_the_life_of_a_stack(tmp_path: Path) -> None:
-    """A MiniStack that somebody has is a local stack like LocalStack, from "stack init" to "stack rm"."""
+    """A user's own MiniStack is a local stack like LocalStack, from "stack init" to "stack rm"."""
     (tmp_path / "engine").mkdir()
     with ministack(tmp_path / "engine") as engine:
         live(engine, tmp_path, FAULTS)

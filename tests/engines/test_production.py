@@ -1,4 +1,4 @@
-"""A stack as on AWS, with README's commands, deployed to MiniStack by its address: the program takes it for AWS."""
+"""A stack as on AWS, with README's commands. It is on MiniStack, by AWS_ENDPOINT_URL, so the program sees AWS."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .checkout import Checkout
 from .engines import Engine, ministack, missing
 
 SECTION = "On AWS"
-# What README says, of which one is the stack itself.
+# The number in README, which includes the stack itself.
 RESOURCES = 138
 KEPT = "acme-region-b-builds"
 
@@ -22,24 +22,24 @@ pytestmark = pytest.mark.skipif(missing("MiniStack") is not None, reason=missing
 
 
 def test_what_must_not_go_stays(tmp_path: Path) -> None:
-    """Files and records outlive a mistake: a destroy in whatever form, another prefix, a destination taken away. A
-    stack that is meant to go leaves nothing but the bucket that was taken out of it before."""
+    """Files and records survive mistakes: a destroy in any form, another prefix, a removed destination. A stack that is
+    destroyed on purpose leaves only the bucket that was removed from it before."""
     (tmp_path / "engine").mkdir()
     with ministack(tmp_path / "engine") as engine:
         credentials = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
         checkout = Checkout.make(tmp_path, AWS_ENDPOINT_URL=engine.url, **credentials)
         checkout.type_readme(SECTION, "make setup")
         checkout.type_readme(SECTION, "pulumi config set aws:region")
-        # The engine has an address alone, and no room for a bucket's name in front of it.
+        # The engine is at an IP address, so a bucket's name cannot be in front of the host.
         checkout.pulumi("config", "set", "aws:s3UsePathStyle", "true")
 
         with checkout.step("up that is interrupted, and another"):
             checkout.interrupted_up(signal.SIGINT)
             checkout.type_readme(SECTION, "pulumi up")
             assert len(checkout.resources()) + 1 == RESOURCES
-            found = checkout.outputs()
-            assert found[outputs.ENDPOINT] == ""
-            assert found[outputs.API_GATEWAY_URL].startswith("https://")
+            stack_outputs = checkout.outputs()
+            assert stack_outputs[outputs.ENDPOINT] == ""
+            assert stack_outputs[outputs.API_GATEWAY_URL].startswith("https://")
         before = contents(engine)
         assert before.keys() == {f"acme-{name}" for name in ("global-builds", "region-a-builds", "region-b-builds")}
 
@@ -50,9 +50,9 @@ def test_what_must_not_go_stays(tmp_path: Path) -> None:
 
         with checkout.step("another prefix is refused"):
             checkout.pulumi("config", "set", "namePrefix", "other-")
-            said = checkout.pulumi("preview", fails=True)
-            assert "unable to replace resource" in said
-            assert "marked for protection" in said
+            printed = checkout.pulumi("preview", fails=True)
+            assert "unable to replace resource" in printed
+            assert "marked for protection" in printed
             checkout.pulumi("config", "set", "namePrefix", "acme-")
 
         with checkout.step("a destination is taken out"):
@@ -83,7 +83,7 @@ def test_what_must_not_go_stays(tmp_path: Path) -> None:
 
 
 def contents(engine: Engine) -> dict[str, dict[str, Any]]:
-    """What each bucket has that protects it and its files."""
+    """The configuration of each bucket that protects it and its files."""
     s3 = engine.clients("s3")
     return {
         bucket["Name"]: {

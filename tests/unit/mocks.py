@@ -1,4 +1,4 @@
-"""Runs the program, or a part of it, with mocks in the provider's place, and records what it registers."""
+"""Runs the program, or a part of it, with mocks instead of the provider, and records the registered resources."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ DEFAULTS = Settings(
     tags={},
     emulator_endpoint=None,
 )
-"""What the design promises to somebody who sets nothing."""
+"""The documented defaults."""
 
 
 def arn(service: str, resource: str, region: str = REGION) -> str:
@@ -71,7 +71,7 @@ def declared_settings() -> dict[str, dict[str, Any]]:
 
 @dataclass(frozen=True, kw_only=True)
 class Registered:
-    """A resource as the engine hears of it: inputs with camelCase keys, other resources by their URNs."""
+    """A resource as Pulumi's engine receives it: inputs with camelCase keys, and URNs for other resources."""
 
     type: str
     name: str
@@ -83,7 +83,7 @@ class Registered:
     former_names: frozenset[str]
     """The logical names of its aliases."""
     deleted_with: str
-    """The URN of the resource that it goes with, or nothing."""
+    """The URN of the resource with which it is deleted; empty if there is none."""
     retain_on_delete: bool
 
     @property
@@ -92,7 +92,7 @@ class Registered:
 
 
 class Recording(Mocks):
-    """One run, whatever came of it."""
+    """The resources and outputs of one run, also of a failed one."""
 
     def __init__(self) -> None:
         self.registered: list[Registered] = []
@@ -101,7 +101,7 @@ class Recording(Mocks):
     def run(
         self, configuration: Mapping[str, str] | None = None, *, program: Callable[[], object] | None = None
     ) -> Recording:
-        """Runs ``program``, or all of ``__main__.py``, with ``configuration``, or the local stack's."""
+        """Runs ``program``, or all of ``__main__.py``, with ``configuration``, or with that of the local stack."""
         if configuration is None:
             configuration = stack_configuration("local")
         monitor = _Monitor(self)
@@ -118,7 +118,7 @@ class Recording(Mocks):
         return {found.name: found for found in self.registered if found.type == f"aws:{resource_type}"}
 
     def inputs(self, resource_type: str) -> dict[str, dict[str, Any]]:
-        """Their inputs alone."""
+        """The inputs of these resources, by logical name."""
         return {name: found.inputs for name, found in self.of(resource_type).items()}
 
     def call(self, args: MockCallArgs) -> tuple[dict[str, Any], list[tuple[str, str]] | None]:
@@ -132,12 +132,12 @@ class Recording(Mocks):
 
 
 def record(program: Callable[[], object]) -> Recording:
-    """A part of a program, run as on AWS."""
+    """Runs a part of a program as on AWS."""
     return Recording().run(project(), program=program)
 
 
 class _Monitor(MockMonitor):
-    """Pulumi's mocks are not told of parents, dependencies and protection; its mock monitor is."""
+    """Pulumi's mocks do not get parents, dependencies and protection; its mock monitor does."""
 
     def __init__(self, recording: Recording) -> None:
         super().__init__(recording)
@@ -164,7 +164,7 @@ class _Monitor(MockMonitor):
 
 
 def _attributes(resource_type: str, name: str, region: str) -> dict[str, str]:
-    """What AWS would answer, beyond a resource's inputs."""
+    """The attributes that AWS would return, in addition to the inputs."""
     match resource_type:
         case "aws:s3/bucket:Bucket":
             return {"arn": f"arn:aws:s3:::{name}"}

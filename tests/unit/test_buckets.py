@@ -1,4 +1,4 @@
-"""components/buckets.py: what a bucket of the stack is like, and that a bucket of somebody else's is left alone."""
+"""components/buckets.py: the configuration of the stack's buckets, and none of external buckets."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ BELONGINGS = {
     "s3/bucketLifecycleConfiguration:BucketLifecycleConfiguration": "lifecycle",
     "s3/bucketPolicy:BucketPolicy": "policy",
 }
-"""What every bucket of the stack has, and how its logical name ends."""
+"""The resources of each bucket, and the ends of their logical names."""
 
 ABORT_UPLOADS = {
     "id": "abort-unfinished-uploads",
@@ -43,7 +43,7 @@ def buckets(**changes: Any) -> Recording:
 
 
 def of_each(recording: Recording, resource_type: str) -> dict[str, Any]:
-    """The inputs of the buckets' resources of a type by bucket, each of which has one."""
+    """The inputs of the resources of a type, by bucket. Each bucket has one."""
     found = recording.inputs(resource_type)
     assert found.keys() == {f"{bucket}-{BELONGINGS[resource_type]}" for bucket in OWN}
     return {inputs["bucket"]: {key: inputs[key] for key in inputs if key != "bucket"} for inputs in found.values()}
@@ -55,22 +55,21 @@ def names(buckets: Sequence[BucketRef]) -> pulumi.Output[list[str]]:
 
 @pytest.mark.parametrize("force_destroy", [False, True])
 def test_a_bucket_that_holds_files_is_destroyed_only_where_that_is_asked_for(force_destroy: bool) -> None:
-    """Builds are not deleted with the stack, unless the setting says so: the engine refuses, before it takes a
-    bucket's policy away and then fails on its files.
-    """
+    """Unless the setting allows it, a bucket with files is not destroyed: Pulumi refuses before it deletes the
+    policy."""
     recording = buckets(force_destroy=force_destroy)
     made = recording.of("s3/bucket:Bucket")
     assert {name: (bucket.inputs, bucket.retain_on_delete) for name, bucket in made.items()} == {
         name: ({"bucket": name, "forceDestroy": force_destroy}, not force_destroy) for name in OWN
     }
-    # Whatever belongs to them too: the engine deletes what is not protected, and keeps the rest.
+    # Their configuration is protected, too: Pulumi deletes every resource that is not.
     assert len(recording.registered) == 1 + len(OWN) * (1 + len(BELONGINGS))
     assert {found.protect for found in recording.registered} == {not force_destroy}
 
 
 @pytest.mark.parametrize("resource_type", BELONGINGS)
 def test_what_belongs_to_a_bucket_goes_with_it_or_stays(resource_type: str) -> None:
-    """A bucket that is taken out of the stack and kept keeps its policy, its versions and its encryption as well."""
+    """A bucket that is removed from the stack stays, with its policy, its versions and its encryption."""
     recording = buckets()
     made = recording.of("s3/bucket:Bucket")
     for name, found in recording.of(resource_type).items():
@@ -79,8 +78,8 @@ def test_what_belongs_to_a_bucket_goes_with_it_or_stays(resource_type: str) -> N
 
 @pytest.mark.parametrize("resource_type", ["s3/bucket:Bucket", *BELONGINGS])
 def test_logical_names_do_not_change_with_the_prefix(resource_type: str) -> None:
-    """With another prefix Pulumi sees that a protected bucket would be replaced, and refuses, instead of deleting one
-    and making another. A stack that is up knows its buckets again by their former names, which had the prefix."""
+    """With another prefix, Pulumi would replace a protected bucket, and refuses. Logical names do not have the prefix.
+    Aliases have the former names, which had it, so an existing stack keeps its buckets."""
     prefixed = buckets(
         name_prefix="acme-",
         source_bucket=f"acme-{OWN[0]}",
@@ -111,7 +110,8 @@ def test_logical_names_do_not_change_with_the_prefix(resource_type: str) -> None
     ],
 )
 def test_buckets_keep_versions_are_private_and_know_no_acls(resource_type: str, expected: dict[str, Any]) -> None:
-    """A copy is of what its event named, no bucket is ever public, and whatever is in it is its owner's."""
+    """A bucket keeps versions, so a copy is of the version in the event. It is not public, and its owner owns all
+    objects."""
     assert of_each(buckets(), resource_type) == dict.fromkeys(OWN, expected)
 
 
@@ -129,7 +129,7 @@ def test_buckets_keep_versions_are_private_and_know_no_acls(resource_type: str, 
     ],
 )
 def test_buckets_encrypt_what_is_put_into_them(key: str | None, rule: dict[str, Any]) -> None:
-    """S3's keys encrypt what comes unencrypted, or one of KMS with a bucket key, so that a copy is no call to KMS."""
+    """S3 encrypts with its own keys, or with a KMS key and a bucket key, so that a copy needs no call of KMS."""
     encryption = "s3/bucketServerSideEncryptionConfiguration:BucketServerSideEncryptionConfiguration"
     destinations = tuple(Destination(bucket=bucket, kms_key_arn=key) for bucket in OWN[1:])
     made = buckets(kms_key_arn=key, destinations=destinations)
@@ -137,7 +137,7 @@ def test_buckets_encrypt_what_is_put_into_them(key: str | None, rule: dict[str, 
 
 
 def test_a_bucket_in_another_region_is_there_with_all_that_belongs_to_it() -> None:
-    """The bucket and its settings are in its own region, with a key of that region, and the others where they were."""
+    """A bucket in another region has its configuration and its key there. The other buckets stay as they are."""
     key = KEY.replace(REGION, "eu-west-1")
     far = Destination(bucket="far-builds", region="eu-west-1", kms_key_arn=key)
     theirs = Destination(bucket="theirs", existing=True, region="eu-west-1", account="111111111111")
@@ -163,7 +163,7 @@ def test_a_bucket_in_another_region_is_there_with_all_that_belongs_to_it() -> No
 
 @pytest.mark.parametrize("days", [0, 1, 90])
 def test_nothing_is_paid_for_that_nobody_needs(days: int) -> None:
-    """Parts of uploads go after a week, and old versions after as long as the setting says, or never."""
+    """Incomplete uploads expire after a week, and old versions after the days in the setting, or never."""
     lifecycle = "s3/bucketLifecycleConfiguration:BucketLifecycleConfiguration"
     recording = buckets(noncurrent_version_days=days)
     old_versions = {
@@ -175,7 +175,7 @@ def test_nothing_is_paid_for_that_nobody_needs(days: int) -> None:
     }
     rules = [ABORT_UPLOADS, old_versions] if days else [ABORT_UPLOADS]
     assert of_each(recording, lifecycle) == {bucket: {"rules": rules} for bucket in OWN}
-    # S3 refuses rules for old versions of a bucket that keeps none.
+    # S3 refuses rules for old versions if the bucket does not keep versions.
     versioning = recording.of("s3/bucketVersioning:BucketVersioning")
     for made in recording.of(lifecycle).values():
         assert versioning[f"{made.inputs['bucket']}-versioning"].urn in made.dependencies
@@ -186,7 +186,7 @@ def test_nothing_is_paid_for_that_nobody_needs(days: int) -> None:
     [(None, True), (EMULATOR, False), ("http://127.0.0.1:4570", False), ("https://localhost.localstack.cloud", True)],
 )
 def test_buckets_are_reached_over_tls_alone(endpoint: str | None, requires_tls: bool) -> None:
-    """Plain HTTP is refused wherever there is anything else, which is everywhere but on some emulators."""
+    """A bucket refuses plain HTTP, except on an emulator without TLS."""
     recording = buckets(emulator_endpoint=endpoint)
     policy = "s3/bucketPolicy:BucketPolicy"
     if not requires_tls:
@@ -197,7 +197,7 @@ def test_buckets_are_reached_over_tls_alone(endpoint: str | None, requires_tls: 
 
 
 def test_an_existing_destination_is_referred_to_and_not_made() -> None:
-    """Somebody else's bucket is a destination in its place in the list, and no resource claims or changes it."""
+    """An external bucket is a destination at its place in the list. No resource creates or configures it."""
     ours = [Destination(bucket=bucket) for bucket in OWN[1:]]
     settings = replace(DEFAULTS, destinations=(ours[0], Destination(bucket="theirs", existing=True), ours[1]))
 

@@ -19,6 +19,7 @@ from typing import Any
 
 import pytest
 import typer
+from botocore.exceptions import ClientError
 from typer.testing import CliRunner
 
 from components import policies
@@ -194,8 +195,8 @@ def test_a_bad_setting(project: Path, stopped: list[int]) -> None:
     """The program's own refusal is said as it is, and nothing is left running."""
     said = refusal("up", "--port", str(PORT), "-c", "maxConcurrency=0")
     assert said.splitlines() == [
-        "Nothing was created, because of the stack's settings:",
-        '  maxConcurrency: "0" is not allowed; it takes a whole number, 1 to 40.',
+        "Nothing was created or changed, because these settings are wrong:",
+        '  maxConcurrency must be an integer from 1 to 40, not "0".',
     ]
     assert (stopped, list(project.iterdir())) == ([FAKE_PID], [])
 
@@ -205,7 +206,7 @@ def test_a_resource_that_cannot_be_made(monkeypatch: pytest.MonkeyPatch, project
     error = {"Error": {"Code": "LimitExceededException", "Message": "Too many tables"}}
     monkeypatch.setattr(stack, "Clients", lambda *_: ScriptedClients(CreateTable=error))
     said = refusal("up", "--port", str(PORT))
-    assert said.startswith("The emulator did not make aws:dynamodb/table:Table 'tracking': ")
+    assert said.startswith("The emulator did not create aws:dynamodb/table:Table 'tracking': ")
     assert said.endswith("Too many tables")
     assert (stopped, list(project.iterdir())) == ([FAKE_PID], [])
 
@@ -228,7 +229,13 @@ def test_a_stack_is_up_after_up(monkeypatch: pytest.MonkeyPatch, stopped: list[i
     status, output, _ = run("up", *port)
     assert status == 0
     assert f"The stack is up at http://127.0.0.1:{PORT} (" in output
-    assert f"filecopy down --port {PORT}\n" in output
+    # What to type next works from here, where filecopy may not be on the PATH.
+    next_steps = re.findall(r"(?m)^(?:Point|Take).*?with: +(.*)$", output)
+    assert len(next_steps) == 2
+    environment = re.fullmatch(r'eval "\$\((\S*filecopy) env --port (\d+)\)"', next_steps[0])
+    assert environment
+    assert environment[2] == str(PORT)
+    assert next_steps[1] == f"{environment[1]} down --port {PORT}"
 
     assert run("outputs", "dynamodb_table_name", *port) == (0, "FileCopyTracking\n", "")
     assert run("outputs", "destination_buckets", *port) == (0, '["region-a-builds", "region-b-builds"]\n', "")
@@ -239,7 +246,7 @@ def test_a_stack_is_up_after_up(monkeypatch: pytest.MonkeyPatch, stopped: list[i
     )
 
     assert f"The stack was up at http://127.0.0.1:{PORT}.\n" in run("up", *port)[1]
-    assert "is never changed, only made" in refusal("up", "-c", "maxConcurrency=5", *port)
+    assert "cannot be changed. Run" in refusal("up", "-c", "maxConcurrency=5", *port)
     assert stopped == []
     assert run("down", *port)[:2] == (0, f"The stack on port {PORT} is down.\n")
     assert stopped == [FAKE_PID]
@@ -253,6 +260,10 @@ def test_another_port_has_a_stack(project: Path) -> None:
         f"No stack is up on port 4570. There is one on port {PORT}. Run 'filecopy up --port 4570'."
     )
     assert run("down", "--port", "4570")[1] == f"No stack is up on port 4570. There is one on port {PORT}.\n"
+    for port in (4571, 4572):
+        (project / ".filecopy" / str(port)).mkdir()
+    said = run("down", "--port", "4570")[1]
+    assert said == f"No stack is up on port 4570. There are stacks on ports 4571, 4572 and {PORT}.\n"
 
 
 @pytest.mark.parametrize("state", [{}, {"pid": FAKE_PID, "port": PORT}])
@@ -261,7 +272,8 @@ def test_a_half_made_stack(project: Path, stopped: list[int], state: dict[str, A
     write_state(project, state)
     said = refusal("up", "--port", str(PORT))
     assert said == (
-        f"A stack is just being made on port {PORT}, or was left half-made. Wait, or run 'filecopy down --port {PORT}'."
+        f"Another command creates a stack on port {PORT}, or was killed while it did."
+        f" Wait, or run 'filecopy down --port {PORT}'."
     )
     expected = f"No stack is up on port {PORT}. Run 'filecopy up --port {PORT}'."
     assert refusal("outputs", "--port", str(PORT)) == expected
@@ -274,9 +286,63 @@ def test_a_stack_whose_emulator_died(project: Path, stopped: list[int]) -> None:
     folder = write_state(project, {"pid": os.getpid(), "port": PORT, "region": "us-east-1", "outputs": {}})
     for command in (("outputs",), ("up",)):
         said = refusal(*command, "--port", str(PORT))
-        assert said.startswith(f"The emulator on port {PORT} has died or does not answer; its log is {folder}")
+        assert said.startswith(f"The emulator on port {PORT} has died, and its files are lost. Its log is {folder}")
     assert run("down", "--port", str(PORT))[0] == 0
     assert (stopped, list(project.iterdir())) == ([], [])
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("", "Expecting value: line 1 column 1 (char 0)"),
+        ("[]", "it is not a JSON object"),
+        ('{"pid": "1"}', "pid is '1'"),
+        ('{"pid": 1, "port": 4599, "outputs": {}}', "region is missing"),
+    ],
+)
+def test_a_damaged_state_file(project: Path, stopped: list[int], text: str, problem: str) -> None:
+    """A state file that is cut off or was edited is named with what is wrong, and down clears it away."""
+    file = write_state(project, {}) / "state.json"
+    file.write_text(text, encoding="utf-8")
+    for command in (("outputs",), ("up",)):
+        assert refusal(*command, "--port", str(PORT)) == (
+            f"The state file {file} is damaged: {problem}. Run 'filecopy down --port {PORT}', then"
+            f" 'filecopy up --port {PORT}'."
+        )
+    assert run("down", "--port", str(PORT))[:2] == (0, f"The stack on port {PORT} is down.\n")
+    assert (stopped, list(project.iterdir())) == ([], [])
+
+
+def test_an_emulator_whose_process_is_not_known(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An emulator that down cannot end is not passed over."""
+    write_state(project, {})
+    monkeypatch.setattr(emulator, "answers", lambda port: port == PORT)
+    said = refusal("down", "--port", str(PORT))
+    assert said.startswith(f"The files of the stack on port {PORT} are removed, but an emulator still answers there, ")
+    assert list(project.iterdir()) == []
+
+
+def test_a_stacks_folder_that_is_a_file(project: Path) -> None:
+    """What is in the way of a stack's folder is named, by up and by down."""
+    (project / ".filecopy").write_text("mine")
+    folder = project / ".filecopy" / str(PORT)
+    assert refusal("up", "--port", str(PORT)).startswith(
+        f"The files of the stack in {folder} cannot be changed: Not a directory. "
+    )
+    (project / ".filecopy").unlink()
+    folder.parent.mkdir()
+    folder.write_text("mine")
+    assert refusal("down", "--port", str(PORT)).startswith(
+        f"The files of the stack in {folder} cannot be changed: Not a directory. Make sure that it is a folder "
+    )
+
+
+def test_a_folder_that_is_no_stacks(project: Path) -> None:
+    """A folder that somebody put beside those of the stacks is not taken for one."""
+    write_state(project, {}).with_name("4566.old").mkdir()
+    assert refusal("outputs", "--port", "4570").startswith(
+        f"No stack is up on port 4570. There is one on port {PORT}. "
+    )
 
 
 # --- Policy -----------------------------------------------------------------------------------------------------
@@ -363,8 +429,8 @@ def test_policy_of_a_deployer_needs_no_stack() -> None:
     assert "arn:aws-cn:s3:::acme-global-builds" in arns
     assert all(resource.startswith("arn:aws-cn:") for resource in arns)
     assert re.fullmatch(
-        r"The policy has [67],[0-9]{3} characters, and IAM takes 6,144 in a managed policy, 10,240 inline in a role\."
-        r" As managed policies it is 2: print each with --part, 1 to 2, and attach all\.\n",
+        r"The policy has [67],[0-9]{3} characters\. IAM allows 6,144 in a managed policy, and 10,240 in the inline"
+        r" policies of a role\. For 2 managed policies, print each with --part, 1 to 2, and attach all\.\n",
         errors,
     )
 
@@ -421,7 +487,7 @@ def test_policy_of_a_deployer_where_the_environment_says_the_region(monkeypatch:
         ((*DEPLOYER[1:], "--region", "narnia"), "--region must be a region of AWS, such as us-east-1, not narnia."),
         ((*DEPLOYER[1:], "--stack", "production"), "Pulumi.production.yaml must be in"),
         ((*DEPLOYER[1:], "--stack", "outputs.json"), "--stack must be the name of a stack of the Pulumi CLI"),
-        ((*DEPLOYER[1:], "--region", "us-east-1", "-c", "namePrefix=A"), "Nothing was created, because of the stack's"),
+        ((*DEPLOYER[1:], "--region", "us-east-1", "-c", "namePrefix=A"), "Nothing was created or changed, because"),
         ((*DEPLOYER[1:], "--region", "us-east-1", "-c", "nmaePrefix=a"), "There is no setting 'nmaePrefix'."),
     ],
 )
@@ -456,6 +522,16 @@ def test_a_stack_of_an_older_program(project: Path, arguments: tuple[str, ...], 
 
 ODD = "a\x1b[2J\x1b]0;title\x07\x9b31m\u202egpj.\u200b\r[red]b[/red]:boom:"
 SHOWN = "a?[2J?]0;title??31m?gpj.??[red]b[/red]:boom:"
+
+
+def test_an_error_of_aws_ends_before_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    """AWS's sentences have no full stop."""
+
+    def get(_port: int) -> stack.EmbeddedStack:
+        raise ClientError({"Error": {"Code": "AccessDenied", "Message": "You may not"}}, "GetItem")
+
+    monkeypatch.setattr(stack, "get", get)
+    assert refusal("outputs").endswith(": You may not. Check the credentials, the region and the stack.")
 
 
 def test_an_error_says_nothing_to_the_terminal(monkeypatch: pytest.MonkeyPatch) -> None:

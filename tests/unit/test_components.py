@@ -1,4 +1,5 @@
-"""Components by themselves: what each makes, of what, and in which order. Buckets and the API have their own files."""
+"""Single components: their resources, the links between these, and their order. Buckets and the API have separate
+files."""
 
 from __future__ import annotations
 
@@ -27,7 +28,7 @@ LOG_GROUP = arn("logs", "log-group:/aws/lambda/regional-sync")
 KEY = arn("kms", "key/0a1b")
 
 TLS = [(None, True), (EMULATOR, False), ("https://localhost.localstack.cloud", True)]
-"""Where a stack is, and whether it is reached over TLS alone there."""
+"""The endpoint of a stack, and whether the stack requires TLS there."""
 
 
 def refer(*names: str) -> list[BucketRef]:
@@ -47,10 +48,10 @@ def refer(*names: str) -> list[BucketRef]:
 
 @pytest.mark.parametrize("force_destroy", [False, True])
 def test_the_table_has_the_guides_key_and_is_not_lost(force_destroy: bool) -> None:
-    """A record is found by file key and source bucket, as the guide's get-item asks for it.
+    """The keys of a record are file key and source bucket, as in the user's guide.
 
-    Records of a status are found by their start, as operators list them. The table is encrypted, can be put back to
-    any second of the last weeks, and is deleted only where that is meant, by the engine as by anybody else.
+    An index has the records of a status by start time. The table is encrypted and has point-in-time recovery. It is
+    protected, by Pulumi and by DynamoDB, unless ``forceDestroy`` is set.
     """
 
     def program() -> None:
@@ -91,7 +92,7 @@ def test_the_table_has_the_guides_key_and_is_not_lost(force_destroy: bool) -> No
 
 @pytest.mark.parametrize("addresses", [(), ("a@example.com",), ("a@example.com", "b@example.com")])
 def test_every_address_is_subscribed(addresses: tuple[str, ...]) -> None:
-    """Each address is told of failures, and a stack without addresses still has its topic, which is encrypted."""
+    """Each address is subscribed to failures. A stack without addresses still has an encrypted topic."""
     recording = record(lambda: FailureTopic("failures", replace(DEFAULTS, notification_emails=addresses)))
     assert recording.inputs("sns/topic:Topic") == {
         "failures": {"name": "file-copy-failures", "kmsMasterKeyId": "alias/aws/sns"}
@@ -104,7 +105,7 @@ def test_every_address_is_subscribed(addresses: tuple[str, ...]) -> None:
 
 @pytest.mark.parametrize(("endpoint", "requires_tls"), TLS)
 def test_the_topic_accepts_only_who_it_is_told(endpoint: str | None, requires_tls: bool) -> None:
-    """The topic's own policy names the roles that may publish, also those that are not made yet."""
+    """The topic's policy names the roles that may publish, also roles that do not exist yet."""
     roles = [f"arn:aws:iam::{ACCOUNT}:role/{name}" for name in ("a", "b")]
 
     def program() -> None:
@@ -122,7 +123,8 @@ def test_the_topic_accepts_only_who_it_is_told(endpoint: str | None, requires_tl
 
 @pytest.mark.parametrize("function_timeout", [30, 60])
 def test_a_queue_hands_out_messages_in_peace_and_gives_up_on_them_in_the_end(function_timeout: int) -> None:
-    """A message is worked on once at a time, and lands with the dead letters, which are kept longest, after five."""
+    """A message is processed once at a time. After five failures it moves to the dead letters, which are kept
+    longest."""
 
     def program() -> None:
         queue = BucketEventQueue("uploads", DEFAULTS, buckets=refer("a"), function_timeout=function_timeout)
@@ -157,7 +159,7 @@ def rule_queue(settings: Settings = DEFAULTS) -> EventQueue:
 
 @pytest.mark.parametrize(("make", "name"), [(bucket_queue, "uploads"), (rule_queue, "endings")])
 def test_queues_are_encrypted_and_dead_letters_come_from_their_own_queue(make: Any, name: str) -> None:
-    """What waits is encrypted, and no other queue of the account puts its dead letters among these."""
+    """Messages are encrypted. Only this queue can move messages to its dead-letter queue."""
     recording = record(make)
     queues = recording.inputs("sqs/queue:Queue")
     assert queues.keys() == {name, f"{name}-dead-letters"}
@@ -172,8 +174,8 @@ def test_queues_are_encrypted_and_dead_letters_come_from_their_own_queue(make: A
 
 @pytest.mark.parametrize("make", [bucket_queue, rule_queue])
 def test_what_belongs_to_a_queue_goes_with_it(make: Any) -> None:
-    """ "pulumi destroy" takes the queue alone: some engines never say that a queue has lost its redrive allow policy,
-    and every engine takes its time for a policy."""
+    """ "pulumi destroy" deletes only the queue. On some engines, deleting its redrive allow policy never ends, and on
+    every engine, deleting a policy takes time."""
     recording = record(make)
     queues = {queue.inputs["name"]: queue.urn for queue in recording.of("sqs/queue:Queue").values()}
     belongings = [
@@ -204,7 +206,7 @@ def test_what_belongs_to_a_queue_goes_with_it(make: Any) -> None:
 def test_a_queue_accepts_its_own_senders_only(
     make: Any, name: str, build: Any, endpoint: str | None, requires_tls: bool
 ) -> None:
-    """A queue's policy names its buckets and this account, or its rule, and both queues are reached over TLS alone."""
+    """A queue's policy names its buckets and this account, or its rule. Both queues require TLS."""
     recording = record(lambda: make(replace(DEFAULTS, emulator_endpoint=endpoint)))
     found = {
         inputs["queueUrl"].rsplit("/", 1)[1]: json.loads(inputs["policy"])
@@ -226,7 +228,7 @@ def test_a_queue_accepts_its_own_senders_only(
     ],
 )
 def test_a_bucket_is_told_after_the_queue_is_ready_for_it(key_filter: dict[str, Any], expected: dict[str, str]) -> None:
-    """A notification waits for the policy that S3 tests it against, and asks for the keys that were asked for."""
+    """A notification is created after the policy that S3 checks. It has the key filter of the settings."""
     recording = record(
         lambda: BucketEventQueue("uploads", DEFAULTS, buckets=refer("a", "b"), function_timeout=30, **key_filter)
     )
@@ -246,7 +248,7 @@ def test_a_bucket_is_told_after_the_queue_is_ready_for_it(key_filter: dict[str, 
 
 
 def test_a_queue_of_no_buckets_lets_nobody_in() -> None:
-    """Where every destination is somebody else's, there is no policy with an empty list, which SQS refuses."""
+    """If every destination is external, there is no policy with an empty list: SQS refuses it."""
     recording = record(lambda: BucketEventQueue("arrivals", DEFAULTS, buckets=[], function_timeout=30))
     assert recording.inputs("s3/bucketNotification:BucketNotification") == {}
     for inputs in recording.inputs("sqs/queuePolicy:QueuePolicy").values():
@@ -261,7 +263,7 @@ def function(name: str = "regional-sync", settings: Settings = DEFAULTS, **argum
 
 
 def test_a_function_runs_its_own_module_with_its_own_role() -> None:
-    """A function is its module of handlers/, may do what it was given and write its log, and keeps logs as long."""
+    """A function has its module of handlers/, its own permissions, and a log with a retention."""
     recording = record(lambda: function(settings=replace(DEFAULTS, log_retention_days=90)))
     [made] = recording.of("lambda/function:Function").values()
     code = made.inputs.pop("code")
@@ -287,7 +289,7 @@ def test_a_function_runs_its_own_module_with_its_own_role() -> None:
 
 
 def test_a_function_is_made_after_its_permissions_and_its_log_group() -> None:
-    """The first run can write its log, into the group that has a retention and not into one that Lambda makes."""
+    """The log group exists before the first run. Otherwise Lambda would create one without a retention."""
     recording = record(function)
     [made] = recording.of("lambda/function:Function").values()
     [policy] = recording.of("iam/rolePolicy:RolePolicy").values()
@@ -297,7 +299,7 @@ def test_a_function_is_made_after_its_permissions_and_its_log_group() -> None:
 
 @pytest.mark.parametrize(("concurrency", "scaling"), [(None, {}), (5, {"scalingConfig": {"maximumConcurrency": 5}})])
 def test_a_queue_feeds_a_function_message_by_message(concurrency: int | None, scaling: dict[str, Any]) -> None:
-    """One bad message of a batch fails alone, and the function may read its queue and no other."""
+    """One bad message of a batch does not fail the others. The function may read its own queue and no other."""
 
     def program() -> None:
         queue = BucketEventQueue("arrivals", DEFAULTS, buckets=refer("a"), function_timeout=60)
@@ -322,9 +324,9 @@ def test_a_queue_feeds_a_function_message_by_message(concurrency: int | None, sc
 
 
 def test_the_state_machine_works_with_its_own_table_and_topic() -> None:
-    """The definition is JSON that names this stack's table and topic, and the role may do what it asks for.
+    """The definition names this stack's table and topic, and the role may do what the states do.
 
-    The states it passes are logged, without what it works on, into a group that has a retention; and it is traced.
+    The log has the states, without their data, and a retention. Executions are traced.
     """
     settings = replace(
         DEFAULTS,
@@ -391,7 +393,7 @@ def test_the_state_machine_works_with_its_own_table_and_topic() -> None:
 
 
 def test_a_queue_of_no_buckets_is_reached_over_tls_alone() -> None:
-    """Where every destination is somebody else's, the arrivals queue refuses plain HTTP as every queue does."""
+    """If every destination is external, the arrivals queue still refuses plain HTTP."""
     recording = record(lambda: BucketEventQueue("arrivals", DEFAULTS, buckets=[], function_timeout=30))
     refusing = [
         inputs["queueUrl"].rsplit("/", 1)[1]

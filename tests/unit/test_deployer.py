@@ -1,10 +1,10 @@
-"""components/policies/deployer.py: the policy of whoever deploys, held against all that the program registers."""
+"""components/policies/deployer.py: the deployer's policy, compared with all resources of the program."""
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from fnmatch import fnmatchcase
 from typing import Any
@@ -39,7 +39,7 @@ ALL_SETTINGS = project(
     tags='{"team": "builds"}',
 )
 
-# Service Authorization Reference: what takes no resource. An event source mapping's function is asked for instead.
+# Service Authorization Reference: actions without a resource. For event source mappings, a condition has the function.
 WITHOUT_RESOURCE = {
     "logs:DescribeLogGroups",
     "sns:GetSubscriptionAttributes",
@@ -48,11 +48,11 @@ WITHOUT_RESOURCE = {
 }
 OF_A_FUNCTION = {f"lambda:{verb}EventSourceMapping" for verb in ("Create", "Update", "Delete")}
 
-# Where the names of botocore's services are others than in policies.
+# Services that have another name in botocore than in policies.
 SERVICES = {"states": "stepfunctions"}
 
-# Service Authorization Reference: permissions that are called otherwise than the operations of S3 that take them, and
-# those that no single operation has.
+# Service Authorization Reference: permissions with another name than the operation that needs them, and permissions
+# without an operation.
 NOT_OPERATIONS = {
     "iam:PassRole": None,
     "s3:DeleteObjectVersion": "DeleteObject",
@@ -82,7 +82,7 @@ DEFAULT = stack_of(project())
 
 @pytest.fixture(scope="module")
 def run() -> Recording:
-    """The program with every setting on."""
+    """The program with every setting."""
     return Recording().run(ALL_SETTINGS)
 
 
@@ -101,70 +101,80 @@ def actions(stack: Deployment = STACK) -> set[str]:
 
 
 def allowed(action: str, resource: str, stack: Deployment = STACK) -> bool:
-    """Whether the action may be done to the resource, as IAM matches the two; what a condition asks for is given."""
+    """True if IAM allows the action on the resource, with all conditions met."""
     return any(
         action in statement["Action"] and any(fnmatchcase(resource, pattern) for pattern in statement["Resource"])
         for statement in statements(stack)
     )
 
 
-def arns_of(resource: Registered) -> Iterator[tuple[str, str]]:
-    """The services' prefixes in actions, and the ARN that such an action is checked with (Service Authorization
-    Reference)."""
-    inputs, region = resource.inputs, resource.inputs.get("region", REGION)
-    name = inputs.get("name")
-    service, kind = re.fullmatch(r"aws:(\w+)/(\w+):\w+", resource.type).groups()  # type: ignore[union-attr]
-    match service, kind:
-        case "s3", _:
-            yield "s3", f"arn:aws:s3:::{inputs['bucket']}"
-        case "dynamodb", _:
-            yield "dynamodb", arn("dynamodb", f"table/{name}")
-        case "sqs", "queue":
-            yield "sqs", arn("sqs", str(name), region)
-        case "sqs", _:
-            yield "sqs", arn("sqs", inputs["queueUrl"].rsplit("/", 1)[1], region)
-        case "sns", "topic":
-            yield "sns", arn("sns", str(name), region)
-        case "sns", _:
-            yield "sns", inputs.get("arn") or inputs["topic"]
-        case "iam", "role":
-            yield "iam", f"arn:aws:iam::{ACCOUNT}:role/{name}"
-        case "iam", _:
-            yield "iam", f"arn:aws:iam::{ACCOUNT}:role/{inputs['role']}"
-        case "lambda", "function":
-            yield "lambda", arn("lambda", f"function:{name}", region)
-            yield "iam", inputs["role"]
-        case "lambda", "permission":
-            yield "lambda", arn("lambda", f"function:{inputs['function']}")
-        case "lambda", _:
-            yield "lambda", arn("lambda", "event-source-mapping:0a1b", region)
-        case "sfn", _:
-            yield "states", arn("states", f"stateMachine:{name}")
-            yield "iam", inputs["roleArn"]
-        case "cloudwatch", "eventRule":
-            yield "events", arn("events", f"rule/{name}")
-        case "cloudwatch", "eventTarget":
-            yield "events", arn("events", f"rule/{inputs['rule']}")
-        case "cloudwatch", "logGroup":
-            yield "logs", arn("logs", f"log-group:{name}", region)
-            yield "logs", arn("logs", f"log-group:{name}:log-stream:", region)
-        case "cloudwatch", "metricAlarm":
-            yield "cloudwatch", arn("cloudwatch", f"alarm:{name}", region)
-        case "cloudwatch", "dashboard":
-            yield "cloudwatch", f"arn:aws:cloudwatch::{ACCOUNT}:dashboard/{inputs['dashboardName']}"
-        case "apigateway", "account":
-            yield "apigateway", f"arn:aws:apigateway:{REGION}::/account"
-            yield "iam", inputs["cloudwatchRoleArn"]
-        case "apigateway", _:
-            yield "apigateway", f"arn:aws:apigateway:{REGION}::/restapis"
-            yield "apigateway", f"arn:aws:apigateway:{REGION}::/restapis/0a1b/resources/2c"
-            yield "apigateway", f"arn:aws:apigateway:{REGION}::/tags/arn%3Aaws%3Aapigateway"
-        case _:
-            raise AssertionError(f"With which ARN are actions on {resource.type} checked? Say so here.")
+Arns = list[tuple[str, str]]
+
+
+def _named(service: str, pattern: str) -> Callable[[Registered], Arns]:
+    """The ARN of a resource in its own region; ``{}`` in ``pattern`` stands for its name."""
+
+    def arns(resource: Registered) -> Arns:
+        region = resource.inputs.get("region", REGION)
+        return [(service, arn(service, pattern.format(resource.inputs.get("name")), region))]
+
+    return arns
+
+
+def _log_group(resource: Registered) -> Arns:
+    group = arn("logs", f"log-group:{resource.inputs['name']}", resource.inputs.get("region", REGION))
+    return [("logs", group), ("logs", f"{group}:log-stream:")]
+
+
+def _queue_of(resource: Registered) -> Arns:
+    name = resource.inputs["queueUrl"].rsplit("/", 1)[1]
+    return [("sqs", arn("sqs", name, resource.inputs.get("region", REGION)))]
+
+
+def _api_gateway(*paths: str) -> Arns:
+    return [("apigateway", f"arn:aws:apigateway:{REGION}::{path}") for path in paths]
+
+
+def _role(name: str) -> Arns:
+    return [("iam", f"arn:aws:iam::{ACCOUNT}:role/{name}")]
+
+
+# By module and type, or by module alone for all other types in it: Service Authorization Reference.
+ARNS: dict[str, Callable[[Registered], Arns]] = {
+    "s3": lambda one: [("s3", f"arn:aws:s3:::{one.inputs['bucket']}")],
+    "dynamodb": _named("dynamodb", "table/{}"),
+    "sqs/queue": _named("sqs", "{}"),
+    "sqs": _queue_of,
+    "sns/topic": _named("sns", "{}"),
+    "sns": lambda one: [("sns", one.inputs.get("arn") or one.inputs["topic"])],
+    "iam/role": lambda one: _role(one.inputs["name"]),
+    "iam": lambda one: _role(one.inputs["role"]),
+    "lambda/function": lambda one: [*_named("lambda", "function:{}")(one), ("iam", one.inputs["role"])],
+    "lambda/permission": lambda one: [("lambda", arn("lambda", f"function:{one.inputs['function']}"))],
+    "lambda": _named("lambda", "event-source-mapping:0a1b"),
+    "sfn": lambda one: [*_named("states", "stateMachine:{}")(one), ("iam", one.inputs["roleArn"])],
+    "cloudwatch/eventRule": _named("events", "rule/{}"),
+    "cloudwatch/eventTarget": lambda one: [("events", arn("events", f"rule/{one.inputs['rule']}"))],
+    "cloudwatch/logGroup": _log_group,
+    "cloudwatch/metricAlarm": _named("cloudwatch", "alarm:{}"),
+    "cloudwatch/dashboard": lambda one: [
+        ("cloudwatch", f"arn:aws:cloudwatch::{ACCOUNT}:dashboard/{one.inputs['dashboardName']}")
+    ],
+    "apigateway/account": lambda one: [*_api_gateway("/account"), ("iam", one.inputs["cloudwatchRoleArn"])],
+    "apigateway": lambda _: _api_gateway("/restapis", "/restapis/0a1b/resources/2c", "/tags/arn%3Aaws%3Aapigateway"),
+}
+
+
+def arns_of(resource: Registered) -> Arns:
+    """The ARNs with which IAM checks actions on the resource, each with the service's prefix in these actions."""
+    path = resource.type.split(":")[1]
+    arns = ARNS.get(path) or ARNS.get(path.split("/")[0])
+    assert arns, f"ARNS must have an entry for {resource.type}: the ARN with which IAM checks actions on it."
+    return arns(resource)
 
 
 def test_the_table_has_the_programs_types_and_no_others(resources: list[Registered]) -> None:
-    """A type that is new here is in nobody's policy, until the table says what it takes; one that is gone leaves it."""
+    """The table has each resource type of the program, and no other."""
     assert {resource.type for resource in resources} == deployer.NEEDS.keys()
 
 
@@ -181,7 +191,7 @@ def test_whatever_a_resource_needs_may_be_done_to_it(resources: list[Registered]
 
 
 def test_every_arn_is_of_something_that_the_program_makes(resources: list[Registered]) -> None:
-    """No name is granted that the program has given up, and no pattern that matches nothing."""
+    """Each ARN in the policy matches a resource of the program."""
     made = {its_arn for resource in resources for _, its_arn in arns_of(resource)}
     made |= {f"{its_arn}/file" for its_arn in made if its_arn.startswith("arn:aws:s3:::")}
     for statement in statements():
@@ -190,7 +200,7 @@ def test_every_arn_is_of_something_that_the_program_makes(resources: list[Regist
 
 
 def test_functions_that_read_queues_are_those_of_the_mappings(run: Recording) -> None:
-    """Mappings are asked for their functions, of which these are all, in the right regions."""
+    """The condition for event source mappings names exactly the functions that have one, in the right regions."""
     mappings = run.inputs("lambda/eventSourceMapping:EventSourceMapping").values()
     [statement] = [found for found in statements() if OF_A_FUNCTION & set(found["Action"])]
     assert statement["Condition"].keys() == {"ArnEquals"}
@@ -199,7 +209,7 @@ def test_functions_that_read_queues_are_those_of_the_mappings(run: Recording) ->
 
 
 def test_roles_are_passed_to_the_services_that_take_them_on(run: Recording) -> None:
-    """And to no others: a role of the stack is not given to a machine of somebody's."""
+    """The deployer may pass roles only to the services that the roles trust."""
     [statement] = [found for found in statements() if "iam:PassRole" in found["Action"]]
     trusted = {
         one["Principal"]["Service"]
@@ -213,7 +223,7 @@ def test_roles_are_passed_to_the_services_that_take_them_on(run: Recording) -> N
 
 @pytest.mark.parametrize("stack", [DEFAULT, STACK], ids=["default", "all settings"])
 def test_everything_else_is_out_of_reach(stack: Deployment) -> None:
-    """What takes a resource has the ARN of one, of this account: not a neighbour's, not what other stacks have."""
+    """Each action that AWS can limit to a resource has an ARN of this account, with the stack's prefix."""
     for statement in statements(stack):
         for pattern in statement["Resource"]:
             if pattern == "*":
@@ -250,14 +260,14 @@ def test_everything_else_is_out_of_reach(stack: Deployment) -> None:
     ],
 )
 def test_a_neighbour_is_out_of_reach(action: str, resource: str) -> None:
-    """What is called almost like a resource of the stack, or has its prefix, is not the deployer's."""
+    """A resource with a similar name, or with the same prefix, is out of the deployer's reach."""
     assert action in actions()
     assert not allowed(action, resource)
 
 
 def test_no_action_is_misspelt() -> None:
-    """Each is an operation of its service, or one of the permissions that are known to be called otherwise. IAM takes
-    any text for an action, and a wrong one allows nothing."""
+    """Each action is an operation of its service, or a permission with another name. IAM accepts any string, but a
+    misspelt action allows nothing."""
     session = botocore.session.Session()
     operations: dict[str, set[str]] = {}
     for action in sorted(actions()):
@@ -273,7 +283,7 @@ def test_no_action_is_misspelt() -> None:
 
 
 def test_permissions_that_are_no_operations_are_used() -> None:
-    """The list of them has no more than the policy."""
+    """The list has no permission that the policy does not use."""
     assert actions() >= NOT_OPERATIONS.keys() | S3_CONTROL
 
 
@@ -282,14 +292,14 @@ def test_no_action_has_a_wildcard() -> None:
 
 
 def test_nothing_is_destroyed_without_force_destroy() -> None:
-    """Who deploys a stack whose files are to stay may not delete them, their buckets, or the table."""
+    """Without ``forceDestroy``, a deployer may delete neither files nor buckets nor the table."""
     kept = actions(replace(STACK, force_destroy=False))
     assert actions() - kept == deployer.TO_DESTROY
     assert not {action for action in kept if action.startswith(("s3:Delete", "dynamodb:Delete"))}
 
 
 def test_the_accounts_api_settings_are_only_theirs_who_manage_them() -> None:
-    """Without manageApiLoggingRole the stack leaves the account's settings and their role alone."""
+    """Without manageApiLoggingRole, the deployer may not change the account's settings of API Gateway, or its role."""
     [apis] = [found for found in statements(DEFAULT) if "apigateway:PATCH" in found["Action"]]
     assert f"arn:aws:apigateway:{REGION}::/account" not in apis["Resource"]
     assert not allowed("apigateway:PATCH", f"arn:aws:apigateway:{REGION}::/account", DEFAULT)
@@ -297,7 +307,8 @@ def test_the_accounts_api_settings_are_only_theirs_who_manage_them() -> None:
 
 
 def test_settings_are_in_the_arns() -> None:
-    """Prefix, buckets and the regions that the stack makes something in; not those of other people's buckets."""
+    """The ARNs have the prefix, the buckets and the regions of the stack's own resources, but not of external
+    buckets."""
     text = json.dumps(statements())
     assert STACK.buckets == ["acme-global-builds", "acme-near", "acme-far"]
     assert STACK.other_regions == [ELSEWHERE]
@@ -328,7 +339,7 @@ def granted(documents: list[Policy]) -> set[tuple[str, str, str]]:
     ids=["default", "all settings", "many buckets", "many regions"],
 )
 def test_managed_policies_are_not_too_long(stack: Deployment) -> None:
-    """Together they allow what the one policy allows, and each is one that IAM takes."""
+    """The managed policies together allow what the policy allows, and each is short enough for IAM."""
     whole = deployer.deployer_policy(stack)
     parts = deployer.managed_policies(whole)
     assert all(0 < deployer.characters(part) <= 6144 for part in parts)
@@ -337,11 +348,11 @@ def test_managed_policies_are_not_too_long(stack: Deployment) -> None:
 
 
 def test_a_short_policy_is_one_managed_policy() -> None:
-    """It is left as it is."""
+    """A policy that is short enough stays unchanged."""
     short = policy(*statements()[:3])
     assert deployer.managed_policies(short) == [short]
 
 
 def test_every_place_has_a_statement() -> None:
-    """A place that nothing needs any more is not left in the list."""
+    """Each place in the list is needed by a resource type."""
     assert {place for needs in deployer.NEEDS.values() for place in needs} == set(Place)

@@ -1,4 +1,4 @@
-"""What the documentation tells a reader to type is there."""
+"""The documentation names commands, options, pages and pictures that exist."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from filecopy.embedded.configuration import PROJECT_ROOT
 
 PAGES = [PROJECT_ROOT / "README.md", PROJECT_ROOT / "CONTRIBUTING.md", *sorted((PROJECT_ROOT / "docs").rglob("*.md"))]
 
-# Pages whose blocks of commands no test types, and why. README's are typed by tests/e2e/test_readme.py.
+# Pages whose blocks of commands no test types, with the reason. tests/e2e/test_readme.py types README's.
 NOT_TYPED = {
     "CONTRIBUTING.md": "a test run cannot run the tests",
-    "docs/operations.md": "alarms, metrics and logs to query are AWS's alone; filecopy's commands have tests",
+    "docs/operations.md": "only AWS has the alarms, metrics and logs; the commands of filecopy have tests",
 }
 
 COMMANDS: set[str] = set(typer.main.get_command(app).commands)  # type: ignore[attr-defined]
@@ -30,8 +30,8 @@ def name(page: Path) -> str:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name)
-def test_commands_that_are_told_of_exist(page: Path) -> None:
-    """A reader who types a command of the page finds it, with the options that are given."""
+def test_commands_on_a_page_exist(page: Path) -> None:
+    """Each command of filecopy, with its options, and each target of make exists."""
     text = page.read_text(encoding="utf-8")
     for command, arguments in re.findall(r"(?:^|[`(])filecopy ([a-z]+)([^`\n]*)", text, re.MULTILINE):
         assert command in COMMANDS, f"filecopy {command}"
@@ -46,30 +46,30 @@ def _parameters(command: str) -> list[list[str]]:
 
 
 def test_blocks_of_commands_are_typed_by_a_test_or_named() -> None:
-    """A page with commands to type is the README, whose blocks a test types, or is in the list, with a reason."""
+    """A page with commands is README, whose blocks a test types, or it is in the list, with a reason."""
     with_blocks = {name(page) for page in PAGES if "```bash" in page.read_text(encoding="utf-8")}
     assert with_blocks == {"README.md", *NOT_TYPED}
 
 
 def test_an_operator_may_do_what_the_runbook_says() -> None:
-    """Each AWS command of docs/operations.md is an action of the policy that docs/security.md has for operators."""
-    told = (PROJECT_ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
+    """The policy for operators in docs/security.md allows each AWS command of docs/operations.md."""
+    runbook = (PROJECT_ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
     [policy] = re.findall(
         r"<!-- generated: operator -->\n```json\n(.*?)\n```",
         (PROJECT_ROOT / "docs" / "security.md").read_text(encoding="utf-8"),
         re.DOTALL,
     )
     may = {action for statement in json.loads(policy)["Statement"] for action in statement["Action"]}
-    typed = re.findall(r"\baws ([a-z]+) ([a-z-]+)", told)
+    typed = re.findall(r"\baws ([a-z]+) ([a-z-]+)", runbook)
     assert len(typed) > 20
     for service, command in typed:
-        # The AWS command line makes "tail" of this one.
+        # "aws logs tail" calls FilterLogEvents.
         action = "FilterLogEvents" if command == "tail" else command.title().replace("-", "")
         assert f"{'states' if service == 'stepfunctions' else service}:{action}" in may, f"aws {service} {command}"
 
 
 def test_every_setting_and_output_is_described() -> None:
-    """A setting or an output that the reference does not name is one that nobody finds."""
+    """The reference names each setting and each output."""
     reference = (PROJECT_ROOT / "docs" / "reference.md").read_text(encoding="utf-8")
     for output in (value for key, value in vars(outputs).items() if key.isupper()):
         assert f"`{output}`" in reference
@@ -80,7 +80,7 @@ def test_every_setting_and_output_is_described() -> None:
 
 
 def test_readme_lists_the_documents() -> None:
-    """A page that the list leaves out is one that nobody finds."""
+    """The list has each page of docs, and no other."""
     readme = (PROJECT_ROOT / "README.md").read_text(encoding="utf-8")
     listed = re.findall(r"^\| \[(\S+?)\]\(\1\) \| ", readme, re.MULTILINE)
     expected = {"CHANGELOG.md", "CONTRIBUTING.md", "docs/adr", *(name(p) for p in (PROJECT_ROOT / "docs").glob("*.md"))}
@@ -89,13 +89,44 @@ def test_readme_lists_the_documents() -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=name)
 def test_links_lead_somewhere(page: Path) -> None:
-    """A link to another page, or a picture, is there."""
-    for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8")):
-        assert (page.parent / target).exists(), target
+    """Each linked page, heading and picture exists."""
+    for target, heading in re.findall(r"\]\(([^)#:]*)(?:#([^)]*))?\)", page.read_text(encoding="utf-8")):
+        linked = page.parent / target if target else page
+        assert linked.exists(), target
+        if heading:
+            assert heading in anchors(linked), f"{target}#{heading}"
+
+
+def anchors(page: Path) -> set[str]:
+    """The anchors of a page's headings, as forges make them: lower case, hyphens for spaces, no punctuation."""
+    text = re.sub(r"^```.*?^```$", "", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+    headings = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def test_each_picture_is_used_and_described() -> None:
+    """Each picture in docs is on a page. It has a title and a description, for readers who cannot see it."""
+    docs = PROJECT_ROOT / "docs"
+    pictures = {path for path in docs.rglob("*") if path.suffix in (".svg", ".png", ".jpg")}
+    shown = {
+        (page.parent / target).resolve()
+        for page in PAGES
+        for target in re.findall(r"!\[[^]]+\]\(([^)#:]+)\)", page.read_text(encoding="utf-8"))
+    }
+    assert pictures == shown
+    for picture in pictures:
+        assert re.search(r"<svg[^>]*>\s*<title>[^<]+</title>\s*<desc>[^<]+</desc>", picture.read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name)
+def test_diagrams_are_narrow(page: Path) -> None:
+    """A Mermaid diagram goes from top to bottom: a forge scales a wide one down until its text is too small."""
+    diagrams = re.findall(r"^```mermaid\n(.*)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    assert set(diagrams) <= {"flowchart TB"}
 
 
 @pytest.mark.parametrize("command", sorted(COMMANDS))
 def test_help_of_each_command_has_an_example(command: str) -> None:
-    """The example is of the command itself."""
+    """The example in a command's help is of this command."""
     found = typer.main.get_command(app).commands[command]  # type: ignore[attr-defined]
     assert re.search(rf"Example: (?:eval \"\$\()?filecopy {command}\b", found.help or "")

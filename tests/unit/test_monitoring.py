@@ -1,4 +1,4 @@
-"""The operations topic, the alarms, the dashboard, and the runbook that goes with them."""
+"""The operations topic, the alarms, the dashboard, and the runbook."""
 
 from __future__ import annotations
 
@@ -14,10 +14,11 @@ import typer.main
 from components import policies
 from components.monitoring import alarms, dashboard, metrics
 from components.monitoring.alarms import Alarm
-from components.monitoring.metrics import Located
+from components.monitoring.metrics import Watched
 from components.names import ALARM_NAMES_BEGIN_WITH
 from filecopy.cli import app
 from filecopy.embedded.configuration import PROJECT_ROOT
+from handlers import environment
 
 from .mocks import EMULATOR, Recording, arn, project
 from .test_program import FUNCTIONS
@@ -35,28 +36,28 @@ IN_ORDER = (
 """The functions as __main__.py has them."""
 NAMES = metrics.Names(
     state_machine="acme-file-copy-workflow",
-    upload_queue=Located(kind="uploads", name="acme-file-copy-uploads"),
+    upload_queue=Watched(kind="uploads", name="acme-file-copy-uploads"),
     dead_letter_queues=[
-        Located(kind=kind, name=f"acme-file-copy-{kind}-dead-letters") for kind in ("uploads", "arrivals", "endings")
+        Watched(kind=kind, name=f"acme-file-copy-{kind}-dead-letters") for kind in ("uploads", "arrivals", "endings")
     ],
-    functions=[Located(kind=kind, name=f"acme-{kind}") for kind in IN_ORDER],
+    functions=[Watched(kind=kind, name=f"acme-{kind}") for kind in IN_ORDER],
     api="acme-file-copy-api",
 )
 ALARMS = {alarm.name: alarm for alarm in alarms.all_alarms(NAMES, MACHINE)}
 RUNBOOK = (PROJECT_ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
 
-# The command line's, and those that it is about to have.
+# The commands of the command line.
 FILECOPY = {*typer.main.get_command(app).commands}  # type: ignore[attr-defined]
 
 
 @pytest.fixture(scope="module")
 def acme() -> Recording:
-    """The whole program on AWS, with a prefix, so that a name without it shows."""
+    """The whole program on AWS, with a prefix, so that a name without it is found."""
     return Recording().run(project(namePrefix="acme-", operationsEmails='["a@example.com", "b@example.com"]'))
 
 
 def entry(heading: str) -> str:
-    """The runbook's section of that name."""
+    """The section of the runbook with this heading."""
     found = re.search(rf"^### {re.escape(heading)}\n(.*?)(?=^##|\Z)", RUNBOOK, re.MULTILINE | re.DOTALL)
     assert found, f"docs/operations.md has no entry {heading}."
     return found[1]
@@ -71,7 +72,7 @@ def measured(alarm: Alarm) -> tuple[str, str, dict[str, Any], str]:
 
 
 def test_every_way_in_which_files_stay_behind_has_an_alarm() -> None:
-    """Executions, queues, functions, the API and the time that files take are watched, under this stack's own names."""
+    """Executions, queues, functions, the API and the time of files have alarms, by this stack's names."""
     assert {function.kind for function in NAMES.functions} == FUNCTIONS
     queue = "ApproximateNumberOfMessagesVisible"
     states, machine = "AWS/States", {"StateMachineArn": MACHINE}
@@ -100,9 +101,9 @@ def test_every_way_in_which_files_stay_behind_has_an_alarm() -> None:
 
 
 def test_one_file_left_behind_is_enough_and_a_hiccup_is_not() -> None:
-    """An alarm goes off at the first file that needs a person, and not for what comes right by itself."""
+    """One file that needs a person is enough for an alarm. A fault that recovers by itself is not."""
     thresholds = {name: (alarm.threshold, alarm.periods) for name, alarm in ALARMS.items()}
-    # Two failures of a message, of 180 s each, are no alarm yet, nor is the longest that one copy may take.
+    # Two failures of a message, of 180 s each, cause no alarm, and neither does the longest copy.
     assert thresholds.pop("file-copy-uploads-waiting") == (600, 1)
     assert thresholds.pop("file-copy-slow") == (900, 1)
     assert thresholds.pop("file-copy-api-errors") == (5, 1)
@@ -111,7 +112,7 @@ def test_one_file_left_behind_is_enough_and_a_hiccup_is_not() -> None:
 
 
 def test_alarms_are_made_as_they_are_described(acme: Recording) -> None:
-    """An alarm tells the operations topic when it goes off and when it is over, and is quiet where nothing happens."""
+    """An alarm notifies the operations topic when it begins and when it ends. Missing data is no alarm."""
     made = acme.inputs("cloudwatch/metricAlarm:MetricAlarm")
     assert made.keys() == ALARMS.keys()
     for name, inputs in made.items():
@@ -136,7 +137,7 @@ def test_alarms_are_made_as_they_are_described(acme: Recording) -> None:
 
 
 def test_alarms_name_what_is_made(acme: Recording) -> None:
-    """Each dimension is a resource of this stack: an alarm for a name that nobody has is one that never goes off."""
+    """Each dimension of an alarm is a resource of this stack. With another name, the alarm would never go off."""
     there = {
         "StateMachineArn": {acme.outputs["step_function_arn"]},
         "StateMachine": {inputs["name"] for inputs in acme.inputs("sfn/stateMachine:StateMachine").values()},
@@ -152,7 +153,7 @@ def test_alarms_name_what_is_made(acme: Recording) -> None:
 
 @pytest.mark.parametrize("alarm", ALARMS.values(), ids=ALARMS.keys())
 def test_an_alarm_says_what_to_do(alarm: Alarm) -> None:
-    """Who is woken by an alarm reads what it means, and what to type first, in the very e-mail."""
+    """The e-mail of an alarm has its meaning, and the command to type first."""
     # CloudWatch API reference, PutMetricAlarm: at most 1,024 characters.
     assert len(alarm.description) <= 1024
     assert 1 <= alarm.meaning.count(". ") + 1 <= 2
@@ -164,7 +165,7 @@ def test_an_alarm_says_what_to_do(alarm: Alarm) -> None:
 
 
 def test_the_logs_that_alarms_point_to_are_there(acme: Recording) -> None:
-    """A command that an alarm names ends in a log, not in an error about a group that does not exist."""
+    """The log group in the command of an alarm exists."""
     groups = {inputs["name"] for inputs in acme.inputs("cloudwatch/logGroup:LogGroup").values()}
     tailed = {group for alarm in ALARMS.values() for group in re.findall(r"aws logs tail (\S+)", alarm.first)}
     assert tailed
@@ -175,7 +176,7 @@ def test_the_logs_that_alarms_point_to_are_there(acme: Recording) -> None:
 
 
 def test_the_runbook_has_an_entry_for_each_alarm_and_no_other() -> None:
-    """Whoever looks an alarm up finds it, once, and finds no alarm that is gone."""
+    """The runbook has one entry for each alarm, and none for another name."""
     headings = re.findall(r"^### (file-copy-\S+)$", RUNBOOK, re.MULTILINE)
     assert sorted(headings) == sorted(ALARMS)
 
@@ -191,7 +192,7 @@ def test_an_entry_says_why_what_to_check_and_how_to_cure_it(alarm: Alarm) -> Non
 
 
 def test_the_commands_of_the_runbook_are_there() -> None:
-    """Nobody types a command of filecopy at night that does not exist."""
+    """Each command of filecopy in the runbook exists."""
     named = re.findall(r"(?:`|^)filecopy (\w+)", RUNBOOK, re.MULTILINE)
     assert named
     assert set(named) <= FILECOPY
@@ -206,7 +207,7 @@ def widgets() -> list[dict[str, Any]]:
 
 
 def test_the_dashboard_shows_what_the_alarms_watch() -> None:
-    """Who is told of an alarm sees its metric, with the line at which it goes off, beside those of its neighbours."""
+    """The dashboard shows the metric of each alarm, with its threshold."""
     shown = {
         (namespace, name, tuple(dimensions), options["stat"])
         for widget in widgets()
@@ -232,7 +233,7 @@ def test_the_dashboard_shows_what_the_alarms_watch() -> None:
 
 
 def test_the_dashboard_follows_a_file() -> None:
-    """From left to right and top to bottom: what waits, what runs, what was copied, what did it, who called."""
+    """The graphs are in the order in which a file travels, from left to right and top to bottom."""
     in_order = sorted(widgets(), key=lambda widget: (widget["y"], widget["x"]))
     assert [widget["properties"]["title"].split(",")[0] for widget in in_order] == [
         "Uploads waiting", "Oldest upload waiting", "Dead letters",
@@ -244,7 +245,7 @@ def test_the_dashboard_follows_a_file() -> None:
 
 
 def test_widgets_fill_the_rows_and_do_not_overlap() -> None:
-    """A row is 24 units wide: what is beside it or on top of another widget is refused or hidden."""
+    """The graphs fill the rows of 24 units. CloudWatch refuses or hides overlapping ones."""
     taken = Counter(
         (x, y)
         for widget in widgets()
@@ -257,7 +258,7 @@ def test_widgets_fill_the_rows_and_do_not_overlap() -> None:
 
 
 def test_the_dashboard_is_made_for_this_stack(acme: Recording) -> None:
-    """The dashboard that is deployed is the one that is built here, under a name with the prefix."""
+    """The deployed dashboard is the one of dashboard.py, under a name with the prefix."""
     [made] = acme.inputs("cloudwatch/dashboard:Dashboard").values()
     assert made["dashboardName"] == acme.outputs["dashboard_name"] == "acme-file-copy-workflow"
     assert json.loads(made["dashboardBody"]) == dashboard.body(NAMES, MACHINE)
@@ -267,7 +268,7 @@ def test_the_dashboard_is_made_for_this_stack(acme: Recording) -> None:
 
 
 def test_operators_are_told_apart_from_users(acme: Recording) -> None:
-    """Each address in operationsEmails is told of alarms, and of alarms alone."""
+    """Each address in operationsEmails is subscribed to alarms, and to nothing else."""
     subscriptions = acme.inputs("sns/topicSubscription:TopicSubscription").values()
     assert sorted((item["topic"], item["protocol"], item["endpoint"]) for item in subscriptions) == [
         (TOPIC, "email", "a@example.com"),
@@ -278,7 +279,7 @@ def test_operators_are_told_apart_from_users(acme: Recording) -> None:
 
 @pytest.mark.parametrize("endpoint", [None, EMULATOR])
 def test_the_operations_topic_is_cloudwatchs(endpoint: str | None) -> None:
-    """Only alarms of this stack may be told of, and no key that CloudWatch may not use stands in their way."""
+    """The topic accepts only alarms of this stack. It has no KMS key, because CloudWatch could not use it."""
     endpoints = {"aws:endpoints": json.dumps([{"apigateway": endpoint}])} if endpoint else {}
     recording = Recording().run(project(namePrefix="acme-") | endpoints)
     topic = recording.inputs("sns/topic:Topic")["monitoring"]
@@ -292,7 +293,7 @@ def test_the_operations_topic_is_cloudwatchs(endpoint: str | None) -> None:
 def test_functions_measure_what_alarms_and_dashboard_show(
     acme: Recording, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """What execution-watcher writes is the metric that is watched: one other letter, and the alarm never goes off."""
+    """execution-watcher writes the metrics that alarms and dashboard use. With another name, no alarm would go off."""
     watcher = importlib.import_module("handlers.execution_watcher")
     variables = acme.inputs("lambda/function:Function")["execution-watcher"]["environment"]["variables"]
     for name, value in variables.items():
@@ -303,9 +304,9 @@ def test_functions_measure_what_alarms_and_dashboard_show(
         "input": json.dumps(job), "output": json.dumps({"status": "COMPLETED"}),
     }  # fmt: skip
     body = json.dumps({"detail": detail})
-    watcher.environment.cache_clear()
+    environment._parse.cache_clear()
     watcher.handler({"Records": [{"messageId": "m", "body": body}]}, None)
-    watcher.environment.cache_clear()
+    environment._parse.cache_clear()
     line = json.loads(capsys.readouterr().out)
     [declared] = line["_aws"]["CloudWatchMetrics"]
     [dimensions] = declared["Dimensions"]

@@ -45,10 +45,11 @@ IN_OUR_ACCOUNT = {"StringEquals": {"aws:ResourceAccount": ACCOUNT}}
 
 
 def granted(statements: list[policies.Statement]) -> list[tuple[list[str], list[str]]]:
-    """Actions and resources of statements that allow, and that ask for nothing more, but for the KMS key's and S3's."""
+    """The actions and resources of statements. Each allows, and only those of S3 and of the KMS key have a
+    condition."""
     for statement in statements:
         assert statement["Effect"] == "Allow"
-        # What a key's statement and S3's ask for have tests of their own.
+        # Other tests check the conditions of the KMS key's and of S3's statements.
         beyond = {"Condition"} & statement.keys() if statement["Action"][0].startswith(("kms:", "s3:")) else set()
         assert statement.keys() == {"Effect", "Action", "Resource"} | beyond
     return [(statement["Action"], statement["Resource"]) for statement in statements]
@@ -103,7 +104,7 @@ def plain_http_refused(action: str, *resources: str) -> policies.Statement:
                     [*WRITE_PARTS, "s3:GetObject"],
                     [f"{bucket}/{KEYS}" for bucket in DESTINATIONS],
                 ),
-                ([*WRITE_PARTS, "s3:PutObjectAcl"], [f"{bucket}/{KEYS}" for bucket in THEIRS]),
+                ([*WRITE_PARTS, "s3:GetObject", "s3:PutObjectAcl"], [f"{bucket}/{KEYS}" for bucket in THEIRS]),
                 (["dynamodb:GetItem", "dynamodb:UpdateItem"], [TABLE]),
             ],
             ["kms:Decrypt", "kms:GenerateDataKey"],
@@ -169,21 +170,22 @@ def plain_http_refused(action: str, *resources: str) -> policies.Statement:
 def test_a_principal_may_do_what_it_does_and_nothing_else(
     build: Any, expected: list[tuple[list[str], list[str]]], key_actions: list[str], key: str | None
 ) -> None:
-    """Each principal's grants are exactly these: a missing one fails at run time, one too many is never noticed."""
+    """Each principal has exactly these permissions: a missing one fails at run time, and no one notices an extra
+    one."""
     of_the_key = [(key_actions, [key])] if key and key_actions else []
     assert granted(build(key)) == [*expected, *of_the_key]
 
 
 @pytest.mark.parametrize(("queue", "expected"), [(None, [WRITE_LOG, TRACE]), (QUEUE, [WRITE_LOG, TRACE, READ_QUEUE])])
 def test_a_function_writes_its_log_and_traces_and_reads_its_queue(queue: str | None, expected: list[Any]) -> None:
-    """A function makes no log group, which would have no retention, and reads a queue only where it has one."""
+    """A function may not create a log group, which would have no retention. It reads a queue only if it has one."""
     own = policies.start_workflow(MACHINE)
     made = policies.handler_function(own, LOG_GROUP, queue)
     assert granted(made["Statement"]) == [*expected, (["states:StartExecution"], [MACHINE])]
 
 
 def test_api_gateway_may_write_logs_as_aws_has_it() -> None:
-    """The role that all APIs of a region share has AWS's own policy for it, because API Gateway refuses another."""
+    """The role for the logs of all APIs of a region has AWS's own policy for it: API Gateway refuses others."""
     [(actions, resources)] = granted(policies.write_api_logs()["Statement"])
     # API Gateway developer guide, "Permissions for CloudWatch logging": AmazonAPIGatewayPushToCloudWatchLogs.
     assert resources == ["*"]
@@ -196,7 +198,7 @@ def test_api_gateway_may_write_logs_as_aws_has_it() -> None:
     }  # fmt: skip
 
 
-# --- Whose bucket it is -----------------------------------------------------------------------------------------
+# --- The owner of a bucket --------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -211,9 +213,9 @@ def test_api_gateway_may_write_logs_as_aws_has_it() -> None:
     ids=["copy_workflow", "copy_through_worker", "store_builds", "verify_arrivals", "use_workflow"],
 )
 def test_a_bucket_of_the_stacks_is_in_its_account(statements: list[policies.Statement], not_ours: list[str]) -> None:
-    """A bucket that somebody else has made under a deleted one's name is neither read nor written.
+    """If another account creates a bucket with a deleted bucket's name, the roles neither read nor write it.
 
-    Where an existing destination is, is its owner's business, and it is in no statement with a bucket of the stack.
+    External buckets may be in any account. They are never in one statement with a bucket of the stack.
     """
     of_buckets = [statement for statement in statements if statement["Action"][0].startswith("s3:")]
     for statement in of_buckets:
@@ -224,7 +226,7 @@ def test_a_bucket_of_the_stacks_is_in_its_account(statements: list[policies.Stat
 
 @pytest.mark.parametrize(("own", "existing"), [([], THEIRS), (DESTINATIONS, [])])
 def test_no_statement_is_about_nothing(own: list[str], existing: list[str]) -> None:
-    """Where all destinations are of one kind, the other has no statement with an empty list, which IAM refuses."""
+    """If all destinations are of one kind, the other has no statement: IAM refuses an empty list."""
     for made in (
         policies.copy_workflow(SOURCE, own, existing, TABLE, TOPIC, WORKER, KEYS, [])["Statement"],
         policies.copy_through_worker(SOURCE, own, existing, TABLE, KEYS, []),
@@ -245,7 +247,7 @@ def test_no_statement_is_about_nothing(own: list[str], existing: list[str]) -> N
     ],
 )
 def test_the_key_is_used_through_s3_alone(key: str, service: str) -> None:
-    """A role decrypts objects with the key, and nothing else that is encrypted with it; China's S3 has its own name."""
+    """A role uses the key only through S3. In China, S3 has another domain."""
     for made in (
         policies.copy_workflow(SOURCE, DESTINATIONS, THEIRS, TABLE, TOPIC, WORKER, KEYS, [key])["Statement"],
         policies.copy_through_worker(SOURCE, DESTINATIONS, THEIRS, TABLE, KEYS, [key]),
@@ -259,7 +261,7 @@ def test_the_key_is_used_through_s3_alone(key: str, service: str) -> None:
 
 
 def test_each_key_is_used_through_s3_of_its_own_region() -> None:
-    """A copy in another region has a key of that region, of which S3 there asks KMS there."""
+    """The key of a bucket in another region is used through S3 of that region."""
     far, other = (f"arn:aws:kms:eu-west-1:{ACCOUNT}:key/{key_id}" for key_id in ("1b", "2c"))
     made = policies.verify_arrivals(SOURCE, DESTINATIONS, TABLE, TOPIC, KEYS, [KEY, far, other])
     use_keys = [statement for statement in made if statement["Action"] == ["kms:Decrypt"]]
@@ -270,7 +272,7 @@ def test_each_key_is_used_through_s3_of_its_own_region() -> None:
 
 
 def test_an_operator_looks_puts_back_and_silences() -> None:
-    """No file is read, nothing is deployed, and no function is called; what is not the stack's is only looked at."""
+    """An operator reads no file, deploys nothing, and calls no function. They can only read what is not the stack's."""
     allowed = policies.operate_workflow(
         state_machine_arn=MACHINE,
         table_arn=TABLE,
@@ -317,7 +319,7 @@ def test_an_operator_looks_puts_back_and_silences() -> None:
 
 
 def test_an_operator_is_one_in_every_region_of_the_stack() -> None:
-    """Where there are queues in another region, there are alarms and readers of queues."""
+    """In each region with queues, an operator may also use the alarms and the functions that read the queues."""
     far = f"arn:aws:sqs:eu-west-1:{ACCOUNT}:file-copy-arrivals"
     allowed = policies.operate_workflow(MACHINE, TABLE, [QUEUE, far], [], [], "file-copy-*", "d")["Statement"]
     on = {action: statement["Resource"] for statement in allowed for action in statement["Action"]}
@@ -343,24 +345,24 @@ def test_an_operator_is_one_in_every_region_of_the_stack() -> None:
     ],
 )
 def test_keys_begin_and_end_as_the_filter_says(prefix: str, suffix: str, pattern: str) -> None:
-    """A policy's keys are those that a notification's filter lets through: settings take no ``*``, ``?`` or ``$``."""
+    """A policy has the same keys as a notification's filter, because settings refuse ``*``, ``?`` and ``$``."""
     assert policies.keys_like(prefix, suffix) == pattern
 
 
 @pytest.mark.parametrize("partition", ["aws", "aws-cn", "aws-us-gov"])
 def test_arns_stay_in_their_partition(partition: str) -> None:
-    """A stack in China or GovCloud names buckets there, where an arn:aws: resource matches nothing."""
+    """A stack in China or GovCloud names buckets of its partition: a resource arn:aws: would match nothing there."""
     like = f"arn:{partition}:s3:::global-builds"
     assert policies.partition_of(like) == partition
     assert policies.bucket_arn("theirs", like=like) == f"arn:{partition}:s3:::theirs"
 
 
-# --- Who may take on a role -------------------------------------------------------------------------------------
+# --- Trust policies ---------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("service", ["apigateway.amazonaws.com", "lambda.amazonaws.com"])
 def test_a_role_is_assumed_by_its_service_alone(service: str) -> None:
-    """Nobody but the service takes on a role."""
+    """Only the service may assume the role."""
     assert policies.trust(service) == {
         "Version": "2012-10-17",
         "Statement": [{"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"Service": service}}],
@@ -369,7 +371,7 @@ def test_a_role_is_assumed_by_its_service_alone(service: str) -> None:
 
 @pytest.mark.parametrize(("partition", "region"), [("aws", REGION), ("aws-cn", "cn-north-1")])
 def test_the_workflows_role_is_for_state_machines_of_its_account(partition: str, region: str) -> None:
-    """Step Functions, which works for every account, takes the role for this account and region alone."""
+    """Step Functions may assume the role only for this account and region, because it works for every account."""
     table = f"arn:{partition}:dynamodb:{region}:{ACCOUNT}:table/FileCopyTracking"
     assert policies.trust_state_machines(table) == {
         "Version": "2012-10-17",
@@ -387,11 +389,11 @@ def test_the_workflows_role_is_for_state_machines_of_its_account(partition: str,
     }
 
 
-# --- Who may reach a bucket, a queue, the topic -----------------------------------------------------------------
+# --- Policies of buckets, queues and topics ---------------------------------------------------------------------
 
 
 def test_a_bucket_and_a_dead_letter_queue_are_reached_over_tls_alone() -> None:
-    """A request over plain HTTP, whoever makes it, is refused for a bucket and its objects, and for a queue."""
+    """A request over plain HTTP is refused for every caller: for a bucket and its objects, and for a queue."""
     assert policies.bucket_refuses_plain_http(SOURCE)["Statement"] == [
         plain_http_refused("s3:*", SOURCE, f"{SOURCE}/*")
     ]
@@ -400,7 +402,7 @@ def test_a_bucket_and_a_dead_letter_queue_are_reached_over_tls_alone() -> None:
 
 @pytest.mark.parametrize("requires_tls", [True, False])
 def test_a_queue_takes_events_of_its_buckets_in_its_account_only(requires_tls: bool) -> None:
-    """A bucket of another account, made under a deleted bucket's name, cannot feed the queue."""
+    """A bucket of another account, with a deleted bucket's name, cannot send events to the queue."""
     accepted, *refused = policies.queue_accepts_bucket_events(QUEUE, DESTINATIONS, requires_tls)["Statement"]
     assert accepted == {
         "Effect": "Allow",
@@ -417,7 +419,7 @@ def test_a_queue_takes_events_of_its_buckets_in_its_account_only(requires_tls: b
 
 @pytest.mark.parametrize("requires_tls", [True, False])
 def test_queue_takes_what_one_rule_sends(requires_tls: bool) -> None:
-    """Any rule of anybody's could otherwise report executions that never were."""
+    """Otherwise a rule of any account could report executions that do not exist."""
     rule = arn("events", "rule/file-copy-endings")
     accepted, *refused = policies.queue_accepts_rule_events(QUEUE, rule, requires_tls)["Statement"]
     assert accepted == {
@@ -432,7 +434,7 @@ def test_queue_takes_what_one_rule_sends(requires_tls: bool) -> None:
 
 @pytest.mark.parametrize("requires_tls", [True, False])
 def test_the_topic_takes_notifications_of_these_roles_only(requires_tls: bool) -> None:
-    """Whoever is not one of the roles cannot tell people of failures that never were, whatever else allows it."""
+    """Other principals cannot send notifications, even if another policy allows them to publish."""
     roles = [ROLE, f"{ROLE}-2"]
     refused, plain_subscriptions, *plain_http = policies.topic_accepts_only(TOPIC, roles, requires_tls)["Statement"]
     assert refused == {
@@ -440,10 +442,10 @@ def test_the_topic_takes_notifications_of_these_roles_only(requires_tls: bool) -
         "Principal": "*",
         "Action": "sns:Publish",
         "Resource": TOPIC,
-        # Refused where it equals none of them, whether or not the caller has an ARN.
+        # Refused if the ARN equals none of them, or if the caller has no ARN.
         "Condition": {"ArnNotEquals": {"aws:PrincipalArn": roles}},
     }
-    # What is sent out names files, too.
+    # Notifications name files, too.
     assert plain_subscriptions == {
         "Effect": "Deny",
         "Principal": "*",
@@ -457,7 +459,7 @@ def test_the_topic_takes_notifications_of_these_roles_only(requires_tls: bool) -
 @pytest.mark.parametrize("requires_tls", [True, False])
 @pytest.mark.parametrize(("partition", "region"), [("aws", REGION), ("aws-cn", "cn-north-1")])
 def test_the_operations_topic_takes_alarms_of_the_stack_only(partition: str, region: str, requires_tls: bool) -> None:
-    """CloudWatch tells of this stack's alarms in this account and region; nobody else says that something is wrong."""
+    """CloudWatch notifies of this stack's alarms in this account and region. No other principal may publish."""
     topic = f"arn:{partition}:sns:{region}:{ACCOUNT}:acme-file-copy-operations"
     alarms = f"arn:{partition}:cloudwatch:{region}:{ACCOUNT}:alarm:acme-file-copy-*"
     accepted, refused, *plain_http = policies.topic_accepts_alarms(topic, "acme-file-copy-*", requires_tls)["Statement"]
@@ -468,14 +470,14 @@ def test_the_operations_topic_takes_alarms_of_the_stack_only(partition: str, reg
         **publish,
         "Condition": {"ArnLike": {"aws:SourceArn": alarms}, "StringEquals": {"aws:SourceAccount": ACCOUNT}},
     }
-    # Refused where the source is none of them, also where there is none.
+    # Refused if the source is none of them, or if there is no source.
     not_an_alarm = {"ArnNotLike": {"aws:SourceArn": alarms}}
     assert refused == {"Effect": "Deny", "Principal": "*", **publish, "Condition": not_an_alarm}
     assert plain_http == ([plain_http_refused("sns:Publish", topic)] if requires_tls else [])
 
 
 def test_an_existing_destination_lets_the_workflow_write_and_nothing_else() -> None:
-    """The owner of a bucket grants one role the two actions of a copy, which the role's own policy has as well."""
+    """The owner of a bucket allows the roles the actions of a copy, which the roles' own policies allow as well."""
     theirs = "arn:aws:s3:::theirs"
     assert policies.existing_destination(theirs, [ROLE, f"{ROLE}-2"])["Statement"] == [
         {
@@ -484,7 +486,7 @@ def test_an_existing_destination_lets_the_workflow_write_and_nothing_else() -> N
             "Principal": {"AWS": f"arn:aws:iam::{ACCOUNT}:root"},
             "Action": [
                 *["s3:PutObject", "s3:PutObjectTagging"],
-                *["s3:AbortMultipartUpload", "s3:ListMultipartUploadParts", "s3:PutObjectAcl"],
+                *["s3:AbortMultipartUpload", "s3:ListMultipartUploadParts", "s3:GetObject", "s3:PutObjectAcl"],
             ],
             "Resource": f"{theirs}/*",
             "Condition": {"ArnEquals": {"aws:PrincipalArn": [ROLE, f"{ROLE}-2"]}},
@@ -501,7 +503,7 @@ def test_an_existing_destination_lets_the_workflow_write_and_nothing_else() -> N
 
 
 def test_rule_hears_of_every_end_and_of_no_other_machine() -> None:
-    """An ending that no rule hears of is one that ends in silence, or is not measured; a start is no end."""
+    """The rule matches every end of an execution, and no start. An end without an event would not be measured."""
     pattern = ended_executions(MACHINE)
     endings = ["SUCCEEDED", "FAILED", "TIMED_OUT", "ABORTED"]
     assert pattern["detail"] == {"status": endings, "stateMachineArn": [MACHINE]}

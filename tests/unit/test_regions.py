@@ -1,4 +1,4 @@
-"""A stack with destinations in other regions: what is there, and that everything else is where it was."""
+"""A stack with destinations in another region: its resources there. All others are in the stack's own region."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ FAR_BUCKETS = {"acme-far-1", "acme-far-2"}
 FAR_LABELS = {"far-1", "far-2"}
 SUFFIX = f"-{FAR}"
 
-# AWS documentation, "AWS Regions": none has a longer name.
+# AWS documentation, "AWS Regions": no region has a longer name.
 LONGEST_REGION = "ap-northeast-1"
-# The longest that namePrefix may be.
+# The longest namePrefix.
 LONGEST_PREFIX = "a" * 30
 
 
@@ -41,23 +41,23 @@ def run(destinations: list[dict[str, Any]], **settings: str) -> Recording:
 
 @pytest.fixture(scope="module")
 def recording() -> Recording:
-    """A stack with destinations here and there, with keys."""
+    """A stack with destinations in both regions, with keys."""
     return run(DESTINATIONS, namePrefix="acme-", kmsKeyArn=KEY)
 
 
 @pytest.fixture(scope="module")
 def local() -> Recording:
-    """The same without what is there."""
+    """The same stack without destinations in the other region."""
     return run(DESTINATIONS[:1], namePrefix="acme-", kmsKeyArn=KEY)
 
 
 def is_there(resource: Registered) -> bool:
-    """Whether the resource belongs to the other region, going by its name alone."""
+    """True if the resource belongs to the other region, by its name alone."""
     return SUFFIX in resource.name or any(label in resource.name for label in FAR_LABELS)
 
 
 def test_whatever_is_there_says_so(recording: Recording) -> None:
-    """Each resource that is for the other region is made in it, but for roles, which no region has. None other is."""
+    """Each resource for the other region is created there, except roles, which have no region. No other resource is."""
     for resource in recording.registered:
         if not resource.is_component:
             is_global = resource.type.startswith("aws:iam/")
@@ -72,8 +72,8 @@ def test_whatever_is_there_says_so(recording: Recording) -> None:
 
 
 def test_nothing_else_is_added(recording: Recording, local: Recording) -> None:
-    """A destination in another region has one queue, function and topic there, with what belongs to them. Somebody
-    else's has nothing, wherever it is."""
+    """Another region with destinations of the stack has one queue, function and topic. An external destination has
+    none."""
     added = {(found.type, found.name) for found in recording.registered} - {
         (found.type, found.name) for found in local.registered
     }
@@ -83,7 +83,7 @@ def test_nothing_else_is_added(recording: Recording, local: Recording) -> None:
 
 
 def test_physical_names_say_the_region(recording: Recording) -> None:
-    """Queue, function, role, log, topic and alarms there go by names that end with the region."""
+    """The names of the queue, function, role, log, topic and alarms there end with the region."""
     names = {
         found.inputs["name"].removesuffix("-dead-letters") for found in recording.registered
         if is_there(found) and "name" in found.inputs
@@ -98,7 +98,7 @@ def test_physical_names_say_the_region(recording: Recording) -> None:
 
 
 def test_names_are_as_long_as_aws_allows() -> None:
-    """With the longest prefix and the longest region, roles, functions and queues still have names that AWS takes."""
+    """With the longest prefix and the longest region, roles, functions and queues have names that AWS accepts."""
     there = run([{"bucket": "far", "region": LONGEST_REGION}], namePrefix=LONGEST_PREFIX)
     # IAM and Lambda quotas: 64 characters; SQS: 80; SNS and CloudWatch: 256 and 255.
     for resource_type, longest in (
@@ -111,7 +111,7 @@ def test_names_are_as_long_as_aws_allows() -> None:
 
 
 def test_arrivals_are_checked_where_they_arrive(recording: Recording) -> None:
-    """S3 tells only queues of the bucket's region. A function there reads them, and writes to the stack's own table."""
+    """S3 notifies a queue in the bucket's region. A function there reads it, and writes to the stack's own table."""
     notifications = recording.inputs("s3/bucketNotification:BucketNotification").values()
     queue = arn("sqs", f"acme-file-copy-arrivals{SUFFIX}", FAR)
     assert {item["bucket"]: item["queues"][0]["queueArn"] for item in notifications} == {
@@ -134,7 +134,7 @@ def test_arrivals_are_checked_where_they_arrive(recording: Recording) -> None:
 
 
 def test_a_role_reads_the_buckets_of_its_region_alone(recording: Recording) -> None:
-    """Each regional-sync reads its own region's destinations and the source, with the keys of both, and no others."""
+    """Each regional-sync may read only the source and its own region's destinations, with the keys of both."""
     found = recording.inputs("iam/rolePolicy:RolePolicy")
     source, table = "arn:aws:s3:::acme-global-builds", arn("dynamodb", "table/acme-FileCopyTracking")
     for region, buckets, keys in ((None, ["near"], [KEY]), (FAR, ["far-1", "far-2"], [KEY, FAR_KEY])):
@@ -157,14 +157,14 @@ def test_a_role_reads_the_buckets_of_its_region_alone(recording: Recording) -> N
 
 
 def test_its_role_tells_of_failures(recording: Recording) -> None:
-    """The topic of failures, which is in the stack's own region, takes what the functions of other regions publish."""
+    """The failure topic, in the stack's own region, accepts notifications of the functions in other regions."""
     policy = json.loads(recording.inputs("sns/topicPolicy:TopicPolicy")["failures"]["policy"])
     let_in = policy["Statement"][0]["Condition"]["ArnNotEquals"]["aws:PrincipalArn"]
     assert f"arn:aws:iam::{ACCOUNT}:role/acme-regional-sync{SUFFIX}" in let_in
 
 
 def test_outputs_say_what_is_where(recording: Recording) -> None:
-    """Each destination's region, and the queue and the function of another one by its name."""
+    """The outputs have each destination's region, and the queue and the function of the other region by name."""
     found = recording.outputs
     assert found["destination_regions"] == {
         "acme-near": REGION, "acme-far-1": FAR, "theirs": "ap-south-1", "acme-far-2": FAR,
@@ -180,7 +180,7 @@ def test_outputs_say_what_is_where(recording: Recording) -> None:
 
 
 def test_alarms_tell_a_topic_of_their_own_region(recording: Recording) -> None:
-    """CloudWatch watches metrics of its own region, and tells a topic there, to which operators are subscribed, too."""
+    """Alarms watch metrics of their own region, and notify a topic there. Operators are subscribed to it, too."""
     for name, alarm in recording.inputs("cloudwatch/metricAlarm:MetricAlarm").items():
         region = FAR if SUFFIX in name else None
         topic = arn("sns", in_region("acme-file-copy-operations", region), region or REGION)
@@ -197,7 +197,7 @@ def test_alarms_tell_a_topic_of_their_own_region(recording: Recording) -> None:
 
 
 def test_alarms_there_say_what_to_type_there(recording: Recording) -> None:
-    """Commands reach the other region, and the runbook's entry is that of the alarm's kind."""
+    """The commands in an alarm name the other region, and its runbook entry is that of the alarm's kind."""
     alarms = recording.inputs("cloudwatch/metricAlarm:MetricAlarm")
     runbook = (PROJECT_ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
     described = {name: alarm["alarmDescription"] for name, alarm in alarms.items() if SUFFIX in name}
@@ -209,11 +209,11 @@ def test_alarms_there_say_what_to_type_there(recording: Recording) -> None:
         assert f"### {entry}\n" in runbook
     letters = described[f"file-copy-dead-letters-arrivals{SUFFIX}"]
     assert f"First: aws logs tail /aws/lambda/acme-regional-sync{SUFFIX} --since 1h --region {FAR}\n" in letters
-    assert f"Once that is mended: filecopy replay arrivals{SUFFIX}\n" in letters
+    assert f"After fixing the cause: filecopy replay arrivals{SUFFIX}\n" in letters
 
 
 def test_the_dashboard_shows_what_is_there(recording: Recording, local: Recording) -> None:
-    """The other region's queue and function have lines of their own among the others, and no widget is added."""
+    """The other region's queue and function have separate lines in the graphs. There is no further graph."""
     body, without = (
         json.loads(found.inputs("cloudwatch/dashboard:Dashboard")["monitoring"]["dashboardBody"])["widgets"]
         for found in (recording, local)

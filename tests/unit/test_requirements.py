@@ -1,4 +1,4 @@
-"""What the program imports, and what each way to install it brings: two lists that have to stay one."""
+"""The packages that the program imports, and those that each installation brings: the lists have to agree."""
 
 from __future__ import annotations
 
@@ -11,10 +11,13 @@ import subprocess
 import sys
 import tomllib
 import zipfile
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytest
+import typer
 
+from filecopy.cli import app
 from filecopy.embedded.configuration import PROJECT_ROOT
 from filecopy.errors import EMBEDDED, missing_package
 
@@ -64,7 +67,7 @@ print("deployed")
 WITHOUT_THE_EXTRA = """
 import json, sys, time
 
-# A stack that does not answer is asked again after a pause.
+# A call that fails is retried after a pause.
 time.sleep = lambda seconds: None
 
 asked_for = []
@@ -75,8 +78,13 @@ class Refusal:
             asked_for.append(name)
             raise ModuleNotFoundError(f"No module named {name!r}", name=name)
 
-refused, commands = json.loads(sys.argv[1])
+refused, missing, commands = json.loads(sys.argv[1])
+for module in refused:
+    sys.modules.pop(module, None)
 sys.meta_path.insert(0, Refusal())
+for module, names in missing.items():
+    for name in names:
+        delattr(__import__(module), name)
 
 from typer.testing import CliRunner
 from filecopy.cli import app
@@ -95,6 +103,7 @@ OPERATORS = {
     "watch": ["--once"],
     "status": ["build-123.zip"],
     "list": [],
+    "executions": [],
     "history": ["build-123.zip"],
     "report": ["build-123.zip"],
     "retry": ["build-123.zip"],
@@ -108,7 +117,7 @@ OFFLINE = {"policy", "outputs", "env"}
 
 
 def imported(path: Path) -> set[str]:
-    """The packages outside the project and the standard library that a module imports, wherever in it."""
+    """The packages that a module imports anywhere, without the project's own and the standard library."""
     found: set[str] = set()
     for statement in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(statement, ast.Import):
@@ -116,26 +125,27 @@ def imported(path: Path) -> set[str]:
         elif isinstance(statement, ast.ImportFrom) and statement.level == 0:
             found.add((statement.module or "").partition(".")[0])
     own = {"components", "handlers", "filecopy"}
-    # What only type checkers read.
+    # Only type checkers read these.
     return {name for name in found - own - sys.stdlib_module_names if not name.startswith("mypy_boto3")}
 
 
 def declared(name: str) -> set[str]:
-    """The packages that a requirements file asks for, without what these need."""
+    """The packages that a requirements file names, without their dependencies."""
     lines = (PROJECT_ROOT / name).read_text(encoding="utf-8").splitlines()
     return {re.split(r"[\[<>=]", line)[0] for line in lines if line and line[0].isalpha()}
 
 
 def test_the_program_runs_with_what_pulumi_installs() -> None:
-    """ "pulumi install" installs requirements.txt and nothing else: whatever the program imports beyond that fails in a
-    fresh clone, before a single resource is made."""
+    """ "pulumi install" installs only requirements.txt. If the program imports another package, a deployment from a
+    fresh clone fails."""
     command = [sys.executable, "-W", "ignore", "-c", WITH_THE_PROGRAMS_PACKAGES_ALONE]
     result = subprocess.run(command, cwd=PROJECT_ROOT, capture_output=True, text=True, check=False)
     assert (result.returncode, result.stdout) == (0, "deployed\n"), result.stderr
 
 
 def test_what_the_program_imports_is_asked_for_by_name() -> None:
-    """A package that comes only because another needs it may be gone with the next version of that one."""
+    """The program names each package that it imports. A dependency of a dependency may be missing in the next
+    version."""
     sources = [PROJECT_ROOT / "__main__.py", *(PROJECT_ROOT / "components").rglob("*.py")]
     packages = importlib.metadata.packages_distributions()
     used = {packages[module][0].replace("_", "-") for path in sources for module in imported(path)}
@@ -144,13 +154,13 @@ def test_what_the_program_imports_is_asked_for_by_name() -> None:
 
 @pytest.mark.parametrize("path", sorted((PROJECT_ROOT / "handlers").glob("*.py")), ids=lambda path: path.name)
 def test_a_function_imports_what_lambda_has(path: Path) -> None:
-    """A package is the modules of handlers/ alone, so what Lambda's runtime does not bring is missing at the first
-    event."""
+    """A function imports only modules of handlers/, the standard library, and boto3, which Lambda's runtime has."""
     assert imported(path) <= LAMBDA_RUNTIME
 
 
 def test_what_commands_need_of_the_components_imports_no_pulumi() -> None:
-    """Pulumi takes longer to import than a command takes to answer."""
+    """The modules of components that commands import do not import Pulumi, whose import takes longer than most
+    commands."""
     modules = [
         "components.names",
         "components.outputs",
@@ -172,16 +182,19 @@ def in_pyproject() -> tuple[set[str], set[str]]:
     return names[0], names[1]
 
 
-def without_the_extra(commands: list[list[str]]) -> list[tuple[int, str, str, list[str]]]:
-    """Each command's status, output, errors, and what it tried to import that the extra installs."""
-    arguments = [sys.executable, "-c", WITHOUT_THE_EXTRA, json.dumps([EMBEDDED, commands])]
+def without_the_extra(
+    commands: list[list[str]], modules: Sequence[str] = EMBEDDED, missing: Mapping[str, Sequence[str]] | None = None
+) -> list[tuple[int, str, str, list[str]]]:
+    """Each command's status, output, errors, and what it tried to import of the modules that are not there."""
+    arguments = [sys.executable, "-c", WITHOUT_THE_EXTRA, json.dumps([modules, missing or {}, commands])]
     result = subprocess.run(arguments, cwd=PROJECT_ROOT, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
     return [tuple(json.loads(line)) for line in result.stdout.splitlines()]
 
 
 def test_what_is_imported_is_what_pip_installs() -> None:
-    """ "pip install ." installs what the operator's commands import, and the extra what the other commands add."""
+    """ "pip install ." installs the packages that the operator's commands import, and the extra those of the other
+    commands."""
     sources = [path for package in PACKAGES for path in (PROJECT_ROOT / package).rglob("*.py")]
     packages = importlib.metadata.packages_distributions()
     distribution = {
@@ -193,16 +206,16 @@ def test_what_is_imported_is_what_pip_installs() -> None:
 
 
 def test_help_needs_no_extra() -> None:
-    """Help of every command is there for an operator who has only what pip installs."""
+    """The help of every command needs only the packages that pip installs."""
     commands = [[command, "--help"] for command in (*OPERATORS, "graph", "up", "down", "demo")]
     for command, (status, output, errors, asked_for) in zip(commands, without_the_extra(commands), strict=True):
         assert (status, errors, asked_for) == (0, "", []), command
         assert f"Example: {'eval ' if command[0] == 'env' else 'filecopy '}" in output
 
 
-def test_an_operators_command_needs_no_extra(tmp_path: Path) -> None:
-    """A deployed stack is worked on without Pulumi and without the emulator, which take longer to import than all else:
-    each command comes as far as the stack, which does not answer here."""
+@pytest.fixture
+def stack(tmp_path: Path) -> Path:
+    """The outputs of a stack that does not answer."""
     stack = tmp_path / "outputs.json"
     machine = "arn:aws:states:us-east-1:123456789012:stateMachine:file-copy-workflow"
     outputs = {
@@ -218,10 +231,27 @@ def test_an_operators_command_needs_no_extra(tmp_path: Path) -> None:
         "dead_letter_queue_urls": {"uploads": "http://127.0.0.1:9/uploads-dead-letters"},
     }
     stack.write_text(json.dumps(outputs), encoding="utf-8")
-    commands = [
+    return stack
+
+
+def on(stack: Path) -> list[list[str]]:
+    """The operator's commands on this stack."""
+    return [
         [command, *(str(stack) if argument == "FILE" else argument for argument in arguments), "--stack", str(stack)]
         for command, arguments in OPERATORS.items()
     ]
+
+
+def test_every_command_is_an_operators_or_of_the_embedded_stack() -> None:
+    """A new command is tested here, too."""
+    commands = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+    assert set(commands) == {*OPERATORS, "graph", "up", "down", "demo"}
+
+
+def test_an_operators_command_needs_no_extra(stack: Path) -> None:
+    """A deployed stack is worked on without Pulumi and without the emulator, which take longer to import than all else:
+    each command comes as far as the stack, which does not answer here."""
+    commands = on(stack)
     for command, (status, output, errors, asked_for) in zip(commands, without_the_extra(commands), strict=True):
         assert asked_for == [], command
         if command[0] in OFFLINE:
@@ -231,8 +261,24 @@ def test_an_operators_command_needs_no_extra(tmp_path: Path) -> None:
             assert "127.0.0.1:9" in errors, command
 
 
+def test_an_operators_command_needs_no_posix(stack: Path) -> None:
+    """Windows has neither these modules nor these signals and calls. A deployed stack is worked on from there, too."""
+    modules = ("fcntl", "termios", "tty", "pty", "grp", "pwd", "resource", "syslog")
+    missing = {
+        "signal": ("SIGHUP", "SIGKILL", "SIGUSR1", "SIGPIPE", "SIGALRM", "pthread_kill"),
+        "os": ("killpg", "setsid", "getuid", "geteuid", "fork", "getpgid", "mkfifo"),
+        "time": ("tzset",),
+    }
+    commands = on(stack)
+    for command, (status, output, errors, asked_for) in zip(
+        commands, without_the_extra(commands, modules, missing), strict=True
+    ):
+        assert asked_for == [], command
+        assert (status, bool(output)) == (0, True) if command[0] in OFFLINE else "127.0.0.1:9" in errors, command
+
+
 def test_what_needs_the_extra_says_how_to_install_it() -> None:
-    """The commands that run the program name the first package that is missing, and the extra that has it."""
+    """A command that runs the program names the first missing package, and the extra that has it."""
     deployer = ["policy", "--deployer", "--account", "123456789012", "--region", "us-east-1"]
     up, demo, policy = without_the_extra([["up", "--port", "4599"], ["demo"], deployer])
     assert up[:3] == (1, "", f"error: {missing_package('ministack')}\n")
@@ -243,7 +289,7 @@ def test_what_needs_the_extra_says_how_to_install_it() -> None:
 
 
 def test_the_wheel_has_every_module(tmp_path: Path) -> None:
-    """What is installed has all files of the packages, subpackages included, and starts without the rest."""
+    """The wheel has all files of the packages, with their subpackages, and runs without the checkout."""
     for name in (*PACKAGES, "pyproject.toml", "README.md", "LICENSE"):
         source = PROJECT_ROOT / name
         if source.is_dir():

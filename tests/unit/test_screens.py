@@ -243,9 +243,9 @@ class _Compared(Backfill):
 
     def __init__(self, *outcomes: Compared) -> None:
         self._outcomes = outcomes
-        self.results = Counter()
-        self.at, self.source, self.prefix = "", "acme-global-builds", "releases/"
+        self.results = Counter[Result]()
         self.failures = Failures()
+        self.at, self.source, self.prefix = "", "acme-global-builds", "releases/"
 
     def run(self, report: Callable[[Compared], None]) -> None:
         for one in self._outcomes:

@@ -1,8 +1,9 @@
-"""components/settings.py: what is taken, what is refused, and what a refusal says."""
+"""components/settings.py: the values that are accepted, the values that are refused, and the errors."""
 
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 from unittest.mock import patch
 
@@ -19,25 +20,26 @@ from .mocks import ACCOUNT, DEFAULTS, EMULATOR, REGION, Recording, arn, declared
 ENDPOINTS = {"aws:endpoints": json.dumps([{"apigateway": f"{EMULATOR}/"}])}
 TLS_ENDPOINTS = {"aws:endpoints": json.dumps([{"apigateway": "https://localhost.localstack.cloud:4566"}])}
 
-NAME_PREFIX = "at most 30 of a-z, 0-9 and '-', beginning with a letter or digit"
-BUCKET_NAME = "a bucket name: 3 to 63 of a-z"
-UNRESERVED = "a bucket name that S3 does not reserve, and no IP address"
-WHOLE_NUMBER = "a whole number, 1 to 40"
-URL = "an https:// URL in ASCII without user or query, or nothing (http:// on an emulator only)"
-KEY = "at most 1024 of a-z, A-Z, 0-9 and !-_.'()/, without spaces"
-KMS_KEY = "the ARN of a KMS key (not of an alias) in the stack's own region, or nothing"
-DAYS = "a whole number, 0 (for ever) to 36500"
-SIGNED = (
-    "AWS_IAM on AWS, because with NONE anybody on the internet may start copies and fetch builds."
-    " If that is meant, set allowPublicApi to true as well"
+NAME_PREFIX = "at most 30 characters of a-z, 0-9 and '-', the first of them a letter or digit"
+BUCKET_NAME = (
+    "a bucket name of 3 to 63 characters of a-z, 0-9, '-' and '.', with a letter or digit at both ends and no '..'"
 )
-ZIP = "an end of .zip where artifactBaseUrl is set, because build-worker stores COMMIT.zip"
+UNRESERVED = "a bucket name that S3 does not reserve, and that is not an IP address"
+CONCURRENCY = "an integer from 1 to 40"
+URL = "empty, or an https:// URL (on an emulator also http://) in ASCII without user or query"
+KEY = "at most 1024 characters of a-z, A-Z, 0-9 and !-_.'()/"
+KMS_KEY = "the ARN of a KMS key (not of an alias) in the stack's own region, or empty"
+DAYS = "an integer from 0 (keep forever) to 36500"
+RETENTION = f"one of {', '.join(map(str, LOG_RETENTION_DAYS))}"
+SIGNED = "AWS_IAM on AWS"
+ZIP = "empty or the end of .zip if artifactBaseUrl is set"
+MEMBERS = "bucket, existing, region, account, kmsKeyArn"
 ARTIFACTS = "https://ci.example.com"
 OTHER_ACCOUNT = "210987654321"
 EU_KEY = f"arn:aws:kms:eu-west-1:{ACCOUNT}:key/0a1b"
-TAG_KEY = "as keys 1 to 128 letters, digits, spaces and _ . : / = + - @, not beginning with aws:"
-TAG_VALUE = "a text of at most 256 letters, digits, spaces and _ . : / = + - @"
-TAG_ONCE = "each key once, in whatever case, and neither of Project and Stack"
+TAG_KEY = "1 to 128 letters, digits, spaces and _ . : / = + - @, without aws: at the beginning"
+TAG_VALUE = "a string of at most 256 letters, digits, spaces and _ . : / = + - @"
+TAG_ONCE = "different from the other keys and from Project and Stack, whatever their case"
 
 
 def destinations(*items: object) -> str:
@@ -45,12 +47,12 @@ def destinations(*items: object) -> str:
 
 
 def test_nothing_set_means_the_defaults_that_are_promised() -> None:
-    """The program's own defaults are the guide's names and bounds, so that nobody has to configure them."""
+    """The program's own defaults are the names and bounds of the user's guide, so they need no configuration."""
     assert load_settings({"aws:region": REGION}) == DEFAULTS
 
 
 def test_each_declared_default_is_the_programs() -> None:
-    """Each default of Pulumi.yaml, given, changes nothing: the CLI and the embedded stack deploy the same."""
+    """Setting a default of Pulumi.yaml changes nothing: the CLI and the embedded stack deploy the same."""
     for name, setting in declared_settings().items():
         default = setting["default"]
         value = default if isinstance(default, str) else json.dumps(default)
@@ -58,7 +60,7 @@ def test_each_declared_default_is_the_programs() -> None:
 
 
 def test_the_program_reads_the_declared_settings_and_no_others() -> None:
-    """Each setting of Pulumi.yaml is read and nothing else is: no setting without effect, none that is undocumented."""
+    """The program reads each setting of Pulumi.yaml, and no other: none has no effect, and none is undocumented."""
     read: set[str] = set()
 
     def recorded(key: str) -> Any:
@@ -66,7 +68,7 @@ def test_the_program_reads_the_declared_settings_and_no_others() -> None:
         return get_config(key)
 
     with patch("pulumi.config.get_config", recorded):
-        # allowPublicApi is of interest only where the API would be public.
+        # allowPublicApi has an effect only if the API would be public.
         Recording().run(project(apiAuthorization="NONE", allowPublicApi="true"))
     own = {key.removeprefix(f"{PROJECT}:") for key in read if key.startswith(f"{PROJECT}:")}
     assert own == set(declared_settings())
@@ -88,8 +90,8 @@ def test_the_program_reads_the_declared_settings_and_no_others() -> None:
             )
         ],
         *[("apiAuthorization", value, "AWS_IAM or NONE") for value in ("aws_iam", "CUSTOM", "")],
-        *[("maxConcurrency", value, WHOLE_NUMBER) for value in ("0", "41", "-1", "abc", "1.5", "", " 5", "9" * 10)],
-        *[("logRetentionDays", value, "one of 1, 3, 5, 7, 14, 30, ") for value in ("2", "0", "31", "month", "30.0")],
+        *[("maxConcurrency", value, CONCURRENCY) for value in ("0", "41", "-1", "abc", "1.5", "", " 5", "9" * 10)],
+        *[("logRetentionDays", value, RETENTION) for value in ("2", "0", "31", "month", "30.0")],
         *[
             (name, value, "true or false")
             for name in ("forceDestroy", "manageApiLoggingRole")
@@ -112,7 +114,7 @@ def test_the_program_reads_the_declared_settings_and_no_others() -> None:
                 "https://example.com?x=1", "https://example.com#x", "https://exa mple.com", "file:///etc",
             )
         ],
-        # Each of them would mean something in a policy's resource, or is written otherwise in a notification's filter.
+        # Each has a special meaning in a policy's resource, or is encoded in a notification's filter.
         *[
             (name, value, KEY)
             for name in ("keyPrefix", "keySuffix")
@@ -129,20 +131,24 @@ def test_the_program_reads_the_declared_settings_and_no_others() -> None:
     ],
 )  # fmt: skip
 def test_a_bad_value_is_refused_by_name(name: str, value: str, allowed: str) -> None:
-    """A bad value is refused with its setting, itself and what is allowed, not found out half-way by a failed call."""
+    """The error for a bad value names the setting, the allowed values and the value, before any call of AWS."""
     with pytest.raises(SettingsError) as refused:
         load_settings(project(**{name: value}))
-    problem = f"\n  {name}: {json.dumps(value, ensure_ascii=False)} is not allowed; it takes {allowed}"
-    assert problem in str(refused.value)
+    assert f"\n  {name} must be {allowed}, not {json.dumps(value, ensure_ascii=False)}." in str(refused.value)
 
 
 @pytest.mark.parametrize(
     ("settings", "where", "value", "allowed"),
     [
-        ({"destinations": "[]"}, "destinations", [], "at least one {bucket, existing, region, account, kmsKeyArn}"),
+        ({"destinations": "[]"}, "destinations", [], f"a list with at least one object {{{MEMBERS}}}"),
         ({"destinations": '{"bucket": "a-builds"}'}, "destinations", {"bucket": "a-builds"}, "a list"),
-        ({"destinations": destinations("a-builds")}, "destinations[0]", "a-builds", "an object with a bucket name"),
-        ({"destinations": destinations({"bucket": 5})}, "destinations[0]", {"bucket": 5}, "an object with a bucket"),
+        *[
+            (
+                {"destinations": destinations(item)},
+                "destinations[0]", item, f"an object {{{MEMBERS}}} with the bucket's name as a string",
+            )
+            for item in ("a-builds", {"bucket": 5}, {})
+        ],
         (
             {"destinations": destinations({"bucket": "a-builds"}, {"bucket": "B-builds"})},
             "destinations[1].bucket", "B-builds", BUCKET_NAME,
@@ -150,18 +156,18 @@ def test_a_bad_value_is_refused_by_name(name: str, value: str, allowed: str) -> 
         ({"destinations": destinations({"bucket": "10.0.0.1"})}, "destinations[0].bucket", "10.0.0.1", UNRESERVED),
         (
             {"destinations": destinations({"bucket": "a-builds"}, {"bucket": "a-builds"})},
-            "destinations[1].bucket", "a-builds", "each bucket once",
+            "destinations[1].bucket", "a-builds", "different from the other destinations",
         ),
         (
             {
                 "namePrefix": "acme-",
                 "destinations": destinations({"bucket": "builds"}, {"bucket": "acme-builds", "existing": True}),
             },
-            "destinations[1].bucket", "acme-builds", "each bucket once",
+            "destinations[1].bucket", "acme-builds", "different from the other destinations",
         ),
         (
             {"destinations": destinations({"bucket": "global-builds"})},
-            "destinations[0].bucket", "global-builds", "any bucket but the source bucket",
+            "destinations[0].bucket", "global-builds", "different from the source bucket",
         ),
         (
             {"namePrefix": "a" * 30, "destinations": destinations({"bucket": "b" * 34})},
@@ -171,7 +177,7 @@ def test_a_bad_value_is_refused_by_name(name: str, value: str, allowed: str) -> 
         ({"namePrefix": "xn--"}, "sourceBucket", "xn--global-builds", UNRESERVED),
         (
             {"destinations": destinations({"bucket": "a-builds", "exists": True})},
-            "destinations[0].exists", True, "only bucket, existing, region, account, kmsKeyArn",
+            "A member of destinations[0]", "exists", f"one of {MEMBERS}",
         ),
         (
             {"destinations": destinations({"bucket": "a-builds", "existing": "yes"})},
@@ -179,12 +185,12 @@ def test_a_bad_value_is_refused_by_name(name: str, value: str, allowed: str) -> 
         ),
         (
             {"namePrefix": "acme-", "destinations": destinations({"bucket": "a-builds", "account": OTHER_ACCOUNT})},
-            "destinations[0].account", OTHER_ACCOUNT, "an account's twelve digits, in quotes, and only where existing",
+            "destinations[0].account", OTHER_ACCOUNT, "left out unless existing is true",
         ),
         *[
             (
                 {"destinations": destinations({"bucket": "a-builds", "region": region})},
-                "destinations[0].region", region, "a region of the stack's own partition: af-south-1, ap-",
+                "destinations[0].region", region, "a region of the stack's own partition",
             )
             for region in (
                 "", "eu", "EU-WEST-1", "eu-west-1a", "eu-west-1\n", "eu-west-99", 5, "cn-north-1", "us-gov-west-1",
@@ -193,7 +199,7 @@ def test_a_bad_value_is_refused_by_name(name: str, value: str, allowed: str) -> 
         *[
             (
                 {"destinations": destinations({"bucket": "theirs", "existing": True, "account": account})},
-                "destinations[0].account", account, "an account's twelve digits",
+                "destinations[0].account", account, "the twelve digits of the account that owns the bucket, in quotes",
             )
             for account in (int(OTHER_ACCOUNT), OTHER_ACCOUNT[1:], OTHER_ACCOUNT + "0", "a" * 12, "")
         ],
@@ -210,7 +216,7 @@ def test_a_bad_value_is_refused_by_name(name: str, value: str, allowed: str) -> 
         ),
         (
             {"destinations": destinations({"bucket": "theirs", "existing": True, "kmsKeyArn": arn("kms", "key/0a1b")})},
-            "destinations[0].kmsKeyArn", arn("kms", "key/0a1b"), "nothing where existing is true: its owner decides",
+            "destinations[0].kmsKeyArn", arn("kms", "key/0a1b"), "left out if existing is true",
         ),
         *[
             ({"notificationEmails": json.dumps([address])}, "notificationEmails[0]", address, "an e-mail address")
@@ -218,33 +224,30 @@ def test_a_bad_value_is_refused_by_name(name: str, value: str, allowed: str) -> 
         ],
         (
             {"notificationEmails": '["ops@example.com", "ops@example.com"]'},
-            "notificationEmails[1]", "ops@example.com", "each address once",
+            "notificationEmails[1]", "ops@example.com", "different from the other addresses",
         ),
         *[
             ({"operationsEmails": json.dumps(addresses)}, where, addresses[-1], allowed)
             for addresses, where, allowed in (
                 (["ops"], "operationsEmails[0]", "an e-mail address"),
-                (["ops@example.com"] * 2, "operationsEmails[1]", "each address once"),
+                (["ops@example.com"] * 2, "operationsEmails[1]", "different from the other addresses"),
             )
         ],
         *[
-            ({"tags": json.dumps({key: "builds"})}, "tags", key, TAG_KEY)
+            ({"tags": json.dumps({key: "builds"})}, "A key in tags", key, TAG_KEY)
             for key in ("", "t" * 129, "aws:team", "AWS:team", "team\n", "team?")
         ],
         *[
-            ({"tags": json.dumps(dict.fromkeys(keys, "builds"))}, "tags", keys[-1], TAG_ONCE)
+            ({"tags": json.dumps(dict.fromkeys(keys, "builds"))}, "A key in tags", keys[-1], TAG_ONCE)
             for keys in (["Project"], ["stack"], ["team", "Team"])
         ],
         *[
             ({"tags": json.dumps({"team": value})}, "tags.team", value, TAG_VALUE)
             for value in ("b" * 257, "builds\n", "a&b", 5, None, ["builds"])
         ],
-        ({"tags": '["team"]'}, "tags", ["team"], "an object of texts"),
-        ({"tags": "team=builds"}, "tags", "team=builds", "an object of texts"),
-        (
-            {"tags": json.dumps({f"tag-{index}": "" for index in range(49)})},
-            "tags", "an object of 49", "48 at most",
-        ),
+        ({"tags": '["team"]'}, "tags", ["team"], "an object of strings"),
+        ({"tags": "team=builds"}, "tags", "team=builds", "an object of strings"),
+        ({"tags": json.dumps({f"tag-{index}": "" for index in range(49)})}, "tags", 49, "at most 48 tags"),
         *[
             ({"artifactBaseUrl": ARTIFACTS, "keySuffix": suffix}, "keySuffix", suffix, ZIP)
             for suffix in (".tar", "a.zip", ".ZIP", ".zip/", "zi")
@@ -260,49 +263,75 @@ def test_a_bad_value_is_refused_by_name(name: str, value: str, allowed: str) -> 
     ],
 )  # fmt: skip
 def test_a_bad_member_is_refused_by_its_path(settings: dict[str, str], where: str, value: object, allowed: str) -> None:
-    """A bad member of a list, or a name that only its prefix makes bad, is refused with the path that leads to it."""
+    """The error for a bad member of a list, or for a name that the prefix makes bad, names the path of the member."""
     with pytest.raises(SettingsError) as refused:
         load_settings(project(**settings))
-    assert f"\n  {where}: {json.dumps(value)} is not allowed; it takes {allowed}" in str(refused.value)
+    assert f"\n  {where} must be {allowed}, not {json.dumps(value)}." in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("settings", "advice"),
+    [
+        ({"apiAuthorization": "NONE"}, "To allow that, also set allowPublicApi to true."),
+        (
+            {"destinations": destinations({"bucket": "builds", "region": "eu"})},
+            "Its regions are af-south-1, ap-east-1, ",
+        ),
+        (
+            {
+                "kmsKeyArn": arn("kms", "key/0a1b"),
+                "destinations": destinations({"bucket": "builds", "region": "eu-west-1"}),
+            },
+            "The stack's kmsKeyArn is a key in another region, which a bucket in eu-west-1 cannot use.",
+        ),
+        ({"artifactBaseUrl": ARTIFACTS, "keySuffix": ".tar"}, "build-worker stores a build as COMMIT.zip."),
+    ],
+)
+def test_an_error_that_needs_it_says_what_to_do(settings: dict[str, str], advice: str) -> None:
+    """A rule that a reader cannot guess has its reason, or the next step, after the error."""
+    with pytest.raises(SettingsError) as refused:
+        load_settings(project(**settings))
+    [_, problem] = str(refused.value).splitlines()
+    assert re.search(rf", not .+\. .*{re.escape(advice)}", problem)
 
 
 def test_a_refusal_names_every_problem() -> None:
-    """One run shows everything that is wrong, so that nobody mends settings one failed deployment at a time."""
+    """One run shows all wrong settings, so it takes one failed deployment to fix them, and not one for each."""
     bad = project(maxConcurrency="0", forceDestroy="yes", destinations="[]", sourceBucket="B", keyPrefix="k" * 1025)
     with pytest.raises(SettingsError) as refused:
         load_settings(bad)
     first, *problems = str(refused.value).splitlines()
-    assert first == "Nothing was created, because of the stack's settings:"
-    assert {problem.split(":")[0].strip() for problem in problems} == {
+    assert first == "Nothing was created or changed, because these settings are wrong:"
+    assert {problem.split()[0] for problem in problems} == {
         "maxConcurrency", "forceDestroy", "destinations", "sourceBucket", "keyPrefix",
     }  # fmt: skip
 
 
 @pytest.mark.parametrize("prefix", ["Acme_", "a" * 60])
-def test_a_bad_prefix_is_complained_of_once(prefix: str) -> None:
-    """What is wrong with the prefix is not said again of every bucket that has it in front, which hides the rest."""
+def test_a_bad_prefix_is_reported_once(prefix: str) -> None:
+    """A wrong prefix is not reported again for each bucket name that begins with it: that would hide other errors."""
     with pytest.raises(SettingsError) as refused:
         load_settings(project(namePrefix=prefix, maxConcurrency="0"))
     _, *problems = str(refused.value).splitlines()
-    assert [problem.split(":")[0].strip() for problem in problems] == ["namePrefix", "maxConcurrency"]
+    assert [problem.split()[0] for problem in problems] == ["namePrefix", "maxConcurrency"]
 
 
 @pytest.mark.parametrize("region", ["AWS_REGION", "AWS_DEFAULT_REGION", None])
 def test_a_keys_region_is_the_one_the_provider_takes(monkeypatch: pytest.MonkeyPatch, region: str | None) -> None:
-    """Without aws:region a key is held against the environment's; a key that no region confirms is refused."""
+    """Without aws:region, a key is compared with the environment's region. Without either, it is refused."""
     configuration = project(kmsKeyArn=arn("kms", "key/0a1b"))
     del configuration["aws:region"]
     if region:
         monkeypatch.setenv(region, REGION)
         assert load_settings(configuration).kms_key_arn == arn("kms", "key/0a1b")
     else:
-        with pytest.raises(SettingsError, match="kmsKeyArn: "):
+        with pytest.raises(SettingsError, match="kmsKeyArn must be "):
             load_settings(configuration)
 
 
 @pytest.mark.parametrize("setting", [{"maxConcurrency": "0"}, {"destinations": "[]"}, {"apiAuthorization": "x"}])
 def test_a_bad_setting_creates_nothing(setting: dict[str, str]) -> None:
-    """Settings are checked before the first resource, so that a mistake leaves no half of a stack behind."""
+    """Settings are checked before the first resource is created, so a mistake leaves no incomplete stack."""
     recording = Recording()
     with pytest.raises(pulumi.RunError, match="Nothing was created"):
         recording.run(project(**setting))
@@ -393,7 +422,7 @@ def test_a_bad_setting_creates_nothing(setting: dict[str, str]) -> None:
     ],
 )  # fmt: skip
 def test_a_good_value_is_taken(configuration: dict[str, str], attribute: str, expected: object) -> None:
-    """What is just within a bound is taken: the checks refuse nothing that AWS accepts, and change no value."""
+    """A value at a limit is accepted as it is: the checks refuse nothing that AWS accepts, and change no value."""
     assert getattr(load_settings(configuration), attribute) == expected
 
 
@@ -408,7 +437,7 @@ def test_a_good_value_is_taken(configuration: dict[str, str], attribute: str, ex
 def test_the_stacks_region_is_the_one_the_provider_takes(
     monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], own: str | None
 ) -> None:
-    """Without aws:region a destination's region is held against the environment's, as the provider reads it."""
+    """Without aws:region, a destination's region is compared with the environment's, as the provider reads it."""
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     configuration = project(destinations=destinations({"bucket": "a-builds", "region": own or REGION}))
@@ -416,21 +445,21 @@ def test_the_stacks_region_is_the_one_the_provider_takes(
     if own:
         assert load_settings(configuration).destinations == (Destination(bucket="a-builds"),)
     else:
-        with pytest.raises(SettingsError, match="nothing as long as aws:region does not name"):
+        with pytest.raises(SettingsError, match=r"must be left out until aws:region is set, .* Set aws:region first"):
             load_settings(configuration)
 
 
 @pytest.mark.parametrize("key", ["0a1b", "alias/builds", "1234abcd-12ab-34cd-56ef-1234567890ab", "arn:aws:kms"])
 def test_a_key_that_is_no_arn_is_refused(key: str) -> None:
-    """A key's id or alias is refused with a sentence, not with an IndexError of the check of the policies' length."""
-    with pytest.raises(SettingsError, match="kmsKeyArn: "):
+    """The error for a key's ID or alias is a sentence, and not an IndexError from the check of the policies' length."""
+    with pytest.raises(SettingsError, match="kmsKeyArn must be "):
         load_settings(project(kmsKeyArn=key))
 
 
 @pytest.mark.parametrize("settings", [{}, {"apiAuthorization": "AWS_IAM"}])
 def test_allow_public_api_is_checked_whenever_it_is_given(settings: dict[str, str]) -> None:
-    """A value that is neither true nor false is refused, also where it has no effect, as of every other setting."""
-    with pytest.raises(SettingsError, match="allowPublicApi: "):
+    """A value that is neither true nor false is refused, even if the setting has no effect."""
+    with pytest.raises(SettingsError, match="allowPublicApi must be "):
         load_settings(project(allowPublicApi="yes", **settings))
 
 
@@ -452,9 +481,9 @@ def test_allow_public_api_is_checked_whenever_it_is_given(settings: dict[str, st
     ],
 )
 def test_an_endpoint_of_aws_is_no_emulator(endpoint: str) -> None:
-    """A FIPS or VPC endpoint of AWS's own, or a proxy that leads there, neither opens the API nor changes its URL."""
+    """A FIPS or VPC endpoint of AWS, or a proxy in front of it, neither opens the API nor changes its URL."""
     endpoints = {"aws:endpoints": json.dumps([{"apigateway": endpoint}])}
-    with pytest.raises(SettingsError, match="apiAuthorization: "):
+    with pytest.raises(SettingsError, match="apiAuthorization must be "):
         load_settings(project(apiAuthorization="NONE") | endpoints)
     assert load_settings(project() | endpoints).emulator_endpoint is None
 
@@ -475,6 +504,6 @@ def test_an_endpoint_of_aws_is_no_emulator(endpoint: str) -> None:
     ],
 )
 def test_an_endpoint_on_ones_own_machine_or_network_is_an_emulator(endpoint: str) -> None:
-    """An emulator is recognised by where it is, a container's or a private address included."""
+    """An endpoint on this machine, in a container or at a private address is an emulator's."""
     settings = load_settings(project() | {"aws:endpoints": json.dumps([{"apigateway": f"{endpoint}/"}])})
     assert settings.emulator_endpoint == endpoint

@@ -1,4 +1,4 @@
-"""Whether two objects in S3 hold the same bytes, as far as S3 tells without reading them."""
+"""Comparison of two objects in S3 by what HeadObject returns."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ _CHECKSUMS = ("ChecksumSHA256", "ChecksumSHA1", "ChecksumCRC64NVME", "ChecksumCR
 
 @dataclass(frozen=True, kw_only=True)
 class Verdict:
-    """What a comparison found. ``check`` is what was compared: ``etag``, ``checksum`` or ``size``."""
+    """The result of a comparison. ``check`` is what was compared: ``etag``, ``checksum`` or ``size``."""
 
     check: str
     problem: str | None = None
 
 
 def compare(source: HeadObjectOutputTypeDef, copy: HeadObjectOutputTypeDef) -> Verdict:
-    """Compares two objects of one size whose ETags differ, which those of equal bytes do when one was uploaded in parts
-    or is encrypted with a KMS key.
+    """Compares two objects of the same size, with different ETags. Two objects with the same bytes have different ETags
+    if one was uploaded in parts, or is encrypted with a KMS key.
 
     Args:
         source: HeadObject's answer, with ``ChecksumMode``.
-        copy: the same of the other object.
+        copy: the same for the other object.
 
     Returns:
-        With ``check="size"`` where nothing but the size could be compared.
+        ``check`` is ``size`` if there was nothing else to compare.
     """
     for checksum in _CHECKSUMS:
         ours, theirs = source.get(checksum), copy.get(checksum)
@@ -43,5 +43,7 @@ def compare(source: HeadObjectOutputTypeDef, copy: HeadObjectOutputTypeDef) -> V
 
 
 def _etag_is_md5(head: HeadObjectOutputTypeDef) -> bool:
-    """S3 API reference, "Object": the MD5 of the content, unless uploaded in parts or encrypted with a KMS key."""
+    """S3 API reference, "Object": the ETag is the MD5 of the bytes, unless the object was uploaded in parts or is
+    encrypted with a KMS key.
+    """
     return "-" not in head["ETag"] and not str(head.get("ServerSideEncryption", "")).startswith("aws:kms")
