@@ -15,9 +15,11 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
 from components import outputs
 from filecopy import polling
+from filecopy.cli import app
 from filecopy.errors import StackError
 from filecopy.sending.follow import CopyFollower, Outcome, outcome_of
 from filecopy.sending.plan import NotSent, plan
@@ -387,6 +389,69 @@ def test_an_interruption_keeps_what_is_in_the_bucket(stack: Stack, s3: S3Server,
         work.run(lambda _: None, interrupt)
     assert [one.key for one in work.sent] == ["small.zip"]
     assert (set(s3.objects), s3.open_uploads) == ({"small.zip"}, set())
+
+
+class Interrupted(CopyFollower):
+    """The copies of files, as somebody types Ctrl-C."""
+
+    def outcomes(self, *_: object) -> Iterator[Outcome]:
+        raise KeyboardInterrupt
+
+
+@pytest.fixture
+def run(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[int, str, str]]:
+    """Runs 'filecopy send' on the stack. Returns the exit status, the output and the errors."""
+    stack.outputs.update(
+        {
+            outputs.DESTINATION_BUCKETS: ["a"],
+            outputs.KEY_PREFIX: "",
+            outputs.KEY_SUFFIX: ".zip",
+            outputs.STEP_FUNCTION_ARN: arn("states", "stateMachine:machine"),
+        }
+    )
+    monkeypatch.setattr("filecopy.cli.find_stack", lambda *_: stack)
+
+    def run(*arguments: str) -> tuple[int, str, str]:
+        result = CliRunner().invoke(app, ["send", *arguments])
+        return result.exit_code, result.stdout, result.stderr
+
+    return run
+
+
+def test_ctrl_c_after_the_upload_says_that_the_file_is_in_the_bucket(
+    run: Callable[..., tuple[int, str, str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody has to guess whether it is there."""
+    monkeypatch.setattr("filecopy.screens.send.CopyFollower", Interrupted)
+    for name in ("-a.zip", "b.zip"):
+        (tmp_path / name).write_bytes(b"x")
+    status, output, errors = run(str(tmp_path / "-a.zip"))
+    assert (status, output) == (130, "Uploaded -a.zip (1 byte) to s3://global-builds\n")
+    assert errors == (
+        "-a.zip is in s3://global-builds, and its copies continue. See them with: filecopy watch -- -a.zip\n"
+        "error: Interrupted.\n"
+    )
+    status, _, errors = run(str(tmp_path))
+    assert status == 130
+    assert errors.startswith(
+        "2 of 2 files are in s3://global-builds, and their copies continue. See them with: filecopy"
+    )
+
+
+def test_files_that_are_not_sent_make_the_command_fail(
+    run: Callable[..., tuple[int, str, str]], s3: S3Server, tmp_path: Path
+) -> None:
+    """Also if nothing is waited for. The others are sent."""
+    for name in ("a.zip", "b.txt", "c.zip"):
+        (tmp_path / name).write_bytes(b"x")
+    s3.refused.add("c.zip")
+    status, output, errors = run("--no-wait", str(tmp_path))
+    assert (status, errors) == (1, "error: 2 of 3 files were not sent.\n")
+    lines = sorted(output.splitlines())
+    assert lines[0] == "Uploaded a.zip (1 byte) to s3://global-builds"
+    assert lines[1].startswith(f"✘ {tmp_path}/b.txt: not sent: the stack copies only keys that end in .zip, not b.txt;")
+    assert lines[2].startswith(f"✘ {tmp_path}/c.zip: not sent: refused by S3: An error occurred (AccessDenied)")
+    assert run("--no-wait", str(tmp_path / "a.zip"))[0] == 0
 
 
 # --- Follow -----------------------------------------------------------------------------------------------------
