@@ -108,6 +108,9 @@ def _escaped(character: str) -> str:
     if character in _ESCAPES:
         return _ESCAPES[character]
     code = ord(character)
+    if 0xDC80 <= code <= 0xDCFF:
+        # Python decodes a byte of a file name that is not UTF-8 to this.
+        return f"\\x{code - 0xDC00:02x}"
     return f"\\x{code:02x}" if code < 0x80 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
 
 

@@ -14,6 +14,7 @@ from filecopy.executions.names import Job, execution_name
 from filecopy.polling import Poller
 from filecopy.stack.records import MAX_KEYS, Part, TrackingRecord, read_records
 from filecopy.stack.stack import Stack
+from filecopy.terminal import quoted
 
 from .upload import Sent
 
@@ -54,7 +55,7 @@ class _Failure:
     looks_left: int = LOOKS_AFTER_FAILURE
 
 
-class Follower:
+class CopyFollower:
     """Follows the copies of some files. Each look is one request, whatever the number of files."""
 
     def __init__(self, stack: Stack, sent: Sequence[Sent], destinations: Sequence[str]) -> None:
@@ -97,7 +98,7 @@ class Follower:
             on_look()
             if not self._waiting:
                 return
-        names = ", ".join(repr(key) for key in list(self._waiting)[:5])
+        names = ", ".join(quoted(key) for key in list(self._waiting)[:5])
         more = ", …" if len(self._waiting) > 5 else ""
         raise StackError(
             f"Timed out after {timeout:.0f} s: {len(self._waiting)} of {len(self._sent)} files have not finished:"
