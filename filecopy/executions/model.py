@@ -53,6 +53,11 @@ class Outcome(StrEnum):
     NOT_TRIED = "not tried"
     UNKNOWN = "not known"
 
+    @property
+    def label(self) -> str:
+        """The outcome as screens and pages show it."""
+        return "in progress" if self is Outcome.UNDER_WAY else self.value
+
 
 @dataclass(frozen=True)
 class Attempt:
@@ -150,7 +155,7 @@ class Copy:
     etag: str | None
     version_id: str | None
     check: str | None
-    """How the copy was verified: the name of a checksum, ``ETag`` or ``none``."""
+    """The check that verified the copy: the name of a checksum, ``ETag`` or ``none``."""
     arrival: Arrival | None
     """The copy as regional-sync found it."""
 

@@ -109,7 +109,7 @@ def _copy_rows(history: History) -> Iterator[Row]:
             between(history.started, copy.ended) if copy.ended else "",
             attempts_of(copy),
             shown(compared_by(copy.check)),
-            _result(copy.outcome),
+            _result(copy.outcome, copy.outcome.label),
             shown(error),
         ]
         if copy.retries and copy.attempts:
@@ -133,8 +133,8 @@ def _attempt_rows(history: History, attempts: tuple[Attempt, ...], printed: str,
         printed = error or printed
 
 
-def _result(status: str) -> Text:
-    return Text(printable(f"{sign_of(status)} {status}"), style=style_of(status))
+def _result(status: str, label: str | None = None) -> Text:
+    return Text(printable(f"{sign_of(status)} {label or status}"), style=style_of(status))
 
 
 def _print_data(console: Console, name: str, input_: str | None, output: str | None) -> None:

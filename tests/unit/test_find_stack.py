@@ -1,4 +1,4 @@
-"""How a command finds its stack, and what it says when it cannot."""
+"""The stack that a command finds, and the error if it finds none."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ def test_localstack_is_reached_by_the_endpoint_among_the_outputs(tmp_path: Path)
     ],
 )
 def test_outputs_that_are_none_are_refused(content: str | None, said: str, tmp_path: Path) -> None:
-    """What is wrong with the file is said, and which."""
+    """The error names the file, and the problem."""
     file = tmp_path / "outputs.json"
     if content is not None:
         file.write_text(content)

@@ -1,6 +1,6 @@
-"""What each command shows, to the letter: on terminals of 80 and 100 columns, and where the output is no terminal.
+"""Screens of the commands, to the letter: on terminals of 80 and 100 columns, and through a pipe.
 
-The screens are in tests/unit/screens. Where one is meant to change, write it again: ``WRITE_SCREENS=1 pytest
+The screens are in tests/unit/screens. After changing one on purpose, write it again: ``WRITE_SCREENS=1 pytest
 tests/unit/test_screens.py``, and look at the difference.
 """
 
@@ -147,7 +147,7 @@ def uploading() -> History:
 
 
 def left_on_screen(drawn: str) -> str:
-    """What a terminal shows in the end: lines that are drawn again replace those before."""
+    """The last content of a terminal: lines that are drawn again replace those before."""
     lines, row = [""], 0
     for found in re.finditer(r"\x1b\[(\d+)A|\x1b\[2K|[\r\n]|[^\x1b\r\n]+", re.sub(r"\x1b\[\?25[lh]", "", drawn)):
         if found[0] == "\n":
@@ -163,7 +163,7 @@ def left_on_screen(drawn: str) -> str:
 
 
 def watched(*histories: History, of_one: bool) -> Callable[[Output], None]:
-    """What stands on the screen after the last look: where the screen is drawn again, only that."""
+    """The screen after the last look."""
 
     def show(console: Output) -> None:
         file = io.StringIO()
@@ -382,7 +382,7 @@ def test_screen(name: str, width: str) -> None:
 @pytest.mark.parametrize("width", WIDTHS)
 @pytest.mark.parametrize("name", SENT)
 def test_screen_of_a_send(name: str, width: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is left of the bars, and the outcomes."""
+    """The outcomes; the bars are gone."""
     console = console_of(WIDTHS[width])
     ends, planned = SENT[name]
     sent(monkeypatch, *ends, planned=planned)(console)
