@@ -28,6 +28,16 @@ def execution_arn(state_machine_arn: str, name: str) -> str:
     return f"{state_machine_arn.replace(':stateMachine:', ':execution:')}:{name}"
 
 
+def name_of(arn: str) -> str:
+    """The name in an execution's ARN."""
+    return arn.rpartition(":")[2]
+
+
+def in_a_name(key: str) -> str:
+    """The key with ``-`` for the characters that an execution's name cannot have."""
+    return _NOT_IN_A_NAME.sub("-", key).strip("-")
+
+
 def execution_name(key: str, identity: Sequence[object], kind: str = "") -> str:
     """The name of the one execution for ``identity``: the end of the key, which people look for, and a digest.
 
@@ -36,5 +46,5 @@ def execution_name(key: str, identity: Sequence[object], kind: str = "") -> str:
         kind: a prefix of the digest, such as ``backfill-``.
     """
     digest = kind + hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:_DIGEST_LENGTH]
-    readable = _NOT_IN_A_NAME.sub("-", key)[-(_MAX_NAME_LENGTH - len(digest) - 1) :].strip("-")
+    readable = in_a_name(key)[-(_MAX_NAME_LENGTH - len(digest) - 1) :].strip("-")
     return f"{readable}-{digest}" if readable else digest
