@@ -109,6 +109,21 @@ def test_outputs_that_are_none_are_refused(content: str | None, said: str, tmp_p
     assert said in str(raised.value)
 
 
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"region": 5}, "The output region must be a string, not 5."),
+        ({"destination_buckets": "[secret]"}, "The output destination_buckets must be a list, not '[secret]'."),
+        ({"dead_letter_queue_urls": None}, "The output dead_letter_queue_urls must be an object, not None."),
+    ],
+)
+def test_outputs_of_another_type_are_refused(wrong: dict[str, object], said: str) -> None:
+    """Outputs that were edited, or that Pulumi keeps secret, end in a sentence."""
+    with pytest.raises(StackError) as raised:
+        Stack.of({**OUTPUTS, **wrong})
+    assert str(raised.value).startswith(said)
+
+
 def test_outputs_that_are_not_text_are_refused(tmp_path: Path) -> None:
     """Another file that is called so is refused in a sentence, too."""
     file = tmp_path / "outputs.json"
