@@ -190,10 +190,10 @@ class Backfill:
         try:
             return self._compare_and_start(row, listed)
         except CustomerKeyError:
-            why = "S3 lets nobody copy it without that key"
+            why = "S3 refuses to copy it without that key"
             return Outcome(row.key, Result.CUSTOMER_KEY, listed, error=why)
         except (ClientError, StackError) as error:
-            # One object that cannot be read does not stop the others, and nobody was notified.
+            # One object that cannot be read does not stop the others, and causes no notification.
             return Outcome(row.key, Result.NOT_COMPARED, listed, error=str(error))
 
     def _compare_and_start(self, row: Row, listed: Mapping[str, Difference]) -> Outcome | Started:

@@ -368,7 +368,7 @@ def _outcome(trace: _Trace, result: CopyResult | None, *, is_over: bool) -> Outc
     if trace.is_untouched:
         return Outcome.NOT_TRIED if is_over else Outcome.WAITING
     if not is_over:
-        return Outcome.UNDER_WAY
+        return Outcome.IN_PROGRESS
     # Either the last run ended without the copy, or its end is not recorded.
     return Outcome.FAILED if trace.is_left else Outcome.UNKNOWN
 

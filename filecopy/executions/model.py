@@ -48,15 +48,10 @@ class Outcome(StrEnum):
 
     COPIED = "copied"
     FAILED = "failed"
-    UNDER_WAY = "under way"
+    IN_PROGRESS = "in progress"
     WAITING = "waiting"
     NOT_TRIED = "not tried"
     UNKNOWN = "not known"
-
-    @property
-    def label(self) -> str:
-        """The outcome as screens and pages show it."""
-        return "in progress" if self is Outcome.UNDER_WAY else self.value
 
 
 @dataclass(frozen=True)

@@ -43,7 +43,7 @@ SIGNS = {GOOD: "✔", BAD: "✘", BUSY: "…", QUIET: "○"}
 OUTCOME_KINDS = {
     Outcome.COPIED: GOOD,
     Outcome.FAILED: BAD,
-    Outcome.UNDER_WAY: BUSY,
+    Outcome.IN_PROGRESS: BUSY,
     Outcome.WAITING: BUSY,
     Outcome.NOT_TRIED: QUIET,
     Outcome.UNKNOWN: QUIET,
@@ -208,7 +208,7 @@ def _destination(history: History, copy: Copy) -> Destination:
     return Destination(
         bucket=copy.bucket,
         kind=OUTCOME_KINDS[copy.outcome],
-        outcome=copy.outcome.label,
+        outcome=copy.outcome,
         attempts=", ".join(filter(None, [NOT_RECORDED if copy.attempts is None else "", attempts_of(copy)])),
         is_counted=copy.attempts is not None,
         check=compared_by(copy.check),
@@ -238,7 +238,7 @@ def _attempt_kind(attempt: Attempt) -> str:
 
 
 def _arrival(copy: Copy) -> Arrival | None:
-    if copy.arrival is None or copy.outcome in (Outcome.UNDER_WAY, Outcome.WAITING):
+    if copy.arrival is None or copy.outcome in (Outcome.IN_PROGRESS, Outcome.WAITING):
         return None
     return Arrival(
         is_verified=copy.arrival.is_verified,

@@ -109,7 +109,7 @@ def _copy_rows(history: History) -> Iterator[Row]:
             between(history.started, copy.ended) if copy.ended else "",
             attempts_of(copy),
             shown(compared_by(copy.check)),
-            _result(copy.outcome, copy.outcome.label),
+            _result(copy.outcome),
             shown(error),
         ]
         if copy.retries and copy.attempts:

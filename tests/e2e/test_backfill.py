@@ -244,7 +244,7 @@ def test_objects_that_nobody_can_copy_do_not_hide_the_others(open_system: System
     assert (done.returncode, done.stderr) == (0, "")
     lacking = ", ".join(f"{bucket} (missing)" for bucket in open_system.destinations)
     assert f"○ {archived[0]}: archived: {lacking}: restore it first, it is in GLACIER\n" in done.stdout
-    assert f"○ {encrypted[0]}: encrypted with a customer's key: {lacking}: S3 lets nobody copy it" in done.stdout
+    assert f"○ {encrypted[0]}: encrypted with a customer's key: {lacking}: S3 refuses to copy it" in done.stdout
     assert "\n121 objects compared: 1 copied, 60 archived (restore them first), 60 encrypted" in done.stdout
     restore: Any = {"Days": 1, "GlacierJobParameters": {"Tier": "Standard"}}
     open_system.s3.restore_object(Bucket=open_system.source, Key=archived[0], RestoreRequest=restore)

@@ -535,7 +535,7 @@ def test_objects_with_a_customers_key_are_skipped_and_do_not_hide_the_others() -
     world.customers = set(names(120))
     work, told = world.backfill()
     assert work.results == {Result.CUSTOMER_KEY: 120, Result.COPIED: 1}
-    assert told["000.zip"].error == "S3 lets nobody copy it without that key"
+    assert told["000.zip"].error == "S3 refuses to copy it without that key"
     assert world.started() == ["z.zip"]
 
 

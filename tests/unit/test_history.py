@@ -178,7 +178,7 @@ def test_a_running_execution() -> None:
     assert [copy.outcome for copy in history.copies] == [
         Outcome.COPIED,
         Outcome.COPIED,
-        Outcome.UNDER_WAY,
+        Outcome.IN_PROGRESS,
         Outcome.WAITING,
     ]
     assert [len(copy.attempts or ()) for copy in history.copies] == [1, 3, 2, 0]
@@ -247,7 +247,7 @@ def test_a_copy_between_two_of_its_runs() -> None:
     assert [(copy.outcome, copy.runs) for copy in history.copies] == [(Outcome.WAITING, 0)] * 4
     history = aws_worker_running(ends[1] + 1)
     assert [(copy.outcome, copy.runs) for copy in history.copies] == [
-        (Outcome.UNDER_WAY, 1),
+        (Outcome.IN_PROGRESS, 1),
         (Outcome.COPIED, 1),
         (Outcome.FAILED, 1),
         (Outcome.FAILED, 1),
@@ -331,7 +331,7 @@ def test_rounds_on_ministack() -> None:
     run.begin()
     run.copy([])
     run.run({"destinationBucket": "invalid-bucket"}, run.results()[0])
-    assert [copy.outcome for copy in run.history("RUNNING").copies] == [Outcome.COPIED, Outcome.UNDER_WAY]
+    assert [copy.outcome for copy in run.history("RUNNING").copies] == [Outcome.COPIED, Outcome.IN_PROGRESS]
     assert [copy.outcome for copy in run.history("ABORTED").copies] == [Outcome.COPIED, Outcome.FAILED]
     run.enter("Map", "CopyThroughWorker")
     assert [(copy.outcome, copy.runs) for copy in run.history("ABORTED").copies] == [
@@ -383,7 +383,9 @@ def test_a_running_execution_on_ministack() -> None:
     run.begin()
     assert [copy.outcome for copy in run.history("RUNNING").copies] == [Outcome.WAITING] * 2
     run.enter("Map", "CopyToMultipleBuckets")
-    assert [(copy.outcome, copy.attempts) for copy in run.history("RUNNING").copies] == [(Outcome.UNDER_WAY, None)] * 2
+    assert [(copy.outcome, copy.attempts) for copy in run.history("RUNNING").copies] == [
+        (Outcome.IN_PROGRESS, None)
+    ] * 2
     assert [copy.outcome for copy in run.history("ABORTED").copies] == [Outcome.UNKNOWN] * 2
 
 

@@ -281,7 +281,7 @@ MISSING = {"acme-region-a-builds": Difference.MISSING}
 SKIPPED = [
     *(Compared(f"releases/{number}.zip", Result.UP_TO_DATE) for number in range(1000)),
     Compared("releases/old.zip", Result.ARCHIVED, MISSING, error="restore it first, it is in DEEP_ARCHIVE"),
-    Compared("releases/own.zip", Result.CUSTOMER_KEY, MISSING, error="S3 lets nobody copy it without that key"),
+    Compared("releases/own.zip", Result.CUSTOMER_KEY, MISSING, error="S3 refuses to copy it without that key"),
     Compared("releases/failed.zip", Result.FAILED_BEFORE, MISSING, ARN, "acme-region-a-builds: S3.S3Exception: No."),
     Compared("releases/busy.zip", Result.BUSY, MISSING),
 ]
