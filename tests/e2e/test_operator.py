@@ -337,12 +337,12 @@ def test_history_and_report_tell_what_an_execution_did(run: Any, open_system: Sy
     assert missing in page.read_text(encoding="utf-8")
     refused = run("report", arn, "-o", str(tmp_path / "no" / "where.html"))
     assert refused.returncode == 1
-    assert refused.stderr == f"error: '{tmp_path}/no/where.html' cannot be written: No such file or directory.\n"
+    assert refused.stderr == f"error: {tmp_path}/no/where.html cannot be written: No such file or directory.\n"
 
 
 @pytest.mark.parametrize(
     ("command", "shown"),
-    [("env", "export STEP_FUNCTION_ARN=arn:"), ("policy", '"aws:PrincipalArn": ['), ("replay", "0 messages put back")],
+    [("env", "export STEP_FUNCTION_ARN=arn:"), ("policy", '"aws:PrincipalArn": ['), ("replay", "Moved 0 messages")],
 )
 def test_command_that_changes_nothing_here(open_system: System, command: str, shown: str) -> None:
     """What a shell evaluates, what the owner of a bucket adds, and a queue without dead letters."""
