@@ -7,7 +7,7 @@ PROGRAM_READY := .venv/.ready-program
 BENCH_READY := .venv/.ready-bench
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up down test test-stack test-faults test-engines lint format docs docs-engines bench audit lock clean
+.PHONY: help setup demo up down test test-all test-stack test-faults test-engines lint format docs docs-engines bench audit lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -23,8 +23,13 @@ up: $(READY) ## Start a local stack and leave it running (PORT=4566)
 down: $(READY) ## Stop the local stack and delete it (PORT=4566)
 	$(BIN)/filecopy down --port $(PORT)
 
-test: $(READY) ## Run the tests, but for those of faults
-	$(BIN)/python -m pytest -q -n 2 --dist loadfile --ignore=tests/faults --ignore=tests/engines $(ARGS)
+TESTS := tests/unit tests/handlers tests/e2e
+
+test: $(READY) ## Run the tests, except the slow ones (three minutes)
+	$(BIN)/python -m pytest -q -n 2 --dist loadgroup -m "not slow" $(TESTS) $(ARGS)
+
+test-all: test ## Run the slow tests, too, except test-faults and test-engines
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile -m slow $(TESTS) $(ARGS)
 
 test-stack: $(if $(STACK),$(READY)) ## Run the end-to-end tests on a deployed stack (STACK=outputs.json or its name)
 	@test -n "$(STACK)" || { echo "error: STACK must be the name of a stack, or a file with the output of 'pulumi stack output --json': make test-stack STACK=outputs.json"; exit 1; }

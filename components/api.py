@@ -1,6 +1,7 @@
 """The REST API and its functions: ``POST /step-function`` and ``POST /builds``.
 
-A caller signs the request, a schema checks its body, the rate of calls is limited, and an access log names the callers.
+A caller signs the request, the function checks its body, the rate of calls is limited, and an access log names the
+callers.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from . import policies
 from .buckets import BuildBuckets
 from .documents import as_json, document
 from .handler_function import HandlerFunction
-from .request_models import BUILD, COPY_JOB, EXAMPLES, Schema
+from .request_models import BUILD, COPY_JOB, Schema
 from .settings import Settings
 from .tracking import TrackingTable
 from .workflow.component import CopyWorkflow
@@ -44,18 +45,9 @@ ACCESS_LOG = {
     "integrationRequestId": "$context.integration.requestId",
 }
 
-# API Gateway's own answer to a body that its model refuses does not explain anything. The text is fixed, because API
+# The answer to a body that its model refuses, in the form of the functions' answers. The text is fixed, because API
 # Gateway does not escape its variables for JSON.
-_BAD_BODY = as_json(
-    {
-        "message": "The request is not valid.",
-        "problems": [
-            "The body is not what the path takes: "
-            + "; ".join(f"POST /{path} takes {json.dumps(example)}" for path, example in EXAMPLES.items())
-            + ". Check the types, and that no member is misspelt."
-        ],
-    }
-)
+_BAD_BODY = as_json({"message": "The request is not valid.", "problems": ["The body must be a JSON object."]})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,7 +91,7 @@ class RestApi(pulumi.ComponentResource):
         api = aws.apigateway.RestApi(
             name,
             name=self.physical_name,
-            description="Starts the file copy workflow by hand, and brings builds into it.",
+            description="Starts the file copy workflow by hand, and fetches builds.",
             endpoint_configuration={"types": "REGIONAL"},
             opts=child,
         )

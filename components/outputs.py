@@ -33,6 +33,8 @@ OPERATIONS_TOPIC_ARN = "operations_topic_arn"
 DASHBOARD_NAME = "dashboard_name"
 DYNAMODB_TABLE_NAME = "dynamodb_table_name"
 SOURCE_BUCKET = "source_bucket"
+KEY_PREFIX = "key_prefix"
+KEY_SUFFIX = "key_suffix"
 DESTINATION_BUCKETS = "destination_buckets"
 DESTINATION_REGIONS = "destination_regions"
 EXISTING_DESTINATION_BUCKETS = "existing_destination_buckets"
@@ -59,6 +61,10 @@ class StackOutputs(TypedDict):
     dashboard_name: str
     dynamodb_table_name: str
     source_bucket: str
+    key_prefix: str
+    """The beginning of the keys that are copied; empty for all keys."""
+    key_suffix: str
+    """The end of the keys that are copied; empty for all keys."""
     destination_buckets: list[str]
     destination_regions: dict[str, str]
     """Regions by bucket name."""
@@ -100,6 +106,8 @@ def export(
         DASHBOARD_NAME: monitoring.dashboard_name,
         DYNAMODB_TABLE_NAME: tracking.table_name,
         SOURCE_BUCKET: buckets.source.name,
+        KEY_PREFIX: settings.key_prefix,
+        KEY_SUFFIX: settings.key_suffix,
         DESTINATION_BUCKETS: buckets.destination_names,
         DESTINATION_REGIONS: {
             destination.bucket: destination.region or tracking.region for destination in settings.destinations

@@ -1,10 +1,9 @@
-"""The operator's commands."""
+"""The commands of ``filecopy``."""
 
 from __future__ import annotations
 
 import itertools
 import json
-import shlex
 import signal
 import sys
 import time
@@ -17,27 +16,39 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 from botocore.exceptions import BotoCoreError, ClientError
-from rich.console import Console
 from rich.markup import escape
 
-from filecopy.backfill.backfill import DEFAULT_RATE, Backfill
+from filecopy.backfill.run import DEFAULT_RATE, Backfill
 from filecopy.embedded import demo as demonstration
-from filecopy.embedded import stack
+from filecopy.embedded import stack as embedded
 from filecopy.embedded.configuration import require_checkout
-from filecopy.executions.follow import Watcher
-from filecopy.executions.follow import follow as follow_execution
-from filecopy.executions.model import show as show_history
+from filecopy.executions.find import MAX_FOLLOWED, list_executions, read_definition, read_history
+from filecopy.executions.follow import Follower, follow, follow_running
+from filecopy.executions.model import RUNNING, SUCCEEDED
+from filecopy.executions.model import STATUSES as EXECUTION_STATUSES
 from filecopy.executions.states import own_definition
 from filecopy.pages.mermaid import mermaid
 from filecopy.pages.report import report_page
 from filecopy.pages.svg import svg
-from filecopy.screens import screens
-from filecopy.stack import stack as target
+from filecopy.polling import Poller
+from filecopy.screens import backfill as backfill_screen
+from filecopy.screens import send as send_screen
+from filecopy.screens.executions import show_executions
+from filecopy.screens.history import show_history
+from filecopy.screens.records import show_record, show_records
+from filecopy.screens.watch import for_watching
+from filecopy.sending.plan import plan
+from filecopy.sending.upload import Sending
+from filecopy.stack.key_filter import key_filter_of
+from filecopy.stack.policy import destination_policy
 from filecopy.stack.records import STATUSES, list_records, read_record
+from filecopy.stack.stack import Stack, find_stack
+from filecopy.terminal import command, counted, end_quietly, err, out, quoted, sentence, shown, to_json
 
-from . import sending, shell, usage
+from . import replay as replaying
+from . import retry as retrying
+from . import shell, usage
 from .errors import StackError, missing_package
-from .operations import Operations
 
 
 class Picture(StrEnum):
@@ -53,20 +64,18 @@ DRAW = {Picture.MERMAID: mermaid, Picture.SVG: svg}
 app = typer.Typer(
     name="filecopy",
     cls=usage.Commands,
-    help="Works with the file copy workflow, and brings up a local stack of it that needs no Docker and no account.",
+    help="Work with the file copy workflow, or start a local stack, which needs no Docker and no account.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-out = Console(highlight=False)
-err = Console(stderr=True, highlight=False)
 
 Port = Annotated[
     int,
     typer.Option(
         envvar="FILECOPY_PORT",
         metavar="PORT",
-        help="The port the stack listens on, which also tells stacks apart.",
+        help="The port of the embedded stack. Each port has a stack of its own.",
         min=1,
         max=65535,
     ),
@@ -84,14 +93,23 @@ StackName = Annotated[
         "-s",
         envvar="FILECOPY_STACK",
         metavar="NAME|FILE",
-        help="A stack that the Pulumi CLI made, or a file with its 'pulumi stack output --json'; without it, the"
+        help="A stack that the Pulumi CLI deployed, or a file with its 'pulumi stack output --json'. Without it, the"
         " embedded stack.",
     ),
 ]
 Key = Annotated[str, typer.Argument(metavar="KEY", help="The file's key in the source bucket.")]
 Execution = Annotated[
     str,
-    typer.Argument(metavar="KEY|EXECUTION", help="A file's key, for its latest execution, or a name or ARN."),
+    typer.Argument(
+        metavar="KEY|EXECUTION", help="A file's key, for its latest execution, or an execution's name or ARN."
+    ),
+]
+Since = Annotated[
+    str | None,
+    typer.Option(
+        metavar="TIME",
+        help="Only what started since then: 30m, 12h, 1d, 2w, or a time such as 2026-01-31T08:00Z.",
+    ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 EmulatorSetting = Annotated[
@@ -102,7 +120,7 @@ EmulatorSetting = Annotated[
 
 def _print_version(is_asked: bool) -> None:
     if is_asked:
-        # Of all that a command imports, only this needs it.
+        # Imported here, because only this needs it.
         import importlib.metadata
 
         typer.echo(f"filecopy {importlib.metadata.version(DISTRIBUTION)}")
@@ -120,15 +138,15 @@ def every_command(
 
 
 @app.command()
-def up(port: Port = stack.DEFAULT_PORT, config: Config = None, emulator: EmulatorSetting = None) -> None:
-    """Bring a local stack up and leave it running.
+def up(port: Port = embedded.DEFAULT_PORT, config: Config = None, emulator: EmulatorSetting = None) -> None:
+    """Start a local stack and leave it running.
 
     Example: filecopy up --port 4570 -c maxConcurrency=5
     """
     with one_sentence_errors():
         started = time.monotonic()
-        with err.status(f"Bringing the stack up on port {port} …"):
-            brought, is_new = stack.up(
+        with err.status(f"Starting the stack on port {port} …"):
+            brought, is_new = embedded.up(
                 port,
                 overrides=_pairs("--config", config),
                 emulator_settings=_pairs("--emulator", emulator),
@@ -140,147 +158,161 @@ def up(port: Port = stack.DEFAULT_PORT, config: Config = None, emulator: Emulato
             else f"The stack was up at {brought.endpoint}."
         )
         print_outputs(brought.outputs)
-        option = "" if port == stack.DEFAULT_PORT else f" --port {port}"
-        out.print(f"Take it down with: filecopy down{option}")
+        option = "" if port == embedded.DEFAULT_PORT else f" --port {port}"
+        filecopy = quoted(shell.program())
+        out.print(f'\nPoint this shell at it with:  eval "$({shown(filecopy)} env{option})"', soft_wrap=True)
+        out.print("Then copy a file with:        filecopy send README.md", soft_wrap=True)
+        out.print(f"Take it down with:            {shown(filecopy)} down{option}", soft_wrap=True)
 
 
 @app.command()
-def down(port: Port = stack.DEFAULT_PORT) -> None:
-    """Take a local stack down. Nothing of it is left: no process, no file.
+def down(port: Port = embedded.DEFAULT_PORT) -> None:
+    """Stop a local stack, and delete it: its processes and its files.
 
     Example: filecopy down --port 4570
     """
     with one_sentence_errors():
-        if stack.down(port):
+        if embedded.down(port):
             out.print(f"The stack on port {port} is down.")
         else:
-            out.print(f"No stack is up on port {port}.{stack.others(port)}")
+            out.print(f"No stack is up on port {port}.{embedded.others(port)}")
 
 
 @app.command()
 def outputs(
     name: Annotated[
-        str | None, typer.Argument(metavar="NAME", help="The output to print alone, such as step_function_arn.")
+        str | None, typer.Argument(metavar="NAME", help="Print only this output, such as step_function_arn.")
     ] = None,
     as_json: AsJson = False,
-    port: Port = stack.DEFAULT_PORT,
+    port: Port = embedded.DEFAULT_PORT,
     stack_name: StackName = None,
 ) -> None:
-    """Print the stack's outputs, or one of them, as 'pulumi stack output' does.
+    """Print the stack's outputs, or one of them.
 
     Example: filecopy outputs step_function_arn
     """
     with one_sentence_errors():
-        found = target.find(port, stack_name).outputs
+        values = find_stack(port, stack_name).outputs
         if name is None:
             if as_json:
-                typer.echo(json.dumps(found, indent=2))
+                typer.echo(json.dumps(values, indent=2))
             else:
-                print_outputs(found)
+                print_outputs(values)
             return
-        if name not in found:
-            raise StackError(f"There is no output {name!r}. The outputs are {', '.join(found)}.")
-        value = found[name]
+        if name not in values:
+            raise StackError(f"There is no output {quoted(name)}. The outputs are {', '.join(values)}.")
+        value = values[name]
         typer.echo(value if isinstance(value, str) and not as_json else json.dumps(value))
 
 
 @app.command()
-def env(port: Port = stack.DEFAULT_PORT, stack_name: StackName = None) -> None:
-    """Print what a shell needs to reach the stack with 'aws' and 'filecopy', for it to evaluate.
+def env(port: Port = embedded.DEFAULT_PORT, stack_name: StackName = None) -> None:
+    """Print the commands that point a shell at the stack, so that 'aws' and 'filecopy' use it.
 
-    That is the address, region and credentials, STEP_FUNCTION_ARN and API_URL, and this stack as the one that
-    'filecopy' works on.
+    They set the address, region and credentials, STEP_FUNCTION_ARN, API_URL, and the stack for 'filecopy'.
 
     Example: eval "$(filecopy env)"
     """
     with one_sentence_errors():
-        found = target.find(port, stack_name)
+        stack = find_stack(port, stack_name)
         if stack_name is None:
             own = {"FILECOPY_PORT": str(port)}
         else:
             file = Path(stack_name)
             own = {"FILECOPY_STACK": str(file.resolve()) if file.suffix == ".json" else stack_name}
-        typer.echo("\n".join(shell.exports(found.outputs, **own)))
+        typer.echo("\n".join(shell.exports(stack.outputs, **own)))
 
 
 @app.command()
 def send(
-    files: Annotated[list[Path], typer.Argument(help="Files, or folders whose files are sent.", metavar="FILE")],
+    files: Annotated[list[Path], typer.Argument(help="Files, or folders with files.", metavar="FILE")],
     key: Annotated[
         str | None,
-        typer.Option(metavar="KEY", help="The key of a single file. Ending in /, it goes in front of every name."),
+        typer.Option(metavar="KEY", help="The key of a single file. If it ends in /, a prefix for every file."),
     ] = None,
     to: Annotated[
         list[str] | None,
         typer.Option(
             metavar="BUCKET",
-            help="Follow the copies to this destination alone. Repeatable. Every file goes to all of them.",
+            help="Follow only the copies to this destination. Files go to all destinations. Repeatable.",
         ),
     ] = None,
-    wait: Annotated[bool, typer.Option(help="Follow the copies to their end.")] = True,
+    wait: Annotated[bool, typer.Option(help="Follow the copies until they have ended.")] = True,
     timeout: Annotated[float, typer.Option(metavar="SECONDS", help="How long to follow the copies.", min=1)] = 3600,
-    port: Port = stack.DEFAULT_PORT,
+    port: Port = embedded.DEFAULT_PORT,
     stack_name: StackName = None,
 ) -> None:
-    """Upload files, and follow their copies to the end. The exit status tells the outcome.
+    """Upload files, and follow their copies. The exit status is 0 if every copy succeeded.
 
     Example: filecopy send build-123.zip --key releases/
     """
     with one_sentence_errors():
-        found = target.find(port, stack_name)
-        destinations = destinations_of(found, to)
-        uploads = sending.plan(files, key)
-        sent = screens.upload(out, found, uploads)
-        if not wait:
-            return
-        with interruption_leaves_the_workflow():
-            failed = screens.follow_copies(out, found, sent, destinations, timeout)
-        if failed:
-            raise StackError(f"{failed} of {len(sent)} files did not arrive everywhere.")
+        stack = find_stack(port, stack_name)
+        destinations = destinations_of(stack, to)
+        planned = plan(files, key, key_filter_of(stack))
+        sending = Sending(stack, planned.uploads)
+        try:
+            problems = send_screen.send(out, stack, sending, planned, destinations, timeout if wait else None)
+        except (BotoCoreError, ClientError, KeyboardInterrupt):
+            if said := send_screen.in_bucket(sending):
+                err.print(said, soft_wrap=True)
+            raise
+        if problems:
+            raise StackError(" ".join(problems))
 
 
 @app.command()
 def backfill(
-    prefix: Annotated[str, typer.Argument(metavar="PREFIX", help="Only keys that begin so.")] = "",
+    prefix: Annotated[str, typer.Argument(metavar="PREFIX", help="Only keys that begin with this.")] = "",
     to: Annotated[list[str] | None, typer.Option(metavar="BUCKET", help="Only this destination. Repeatable.")] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be copied, and start nothing.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be copied, and start nothing.")] = False,
+    retry_failed: Annotated[
+        bool, typer.Option("--retry-failed", help="Also copy the objects whose copies failed before.")
+    ] = False,
     rate: Annotated[
         float,
         typer.Option(
             metavar="NUMBER",
-            help="Executions started a second, at most; the default leaves room for uploads.",
+            help="Start so many executions a second, at most. The default leaves room for uploads.",
             min=0.1,
             max=100,
         ),
     ] = DEFAULT_RATE,
     as_json: Annotated[
-        bool, typer.Option("--json", help="Print a JSON object a line for each object that was not up to date.")
+        bool, typer.Option("--json", help="Print a line of JSON for each object that was not up to date.")
     ] = False,
-    port: Port = stack.DEFAULT_PORT,
+    port: Port = embedded.DEFAULT_PORT,
     stack_name: StackName = None,
 ) -> None:
-    """Copy what is in the source bucket already to each destination that lacks it, or has something else.
+    """Copy objects that are in the source bucket already to each destination that lacks them, or has other content.
 
-    It goes by listings, so a second run goes on where the first stopped.
-    Files that the stack's keyPrefix and keySuffix leave out are left out.
+    Buckets are compared by their listings, so the same command resumes an interrupted run.
+    Objects that keyPrefix and keySuffix of the stack exclude are skipped.
 
     Example: filecopy backfill releases/ --dry-run
     """
     with one_sentence_errors():
-        found = target.find(port, stack_name)
-        work = Backfill(found, destinations_of(found, to), prefix=prefix, rate=rate, is_dry=dry_run)
-        again = f"filecopy {shlex.join(sys.argv[1:])}"
+        stack = find_stack(port, stack_name)
+        work = Backfill(
+            stack,
+            destinations_of(stack, to),
+            prefix=prefix,
+            rate=rate,
+            is_dry=dry_run,
+            retries_failed=retry_failed,
+        )
+        again = " ".join(["filecopy", *map(quoted, sys.argv[1:])])
         try:
-            failed = screens.backfill(out, err, work, as_json=as_json)
+            failed = backfill_screen.backfill(out, err, work, as_json=as_json)
         except KeyboardInterrupt:
             err.print(
-                f"Interrupted. What was started goes on. For the rest, type: {screens.shown(again)}", soft_wrap=True
+                f"Interrupted. Copies that were started continue. To resume, type: {shown(again)}", soft_wrap=True
             )
             raise typer.Exit(130) from None
         if failed:
             raise StackError(
-                f"Not copied everywhere: {', '.join(map(repr, failed))}. See why with 'filecopy status KEY', mend it,"
-                f" then type: {again}"
+                f"Not copied everywhere: {backfill_screen.some_of(failed)}. See the reason with 'filecopy status KEY'."
+                f" After fixing it, type: {again}{'' if retry_failed else ' --retry-failed'}"
             )
 
 
@@ -288,61 +320,60 @@ def backfill(
 def watch(
     what: Annotated[
         str | None,
-        typer.Argument(metavar="KEY|EXECUTION", help="A file's key, or an execution's name or ARN; else all that run."),
+        typer.Argument(
+            metavar="KEY|EXECUTION", help="A file's key, or an execution's name or ARN. Without it, all executions."
+        ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON object a line.")] = False,
-    once: Annotated[bool, typer.Option("--once", help="Look once, and end.")] = False,
-    port: Port = stack.DEFAULT_PORT,
+    once: Annotated[bool, typer.Option("--once", help="Look once.")] = False,
+    port: Port = embedded.DEFAULT_PORT,
     stack_name: StackName = None,
 ) -> None:
-    """Watch executions while they run: their states, copies, retries. Of one, the exit status tells the outcome.
+    """Watch executions while they run: their states, copies and retries. Given one, the exit status is its outcome.
 
     Example: filecopy watch build-123.zip
     """
     with one_sentence_errors(), interruption_leaves_the_workflow():
-        found = target.find(port, stack_name)
-        watcher = Watcher(found)
-        screen = screens.for_watching(out, as_json=as_json, of_one=what is not None)
-        interval = sending.LOOK_INTERVAL_ON_EMULATOR if found.clients.is_emulator else sending.LOOK_INTERVAL
+        stack = find_stack(port, stack_name)
+        follower, poller = Follower(stack), Poller.of(stack)
+        screen = for_watching(out, as_json=as_json, of_one=what is not None)
         if what is None:
             with screen:
-                screen.show(watcher.running())
-                while not once:
-                    time.sleep(interval)
-                    screen.show(watcher.running())
+                for histories in follow_running(follower, poller):
+                    screen.show(histories)
+                    if once:
+                        break
             return
-        execution = watcher.find(what)["executionArn"]
+        execution = follower.find(what)
         with screen:
-            for progress in follow_execution(watcher, execution, interval):
-                screen.show([progress])
+            for history in follow(follower, execution, poller):
+                screen.show([history])
                 if once:
                     return
-        if progress.status != "SUCCEEDED":
-            raise StackError(
-                f"The execution ended as {progress.status}. See: filecopy history {progress.execution_arn}"
-            )
+        if history.status != SUCCEEDED:
+            raise StackError(f"The execution ended as {history.status}. See: {command('history', execution)}")
 
 
 @app.command()
 def status(
     key: Key,
     as_json: AsJson = False,
-    port: Port = stack.DEFAULT_PORT,
+    port: Port = embedded.DEFAULT_PORT,
     stack_name: StackName = None,
 ) -> None:
-    """Print the record of a file: when it was copied where, and what failed.
+    """Print the record of a file: its status, and each copy with its result.
 
     Example: filecopy status build-123.zip
     """
     with one_sentence_errors():
-        found = target.find(port, stack_name)
-        record = read_record(found.clients("dynamodb"), found.outputs, key)
+        stack = find_stack(port, stack_name)
+        record = read_record(stack, key)
         if record is None:
-            raise StackError(f"There is no record of {key!r} in {found.table}. 'filecopy list' shows what there is.")
+            raise StackError(f"There is no record of {quoted(key)} in {stack.table}. See the others: filecopy list")
         if as_json:
-            typer.echo(screens.to_json(record, indent=2))
+            typer.echo(to_json(record.item, indent=2))
         else:
-            screens.show_record(out, record)
+            show_record(out, record)
 
 
 @app.command("list")
@@ -351,16 +382,10 @@ def list_files(
         list[str] | None,
         typer.Option(metavar="STATUS", help=f"Only records with this status: {', '.join(STATUSES)}. Repeatable."),
     ] = None,
-    since: Annotated[
-        str | None,
-        typer.Option(
-            metavar="TIME",
-            help="Only what started since then: 30m, 12h, 1d, 2w, or a time such as 2026-01-31T08:00Z.",
-        ),
-    ] = None,
-    limit: Annotated[int, typer.Option(metavar="COUNT", help="At most so many, the latest first.", min=1)] = 50,
+    since: Since = None,
+    limit: Annotated[int, typer.Option(metavar="COUNT", help="At most this many, the latest first.", min=1)] = 50,
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON object a line.")] = False,
-    port: Port = stack.DEFAULT_PORT,
+    port: Port = embedded.DEFAULT_PORT,
     stack_name: StackName = None,
 ) -> None:
     """List the records, the latest first.
@@ -368,72 +393,103 @@ def list_files(
     Example: filecopy list --status FAILED --status PARTIAL_FAILURE --since 1d
     """
     with one_sentence_errors():
-        statuses = [one.upper() for one in status or STATUSES]
-        if wrong := [one for one in statuses if one not in STATUSES]:
-            raise StackError(f"There is no status {', '.join(wrong)}. There are {', '.join(STATUSES)}.")
-        found = target.find(port, stack_name)
-        records = list_records(
-            found.clients("dynamodb"), found.outputs, statuses=statuses, since=start_of(since) if since else None
-        )
+        statuses = statuses_of(status, STATUSES)
+        stack = find_stack(port, stack_name)
+        records = list_records(stack, statuses=statuses, since=start_of(since) if since else None)
         # One more than is shown, to say that there are more.
         listed = list(itertools.islice(records, limit + 1))
         if as_json:
             for record in listed[:limit]:
-                typer.echo(screens.to_json(record))
+                typer.echo(to_json(record.item))
         else:
-            screens.show_records(out, listed[:limit], has_more=len(listed) > limit)
+            show_records(out, listed[:limit], has_more=len(listed) > limit)
+
+
+@app.command()
+def executions(
+    key: Annotated[str | None, typer.Argument(metavar="KEY", help="Only executions for this file.")] = None,
+    status: Annotated[
+        list[str] | None,
+        typer.Option(metavar="STATUS", help=f"Only with this status: {', '.join(EXECUTION_STATUSES)}. Repeatable."),
+    ] = None,
+    since: Since = None,
+    limit: Annotated[int, typer.Option(metavar="COUNT", help="At most this many, the latest first.", min=1)] = 20,
+    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON object a line.")] = False,
+    port: Port = embedded.DEFAULT_PORT,
+    stack_name: StackName = None,
+) -> None:
+    """List executions, the latest first: also earlier ones of a file, and those that wait or have no record.
+
+    Example: filecopy executions --status FAILED --since 1d
+    """
+    with one_sentence_errors():
+        statuses = statuses_of(status, EXECUTION_STATUSES)
+        stack = find_stack(port, stack_name)
+        start = datetime.fromisoformat(start_of(since)) if since else None
+        with err.status("Reading executions …"):
+            found = list_executions(stack, key=key, statuses=statuses, since=start)
+            listed = list(itertools.islice(found, limit + 1))
+            follower = Follower(stack)
+            running = [one.arn for one in listed[:limit] if one.status == RUNNING][:MAX_FOLLOWED]
+            waiting = {arn for arn in running if follower.look(arn).is_waiting}
+        if as_json:
+            for one in listed[:limit]:
+                typer.echo(to_json({**one.as_json(), "isWaiting": one.arn in waiting}))
+        else:
+            show_executions(out, listed[:limit], waiting, has_more=len(listed) > limit)
 
 
 @app.command()
 def history(
     what: Execution,
-    full: Annotated[bool, typer.Option("--full", help="Show each state's input and output as well.")] = False,
+    full: Annotated[bool, typer.Option("--full", help="Also print the input and output of each state.")] = False,
     as_json: AsJson = False,
-    port: Port = stack.DEFAULT_PORT,
+    port: Port = embedded.DEFAULT_PORT,
     stack_name: StackName = None,
 ) -> None:
-    """Print what an execution did: its states, copies, attempts, errors and times.
+    """Print an execution: its states, copies, attempts, errors and times.
 
     Example: filecopy history build-123.zip --full
     """
     with one_sentence_errors():
-        told = Operations(target.find(port, stack_name)).history(what)
+        execution = read_history(find_stack(port, stack_name), what)
         if as_json:
-            typer.echo(screens.to_json(told.as_json(), indent=2))
+            typer.echo(to_json(execution.as_json(), indent=2))
         else:
-            show_history(out, told, full)
+            show_history(out, execution, full)
 
 
 @app.command()
 def report(
     what: Execution,
-    output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="Where the page goes.")] = Path(
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="The file to write.")] = Path(
         "report.html"
     ),
-    port: Port = stack.DEFAULT_PORT,
+    port: Port = embedded.DEFAULT_PORT,
     stack_name: StackName = None,
 ) -> None:
-    """Write a page about an execution, complete in one file, to attach to an incident.
+    """Write an HTML page about an execution, to attach to an incident.
 
     Example: filecopy report build-123.zip -o report.html
     """
     with one_sentence_errors():
-        operations = Operations(target.find(port, stack_name))
-        told = operations.history(what)
-        write(output, report_page(told, operations.definition_of(told)))
-        out.print(f"Written to {screens.shown(output)}.", soft_wrap=True)
+        stack = find_stack(port, stack_name)
+        execution = read_history(stack, what)
+        write(output, report_page(execution, read_definition(stack, execution)))
+        out.print(f"Written to {shown(output)}.", soft_wrap=True)
 
 
 @app.command()
 def graph(
     picture: Annotated[
-        Picture, typer.Option("--format", metavar="mermaid|svg", help="For a document, or a picture.")
+        Picture, typer.Option("--format", metavar="mermaid|svg", help="A diagram for Markdown, or an image.")
     ] = Picture.MERMAID,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", metavar="FILE", help="Where it goes; printed if not given.")
+        Path | None,
+        typer.Option("--output", "-o", metavar="FILE", help="The file to write. Without it, the diagram is printed."),
     ] = None,
 ) -> None:
-    """Draw the state machine, from its definition.
+    """Draw the state machine.
 
     Example: filecopy graph --format svg -o workflow.svg
     """
@@ -448,84 +504,91 @@ def graph(
 @app.command()
 def retry(
     key: Key,
-    port: Port = stack.DEFAULT_PORT,
+    port: Port = embedded.DEFAULT_PORT,
     stack_name: StackName = None,
 ) -> None:
-    """Try the failed copies of a file again, those alone. The exit status tells the outcome.
+    """Retry the failed copies of a file. The exit status is 0 if every copy succeeded.
 
     Example: filecopy retry build-123.zip
     """
     with one_sentence_errors():
-        operations = Operations(target.find(port, stack_name))
-        with err.status("Trying the failed copies again …"):
-            retried = operations.retry(key)
+        stack = find_stack(port, stack_name)
+        left_out: list[str] = []
+        with err.status("Retrying the failed copies …"):
+            retried = retrying.retry(stack, key, left_out.extend)
+        for bucket in left_out:
+            err.print(
+                f"{shown(bucket)} is not a destination of the stack, so its copy is not retried. The next upload of the"
+                " file clears this failure.",
+                soft_wrap=True,
+            )
         if retried is None:
-            out.print(f"No copy of {screens.shown(key)} has failed.")
+            out.print(f"No {'other ' if left_out else ''}copy of {shown(key)} has failed.")
             return
         if retried.is_superseded:
             raise StackError(
-                f"Nothing was tried: a newer upload has taken the place of the one that failed. See: filecopy status"
-                f" {shlex.quote(key)}"
+                "Nothing was retried: there is a newer upload of the file, which has an execution of its own."
+                f" See: {command('status', key)}"
             )
-        if not retried.has_results:
+        record = retried.results
+        if record is None:
             raise StackError(
-                f"The retry ended as {retried.status} and left no results in the record. See: filecopy history"
-                f" {retried.execution_arn}"
+                f"The retry ended as {retried.status} and left no results in the record."
+                f" See: {command('history', retried.execution_arn)}"
             )
-        record = retried.record
         out.print(
-            f"{screens.shown(key)}: {record['status']},"
-            f" {record['successfulCopies']} of {record['totalBuckets']} copied. Execution: {retried.execution_arn}",
+            f"{shown(key)}: {record.status}, {record.copied_count} of {record.total_count} copied."
+            f" Execution: {retried.execution_arn}",
             soft_wrap=True,
         )
-        if record["failedBuckets"]:
-            raise StackError(f"Still failed: {', '.join(record['failedBuckets'])}.")
+        if failed := [bucket for bucket in record.failed if bucket not in left_out]:
+            raise StackError(f"Still failed: {', '.join(failed)}.")
 
 
 @app.command()
 def replay(
     queue: Annotated[
-        str, typer.Argument(metavar="QUEUE", help="uploads, arrivals or endings; arrivals-REGION of another region.")
+        str, typer.Argument(metavar="QUEUE", help="uploads, arrivals or endings; arrivals-REGION for another region.")
     ] = "uploads",
-    port: Port = stack.DEFAULT_PORT,
+    port: Port = embedded.DEFAULT_PORT,
     stack_name: StackName = None,
 ) -> None:
-    """Put the messages of a dead-letter queue back into the queue that they came from.
+    """Move the messages of a dead-letter queue back into their queue.
 
     Example: filecopy replay uploads
     """
     with one_sentence_errors():
-        count = Operations(target.find(port, stack_name)).replay(queue)
-        out.print(f"{count} message{'' if count == 1 else 's'} put back into {queue}.")
+        count = replaying.replay(find_stack(port, stack_name), queue)
+        out.print(f"Moved {counted(count, 'message')} back into {queue}.")
 
 
 @app.command()
 def policy(
     bucket: Annotated[
-        str | None, typer.Argument(metavar="BUCKET", help="A destination that somebody else owns (existing: true).")
+        str | None, typer.Argument(metavar="BUCKET", help="An external destination (existing: true).")
     ] = None,
     deployer: Annotated[
-        bool, typer.Option("--deployer", help="Print what whoever deploys needs instead; no stack has to be there.")
+        bool, typer.Option("--deployer", help="Print the policy of a deployer instead. It needs no stack.")
     ] = False,
     account: Annotated[
-        str | None, typer.Option(metavar="ACCOUNT", help="With --deployer: the AWS account, by its twelve digits.")
+        str | None, typer.Option(metavar="ACCOUNT", help="With --deployer: the AWS account, twelve digits.")
     ] = None,
     region: Annotated[
         str | None,
-        typer.Option(metavar="REGION", help="With --deployer: the stack's region; aws:region of --stack if not given."),
+        typer.Option(metavar="REGION", help="With --deployer: the stack's region. Without it, aws:region of --stack."),
     ] = None,
     config: Config = None,
     part: Annotated[
         int | None,
-        typer.Option(metavar="NUMBER", help="With --deployer: this one of the managed policies that it fills.", min=1),
+        typer.Option(metavar="NUMBER", help="With --deployer: print only this one of the managed policies.", min=1),
     ] = None,
-    port: Port = stack.DEFAULT_PORT,
+    port: Port = embedded.DEFAULT_PORT,
     stack_name: StackName = None,
 ) -> None:
-    """Print what the owner of a bucket has to add to its bucket policy, so that the workflow may copy into it.
+    """Print the bucket policy that lets the workflow copy into an external bucket. The bucket's owner adds it.
 
-    With --deployer, print the IAM policy of the person or the pipeline that deploys a stack: one with the settings of
-    --stack, in Pulumi.NAME.yaml, or with the defaults, and those of -c.
+    With --deployer, print the IAM policy of the person or pipeline that deploys a stack. The settings are those of
+    --stack, in Pulumi.NAME.yaml, or the defaults, and those of -c.
 
     Example: filecopy policy partner-builds > policy.json
 
@@ -534,8 +597,7 @@ def policy(
     with one_sentence_errors():
         if (bucket is not None) == deployer:
             raise StackError(
-                "policy takes a BUCKET or --deployer, and one of them alone: for the owner of a bucket, or for whoever"
-                " deploys."
+                "policy takes a BUCKET or --deployer, not both: a policy for the owner of a bucket, or for a deployer."
             )
         if deployer:
             print_deployer_policy(stack_name, account, region, _pairs("--config", config), part)
@@ -543,13 +605,12 @@ def policy(
         given = {"--account": account, "--region": region, "--config": config, "--part": part}
         if wrong := [option for option, value in given.items() if value is not None]:
             raise StackError(
-                f"{', '.join(wrong)}: only together with --deployer. A bucket's policy takes none of them."
+                f"{', '.join(wrong)} cannot be used without --deployer. The policy of a bucket needs none of them."
             )
-        document, is_needed = Operations(target.find(port, stack_name)).destination_policy(bucket or "")
+        document, is_needed = destination_policy(find_stack(port, stack_name), bucket or "")
         if not is_needed:
             err.print(
-                f"{screens.shown(bucket)} is the stack's own bucket, and takes copies without this: the owner of one"
-                " that has existing: true needs it.",
+                f"{shown(bucket)} belongs to the stack, and needs no policy. An external bucket (existing: true) does.",
                 soft_wrap=True,
             )
         typer.echo(json.dumps(document, indent=2))
@@ -561,15 +622,15 @@ def demo(
         int | None,
         typer.Option(
             metavar="PORT",
-            help="The port of the demonstration's own stack; any free one if not given.",
+            help="The port of the demonstration's own stack. Without it, any free port.",
             min=1,
             max=65535,
         ),
     ] = None,
 ) -> None:
-    """Show the workflow at work: a file that is copied, and one that cannot be copied everywhere.
+    """Show the workflow: a file that is copied, and one that cannot be copied everywhere.
 
-    Brings up a stack of its own and takes it down again.
+    It starts a stack of its own, and stops it at the end.
 
     Example: filecopy demo
     """
@@ -581,16 +642,17 @@ for registered in app.registered_commands:
     registered.cls = usage.Command
 
 
-def destinations_of(found: target.Target, to: list[str] | None) -> list[str]:
-    """The stack's destinations, or those of them that are named.
+def destinations_of(stack: Stack, to: list[str] | None) -> list[str]:
+    """The stack's destinations, or those among them that ``to`` names.
 
     Raises:
-        StackError: one that is named is none.
+        StackError: a bucket in ``to`` is not a destination.
     """
-    destinations = list(dict.fromkeys(to or found.destinations))
-    if unknown := [bucket for bucket in destinations if bucket not in found.destinations]:
+    destinations = list(dict.fromkeys(to or stack.destinations))
+    if unknown := [bucket for bucket in destinations if bucket not in stack.destinations]:
         raise StackError(
-            f"{', '.join(unknown)}: no destination of the stack; its destinations are {', '.join(found.destinations)}."
+            f"--to must be one of the stack's destinations, {', '.join(stack.destinations)}, not"
+            f" {', '.join(map(quoted, unknown))}."
         )
     return destinations
 
@@ -598,13 +660,13 @@ def destinations_of(found: target.Target, to: list[str] | None) -> list[str]:
 def print_deployer_policy(
     stack_name: str | None, account: str | None, region: str | None, overrides: dict[str, str], part: int | None
 ) -> None:
-    """The IAM policy of whoever deploys, or a part of it.
+    """Print the IAM policy of a deployer, or a part of it.
 
     Raises:
-        StackError: it cannot be made, or there is no such part.
+        StackError: the settings are wrong, or there is no such part.
     """
     require_checkout()
-    # It reads the settings as the program does, with Pulumi, which takes longer to import than everything else.
+    # Imported here, because it reads the settings with Pulumi, which takes longer to import than everything else.
     from . import deployer
 
     document = deployer.policy_of(stack=stack_name, account=account, region=region, overrides=overrides)
@@ -614,11 +676,23 @@ def print_deployer_policy(
     typer.echo(json.dumps(printed, indent=2))
 
 
-def start_of(since: str) -> str:
-    """The time that ``--since`` means: ISO 8601, UTC, as records have it.
+def statuses_of(names: list[str] | None, allowed: tuple[str, ...]) -> list[str]:
+    """The statuses with these names, in capitals or not; all of them if no name is given.
 
     Raises:
-        StackError: it means none.
+        StackError: there is no such status.
+    """
+    statuses = [name.upper() for name in names or allowed]
+    if wrong := [status for status in statuses if status not in allowed]:
+        raise StackError(f"--status must be one of {', '.join(allowed)}, not {', '.join(wrong)}.")
+    return statuses
+
+
+def start_of(since: str) -> str:
+    """The time that ``--since`` gives, in ISO 8601, UTC, as in records.
+
+    Raises:
+        StackError: it is not a time.
     """
     units = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
     try:
@@ -628,9 +702,9 @@ def start_of(since: str) -> str:
             start = datetime.fromisoformat(since)
     except (ValueError, OverflowError):
         raise StackError(
-            f"--since takes 30m, 12h, 1d, 2w or a time such as 2026-01-31T08:00Z, not {since!r}."
+            f"--since must be 30m, 12h, 1d, 2w or a time such as 2026-01-31T08:00Z, not {quoted(since)}."
         ) from None
-    # A time without a zone is the reader's own.
+    # A time without a zone is in the reader's own.
     return start.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
@@ -638,21 +712,21 @@ def write(file: Path, text: str) -> None:
     try:
         file.write_text(text, encoding="utf-8")
     except OSError as error:
-        raise StackError(f"{str(file)!r} cannot be written: {error.strerror}.") from None
+        raise StackError(f"{quoted(str(file))} cannot be written: {error.strerror}.") from None
 
 
 @contextmanager
 def interruption_leaves_the_workflow() -> Iterator[None]:
-    """Ctrl-C ends the following, and says that the copies go on."""
+    """Report after Ctrl-C that the copies continue."""
     try:
         yield
     except KeyboardInterrupt:
-        err.print("No longer followed. The workflow goes on.")
+        err.print("Not followed any more. The workflow continues.")
         raise typer.Exit(130) from None
 
 
 def print_outputs(values: dict[str, Any]) -> None:
-    """A line for each value, never wrapped, so that it can be copied."""
+    """Print a line for each value. Lines are not wrapped, so that a value can be copied."""
     for name, value in values.items():
         if isinstance(value, dict):
             lines = [f"  {key}: {item}" for key, item in value.items()]
@@ -668,9 +742,9 @@ def print_outputs(values: dict[str, Any]) -> None:
 
 @contextmanager
 def one_sentence_errors() -> Iterator[None]:
-    """What went wrong, in one sentence and with status 1, where it is something that a person can mend.
+    """Report an error that a person can fix in one sentence, with status 1.
 
-    A request to end, and a terminal that is closed, end a command as Ctrl-C does: what it started is ended, too.
+    SIGTERM and a closed terminal end a command as Ctrl-C does: it ends what it has started.
     """
     # Windows has no SIGHUP.
     for name in ("SIGTERM", "SIGHUP"):
@@ -683,22 +757,27 @@ def one_sentence_errors() -> Iterator[None]:
     except ModuleNotFoundError as error:
         _fail(missing_package(error.name))
     except (BotoCoreError, ClientError) as error:
-        _fail(f"{error} Check the credentials, the region and the stack that are meant.")
+        _fail(f"{sentence(error)} Check the credentials, the region and the stack.")
+    except BrokenPipeError:
+        end_quietly()
+    except OSError as error:
+        what = f"{quoted(str(error.filename))} cannot be used" if error.filename else "The output cannot be written"
+        _fail(sentence(f"{what}: {error.strerror or error}"))
     except KeyboardInterrupt:
         _fail("Interrupted.", status=130)
 
 
 def _fail(message: str, status: int = 1) -> NoReturn:
-    lines = "\n".join(screens.shown(line) for line in message.split("\n"))
+    lines = "\n".join(shown(line) for line in message.split("\n"))
     err.print(f"[bold red]error:[/] {lines}", soft_wrap=True)
     raise typer.Exit(status)
 
 
 def _pairs(option: str, texts: list[str] | None) -> dict[str, str]:
-    found = {}
+    pairs = {}
     for text in texts or []:
         name, separator, value = text.partition("=")
         if not name or not separator:
-            raise StackError(f"{option} takes NAME=VALUE, not {text!r}.")
-        found[name] = value
-    return found
+            raise StackError(f"{option} must be NAME=VALUE, not {quoted(text)}.")
+        pairs[name] = value
+    return pairs

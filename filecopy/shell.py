@@ -1,8 +1,9 @@
-"""What a shell needs so that the AWS CLI and ``filecopy`` reach a stack: the lines of ``filecopy env``."""
+"""The lines of ``filecopy env``, with which the AWS CLI and ``filecopy`` in a shell use a stack."""
 
 from __future__ import annotations
 
 import shlex
+import shutil
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,15 +11,28 @@ from typing import Any
 
 from components import outputs as names
 
-# The outputs that README's commands go by, under the names that they have there.
+# The outputs that README's commands use, under the names that they have there.
 _VARIABLES = {"STEP_FUNCTION_ARN": names.STEP_FUNCTION_ARN, "API_URL": names.API_GATEWAY_URL}
 
 
-def exports(outputs: Mapping[str, Any], **own: str) -> list[str]:
-    """Lines for a POSIX shell to evaluate.
+def program() -> str:
+    """The ``filecopy`` that is running, as it can be typed here: its name if it is on the PATH, otherwise its path."""
+    scripts = Path(sys.executable).parent
+    file = next((file for file in (scripts / "filecopy", scripts / "filecopy.exe") if file.exists()), None)
+    if file is None:
+        return "filecopy"
+    on_path = shutil.which("filecopy")
+    if on_path and Path(on_path).samefile(file):
+        return "filecopy"
+    here = Path.cwd()
+    return str(file.relative_to(here) if file.is_relative_to(here) else file)
 
-    A stack on an emulator gets its address and credentials, whatever profile or proxy the person has for AWS. A stack
-    on AWS gets its region, and leaves credentials and profile as they are.
+
+def exports(outputs: Mapping[str, Any], **own: str) -> list[str]:
+    """Build lines for a POSIX shell to evaluate.
+
+    For a stack on an emulator, they set its address and credentials, and unset the profile for AWS. For a stack on
+    AWS, they set its region, and leave credentials and profile as they are.
 
     Args:
         outputs: the stack's outputs.
@@ -31,6 +45,6 @@ def exports(outputs: Mapping[str, Any], **own: str) -> list[str]:
     else:
         lines = ["unset AWS_ENDPOINT_URL"]
     values |= {variable: str(outputs[name]) for variable, name in _VARIABLES.items() if name in outputs} | own
-    # Where this filecopy is, the AWS CLI is as well.
+    # The AWS CLI is in the same folder as this filecopy.
     lines.append(f'export PATH={shlex.quote(str(Path(sys.executable).parent))}:"$PATH"')
     return [*lines, *(f"export {name}={shlex.quote(value)}" for name, value in values.items())]

@@ -1,4 +1,4 @@
-"""What ``--help`` shows: arguments and options as they are typed, without the Python types that Typer adds."""
+"""The usage in ``--help``: arguments and options as a user types them, without the Python types that Typer adds."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from typing import Any
 from typer import rich_utils
 from typer.core import TyperArgument, TyperCommand, TyperGroup, TyperOption
 
-# The range of a number is said when it is left, and its column is wider than what there is to say.
+# The column with the range of a number is wide and mostly empty. The error for a wrong number has the range.
 rich_utils.RANGE_STRING = ""
 
 
 class _Argument(TyperArgument):
     def display_type_rich(self, ctx: Any) -> None:
-        """No type beside its name."""
+        """Shows no type beside the name."""
 
-    def get_usage_pieces(self, ctx: Any) -> list[str]:  # noqa: ARG002 - Typer's
+    def get_usage_pieces(self, ctx: Any) -> list[str]:  # noqa: ARG002 - the signature is Typer's
         name = self.display_name_raw + ("..." if self.nargs != 1 else "")
         return [name if self.required else f"[{name}]"]
 
@@ -23,7 +23,7 @@ class _Argument(TyperArgument):
 def _as_typed(parameters: list[Any]) -> list[Any]:
     for parameter in parameters:
         if isinstance(parameter, TyperArgument):
-            # Typer makes them itself, and of no class but its own.
+            # Typer creates arguments itself, always of its own class.
             parameter.__class__ = _Argument
         elif isinstance(parameter, TyperOption) and parameter.is_flag:
             parameter.metavar = ""

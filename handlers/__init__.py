@@ -1,1 +1,1 @@
-"""What runs in Lambda. Standard library and boto3 only: a function's package is a zip of this folder."""
+"""The Lambda functions. They import only the standard library, boto3 and each other: see docs/architecture.md."""

@@ -1,12 +1,11 @@
 """Fetches a build's artifact into the source bucket: ``POST /builds`` with ``{"commit": "abc123"}``.
 
-The artifact is streamed in parts, never held in memory, and appears under its key complete or not at all.
+The artifact passes through in parts, and is never in memory as a whole. Under its key appears all of it, or nothing.
 """
 
 from __future__ import annotations
 
 import json
-import os
 import re
 import time
 import urllib.error
@@ -20,25 +19,26 @@ from urllib.parse import urlsplit
 from boto3.s3.transfer import TransferConfig
 from botocore.exceptions import BotoCoreError, ClientError
 
-from . import clients, http, log
+from . import clients, http, log, text
+from .environment import Variables
 
-# A commit's hash, abbreviated or whole (SHA-1 or SHA-256). Nothing else can get into the URL.
+# The hash of a commit, abbreviated or full (SHA-1 or SHA-256). Nothing else can get into the URL.
 _COMMIT = re.compile(r"[0-9a-f]{6,64}")
 
-# More than any build, and less than a host that never ends would send in a quarter of an hour.
+# Larger than any build, and less than a host that never stops sending would send in a quarter of an hour.
 MAX_ARTIFACT_BYTES = 5 * 1024**3
 
-# Seconds. API Gateway waits 29 for an answer, so a fetch through it stops in time to give one. A longer fetch is
-# made by invoking the function directly, and ends before Lambda would end it.
+# Seconds. API Gateway waits 29 for an answer, so a fetch through the API ends before that. A direct invocation may take
+# longer, and ends before Lambda's timeout.
 API_TIME_LIMIT = 18.0
 TIME_LEFT_FOR_ANSWER = 12.0
-# One read may wait this long beyond either limit.
+# A single read may exceed either limit by this much.
 SOCKET_TIMEOUT = 10.0
 
-# One read of the socket, between two looks at the clock.
+# The size of one read. The clock is checked between two reads.
 _PIECE_BYTES = 256 * 1024
 
-# Ten parts wait in memory at most.
+# At most ten parts are in memory.
 _TRANSFER = TransferConfig(
     multipart_threshold=16 * 1024**2,
     multipart_chunksize=16 * 1024**2,
@@ -47,28 +47,16 @@ _TRANSFER = TransferConfig(
 
 
 @dataclass(frozen=True, kw_only=True)
-class Environment:
+class Environment(Variables):
+    """Environment variables, by their names in lower case."""
+
     artifact_base_url: str
     source_bucket: str
     key_prefix: str
 
 
-@cache
-def environment() -> Environment:
-    """What the function is told, read and checked at its first use.
-
-    Raises:
-        KeyError: a variable is missing.
-    """
-    return Environment(
-        artifact_base_url=os.environ["ARTIFACT_BASE_URL"],
-        source_bucket=os.environ["SOURCE_BUCKET"],
-        key_prefix=os.environ["KEY_PREFIX"],
-    )
-
-
 class FetchError(Exception):
-    """The artifact could not be brought in. ``status`` is the answer's."""
+    """The artifact could not be fetched. ``status`` is the HTTP status of the answer."""
 
     def __init__(self, status: int, message: str) -> None:
         super().__init__(message)
@@ -76,10 +64,10 @@ class FetchError(Exception):
 
 
 def handler(event: Any, context: Any) -> dict[str, Any]:
-    """Answers 201 with bucket, key and size; 400 for a bad request; 404 when there is no such artifact;
-    502 or 504 when its host fails; 503 when there is nowhere to fetch from or to store it.
+    """Answers 201 with bucket, key and size; 400 for an invalid request; 404 if the artifact does not exist; 502 or 504
+    if its host fails; 503 if the stack has no artifact host, or S3 fails.
 
-    Invoked directly, with ``{"commit": …}`` as the event, it returns the same members, and raises what went wrong.
+    A direct invocation, with ``{"commit": …}`` as the event, returns the same members, or raises the error.
     """
     time_left = context.get_remaining_time_in_millis() / 1000 - TIME_LEFT_FOR_ANSWER
     if not isinstance(event, dict) or "httpMethod" not in event:
@@ -102,11 +90,11 @@ def _store(request: Any, time_limit: float) -> dict[str, Any]:
     if problems:
         raise http.BadRequestError(problems)
     commit: str = request["commit"]
-    base, bucket = environment().artifact_base_url, environment().source_bucket
-    key, url = f"{environment().key_prefix}{commit}.zip", f"{base}/{commit}"
+    base, bucket = Environment.read().artifact_base_url, Environment.read().source_bucket
+    key, url = f"{Environment.read().key_prefix}{commit}.zip", f"{base}/{commit}"
     log.about(bucket=bucket, key=key)
     if not base:
-        raise FetchError(503, "The stack has no artifactBaseUrl to fetch from. Set it, and deploy again.")
+        raise FetchError(503, "The stack has no artifact host. Set artifactBaseUrl, and deploy the stack again.")
     deadline = time.monotonic() + time_limit
     with _open(url) as answer:
         artifact = Artifact(answer, deadline)
@@ -114,11 +102,11 @@ def _store(request: Any, time_limit: float) -> dict[str, Any]:
             cast("IO[bytes]", artifact),
             bucket,
             key,
-            # The metadata goes wherever copies go: the address of the artifact host does not.
+            # Every copy gets the metadata, so it does not contain the address of the artifact host.
             ExtraArgs={
                 "ContentType": "application/zip",
                 "Metadata": {"commit": commit},
-                # Of the whole artifact, so that each copy can be compared with it.
+                # A checksum of the whole artifact, with which each copy can be compared.
                 "ChecksumAlgorithm": "CRC32",
                 "ChecksumType": "FULL_OBJECT",
             },
@@ -129,29 +117,29 @@ def _store(request: Any, time_limit: float) -> dict[str, Any]:
 
 
 def _problems(request: Any) -> list[str]:
-    """Everything that is wrong with ``request``, a sentence each."""
+    """One sentence for each thing that is wrong with ``request``."""
     members = request if isinstance(request, dict) else {}
     found = [f"{json.dumps(name)[:100]} is not a member of the request." for name in members if name != "commit"]
     commit = members.get("commit")
     if not isinstance(commit, str) or not _COMMIT.fullmatch(commit):
-        said = "is missing" if commit is None else f"is {str(commit)[:100]!r}"
-        found.append(f"commit must be 6 to 64 of 0-9 and a-f, a commit's hash, and {said}.")
+        actual = "and is missing" if commit is None else f"not {str(commit)[:100]!r}"
+        found.append(f"commit must be the hash of a commit, 6 to 64 characters of 0-9 and a-f, {actual}.")
     return found
 
 
 class Artifact:
-    """An artifact being read: counts its bytes, and fails rather than end early, run long, or grow too large."""
+    """An artifact while it is read. A read fails if the body ends early, takes too long, or is too large."""
 
     def __init__(self, answer: HTTPResponse, deadline: float) -> None:
         self._answer = answer
         self._deadline = deadline
-        # http.client's reading of Content-Length: none where it is no number, or where the body comes in chunks.
+        # From Content-Length. None if that is not a number, or if the body comes in chunks.
         self._expected = answer.length
         self.size = 0
         self._refuse_if_too_large(self._expected or 0)
 
     def read(self, size: int = -1) -> bytes:
-        """``size`` bytes, fewer only at the end; all that is left where ``size`` is negative."""
+        """``size`` bytes, or fewer at the end; all the rest if ``size`` is negative."""
         pieces: list[bytes] = []
         left = size
         while left and (piece := self._read_piece(min(left, _PIECE_BYTES) if left > 0 else _PIECE_BYTES)):
@@ -160,21 +148,24 @@ class Artifact:
         return b"".join(pieces)
 
     def _read_piece(self, size: int) -> bytes:
-        """What has arrived, ``size`` bytes at most; nothing at the end."""
-        # A read of a whole part would wait for it as long as some bytes trickle in.
+        """The bytes that have arrived, at most ``size``; empty at the end."""
+        # A read of a whole part would go on for as long as single bytes arrive.
         if time.monotonic() > self._deadline:
-            raise FetchError(504, "The artifact did not arrive in time. For a large one, invoke build-worker directly.")
+            raise FetchError(504, "The artifact did not arrive in time. If it is large, invoke build-worker directly.")
         try:
             piece = self._answer.read1(size)
         except (HTTPException, OSError) as error:
-            raise FetchError(502, f"The artifact's host broke off: {error!r}.") from error
+            raise FetchError(502, f"The artifact host closed the connection: {error!r}.") from error
         self.size += len(piece)
         self._refuse_if_too_large(self.size)
         if not piece and self.size == 0:
             raise FetchError(502, "The artifact is empty.")
-        # http.client ends a partial read of a body that breaks off as if it were complete.
+        # http.client reports no error if the body ends early.
         if not piece and self._expected is not None and self.size != self._expected:
-            raise FetchError(502, f"The artifact's host broke off after {self.size} of {self._expected} bytes.")
+            raise FetchError(
+                502,
+                f"The artifact host closed the connection after {self.size} of {text.count(self._expected, 'byte')}.",
+            )
         return piece
 
     def _refuse_if_too_large(self, size: int) -> None:
@@ -183,20 +174,23 @@ class Artifact:
 
 
 class _SameOriginRedirects(urllib.request.HTTPRedirectHandler):
-    """Follows a redirect within the artifact host only: elsewhere could be anywhere, and inside our network."""
+    """Follows redirects within the artifact host only: another host could be inside our network."""
 
     def redirect_request(
         self, req: urllib.request.Request, fp: IO[bytes], code: int, msg: str, headers: HTTPMessage, newurl: str
     ) -> urllib.request.Request | None:
         old, new = urlsplit(req.full_url), urlsplit(newurl)
         if (old.scheme, old.netloc) != (new.scheme, new.netloc):
-            raise FetchError(502, f"The artifact's host redirects to another, {new.netloc!r}, which is not followed.")
+            raise FetchError(
+                502,
+                f"The artifact host redirects to another host, {new.netloc!r}. Only its own redirects are followed.",
+            )
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 
 @cache
 def _opener() -> urllib.request.OpenerDirector:
-    """Plain HTTP and HTTPS: no proxy of the environment, no file: or ftp: URLs."""
+    """An opener for HTTP and HTTPS, without proxies, and without ``file:`` and ``ftp:`` URLs."""
     opener = urllib.request.OpenerDirector()
     for part in (
         urllib.request.HTTPHandler(),
@@ -215,12 +209,12 @@ def _open(url: str) -> HTTPResponse:
     except urllib.error.HTTPError as error:
         error.close()
         if error.code == 404:
-            raise FetchError(404, f"There is no artifact at {url}.") from error
-        raise FetchError(502, f"The artifact's host answered {error.code} for {url}.") from error
-    # ValueError: urllib's word for a redirect to what is no URL.
+            raise FetchError(404, f"The artifact {url} does not exist.") from error
+        raise FetchError(502, f"The artifact host answered {error.code} for {url}.") from error
+    # ValueError: a redirect to something that is not a URL.
     except (urllib.error.URLError, HTTPException, OSError, ValueError) as error:
-        raise FetchError(502, f"The artifact's host could not be reached at {url}: {error!r}.") from error
+        raise FetchError(502, f"The artifact host could not be reached at {url}: {error!r}.") from error
     if answer.status != 200:
         answer.close()
-        raise FetchError(502, f"The artifact's host answered {answer.status} for {url}, which is no artifact.")
+        raise FetchError(502, f"The artifact host answered {answer.status} for {url}. An artifact needs 200.")
     return answer

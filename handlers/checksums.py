@@ -1,4 +1,4 @@
-"""Checksums of an object of which only its parts have some."""
+"""The checksum of a whole object, from those of its parts."""
 
 from __future__ import annotations
 
@@ -6,23 +6,23 @@ import base64
 from collections.abc import Iterable
 from functools import cache
 
-# The generator polynomials, bits reversed.
+# The generator polynomials, with their bits reversed.
 _POLYNOMIALS = {"CRC32": 0xEDB88320, "CRC32C": 0x82F63B78}
 _ONE = 1 << 31
 
 
 def of_the_whole(algorithm: str, parts: Iterable[tuple[str, int]]) -> str:
-    """What S3 would say of an object, by what it says of its parts.
+    """The checksum that S3 would compute for the whole object.
 
-    A CRC is the remainder of a division of polynomials, so that of the first part goes into that of both as if as many
-    zero bits followed as the second part has, which is a multiplication.
+    A CRC is the remainder of a division of polynomials. To append a part, the CRC so far is multiplied as if as many
+    zero bits followed as the part has, and then the CRC of the part is added.
 
     Args:
         algorithm: ``CRC32`` or ``CRC32C``.
-        parts: each part's checksum, in base64, and its size in bytes, in their order.
+        parts: the checksum in base64 and the size in bytes of each part, in their order.
 
     Raises:
-        KeyError: no other algorithm has this.
+        KeyError: the algorithm is another one, whose checksums cannot be combined.
     """
     polynomial, whole = _POLYNOMIALS[algorithm], 0
     for checksum, size in parts:
@@ -33,7 +33,7 @@ def of_the_whole(algorithm: str, parts: Iterable[tuple[str, int]]) -> str:
 
 @cache
 def _zeros(size: int, polynomial: int) -> int:
-    """What as many zero bytes multiply by: x to the power of the number of their bits."""
+    """The factor for ``size`` zero bytes: x to the power of the number of their bits."""
     result, power = _ONE, _ONE >> 8
     while size:
         if size & 1:
@@ -44,7 +44,7 @@ def _zeros(size: int, polynomial: int) -> int:
 
 
 def _product(one: int, other: int, polynomial: int) -> int:
-    """Of two polynomials, bits reversed, modulo the third."""
+    """The product of two polynomials, with their bits reversed, modulo the third."""
     result, bit = 0, _ONE
     while bit:
         if one & bit:

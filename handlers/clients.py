@@ -1,6 +1,6 @@
-"""AWS clients, each made once per container, at its first use. They are of the function's own region, unless told.
+"""AWS clients, each created once per container, at its first use. The default region is the function's own.
 
-The endpoint comes from ``AWS_ENDPOINT_URL``, which emulators set and AWS does not.
+Emulators set ``AWS_ENDPOINT_URL``, from which the clients take the endpoint. AWS does not set it.
 """
 
 from __future__ import annotations
@@ -11,13 +11,15 @@ from typing import TYPE_CHECKING, Any, cast
 from botocore.config import Config
 from botocore.session import Session, get_session
 
+from .s3_protocol import accept_any_key
+
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_sns import SNSClient
     from mypy_boto3_stepfunctions import SFNClient
 
-# A function has seconds, so a call that hangs must fail while there is time to report it.
+# A function runs for seconds, so a call that hangs must fail while there is time to report it.
 _CONFIG = Config(connect_timeout=3, read_timeout=10, retries={"mode": "standard", "total_max_attempts": 3})
 
 
@@ -42,12 +44,14 @@ def sns(region: str | None = None) -> SNSClient:
     return cast("SNSClient", _client("sns", region))
 
 
-# One cache for all, in which a region that is not given and None are the same.
+# One cache for all, so that a region that is not given and None are the same.
 @cache
 def _client(service: str, region: str | None) -> Any:
     if service == "s3":
-        # boto3's own, which can move a file in parts. The others do without boto3, which takes a while to import.
+        # boto3's client can upload a file in parts. The others need only botocore: the import of boto3 takes a while.
         import boto3
 
-        return boto3.client("s3", region_name=region, config=_CONFIG)
+        client = boto3.client("s3", region_name=region, config=_CONFIG)
+        accept_any_key(client)
+        return client
     return session().create_client(service, region_name=region, config=_CONFIG)

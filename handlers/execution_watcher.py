@@ -1,68 +1,54 @@
-"""Closes what an execution leaves open when it ends in a way that its own states could not deal with, and measures.
+"""Closes the records of executions that could not do so themselves, notifies people of them, and writes metrics.
 
-It hears of every execution that has ended. Most that did not succeed have closed their record and told a person
-themselves. The others were stopped by hand, ran out of time, or met an error that no Catch takes.
+It receives the status change of each execution that has ended. Most of those that failed have closed their record and
+notified people themselves. The others were stopped by hand, timed out, or met an error that no Catch handles.
 
-What it measures, as a line of its log that CloudWatch makes metrics of:
-    UploadToCompleted: seconds from S3's time of an upload to the end of the execution that copied it everywhere. Not of
-        an execution that was started by hand or is a retry, nor of a version that was overwritten before its turn.
-    CopiesMade, CopiesFailed: of each execution that succeeded, and of each whose failed copies are in the record: not
-        of one that was stopped, whose copies nobody has counted.
-A line is written last, when nothing can fail any more, so an execution counts once. AWS may deliver an event twice, and
-then it counts twice, which is rare; or never, which is rarer.
+The metrics, written as a line of its log from which CloudWatch makes them:
+    UploadToCompleted: seconds from S3's time of the upload to the end of the execution that copied it everywhere. Not
+        for an execution that was started by hand, for a retry, or for a superseded version.
+    CopiesMade, CopiesFailed: for each execution that succeeded, and for each whose failed copies are in the record. Not
+        for one that was stopped, because nothing has counted its copies.
+The line is written last, when nothing can fail any more, so an execution counts once. In rare cases AWS delivers an
+event twice, and the execution counts twice, or never, and it does not count.
 """
 
 from __future__ import annotations
 
 import json
-import os
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from . import log, sqs_batch, text
+from .environment import Variables
 
-# clients and tracking are imported where an execution did not succeed: with them comes botocore, which takes longer
-# than all the rest, and most executions succeed.
+# clients and tracking are imported only if an execution failed. They import botocore, which takes longer than all the
+# rest, and most executions succeed.
 if TYPE_CHECKING:
     from . import tracking
 
 NAMESPACE = "FileCopyWorkflow"
 
-# The errors of the workflow's own Fail states that come after a notification.
-_TOLD_BY_THE_WORKFLOW = {"CopiesFailed", "SourceUnreadable", "TrackingFailed"}
+# The errors of the workflow's Fail states that follow a notification.
+_NOTIFIED_BY_WORKFLOW = {"CopiesFailed", "SourceUnreadable", "TrackingFailed"}
 
 
 @dataclass(frozen=True, kw_only=True)
-class Environment:
+class Environment(Variables):
+    """Environment variables, by their names in lower case."""
+
     table_name: str
     topic_arn: str
     lease_grace_seconds: int
-    """How long S3 may still be at work on a copy that the execution had asked for."""
+    """The time that S3 may still work on a copy that the execution asked for."""
     state_machine: str
-    """Its name, by which the metrics of two stacks are told apart."""
-
-
-@cache
-def environment() -> Environment:
-    """What the function is told, read and checked at its first use.
-
-    Raises:
-        KeyError: a variable is missing.
-    """
-    return Environment(
-        table_name=os.environ["TABLE_NAME"],
-        topic_arn=os.environ["TOPIC_ARN"],
-        lease_grace_seconds=int(os.environ["LEASE_GRACE_SECONDS"]),
-        state_machine=os.environ["STATE_MACHINE"],
-    )
+    """The name, which distinguishes the metrics of two stacks."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Ending:
-    """How an execution ended."""
+    """The end of an execution."""
 
     execution_arn: str
     status: str
@@ -70,12 +56,12 @@ class Ending:
     cause: str | None
     source_bucket: str | None
     source_key: str | None
-    """``None``, as the bucket, where the execution was not started with one."""
+    """``None``, as the bucket, if the input has none."""
     destinations: frozenset[str]
     is_completed: bool
-    """Whether it succeeded, and not because it was superseded."""
+    """True if it succeeded and was not superseded."""
     seconds_since_upload: float | None
-    """``None`` where no upload started it."""
+    """``None`` if no upload started it."""
 
     @property
     def problem(self) -> str:
@@ -83,19 +69,19 @@ class Ending:
 
 
 class StillRunningError(Exception):
-    """The execution has not ended. The message has to come again."""
+    """The execution has not ended. SQS has to deliver the message again."""
 
 
 def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
-    """SQS batches of EventBridge's "Step Functions Execution Status Change" events."""
+    """Processes an SQS batch of EventBridge's "Step Functions Execution Status Change" events."""
     return sqs_batch.process(event, _close)
 
 
 def _close(body: str) -> None:
     detail = json.loads(body)["detail"]
-    # A success changes nothing here, and there are many of them: the event's own word is enough to count them.
+    # A success changes no record, and there are many: the event itself is enough to count it.
     ending = (
-        _as_told(detail) if detail.get("status") == "SUCCEEDED" else _look_up(text.required(detail["executionArn"]))
+        _from_event(detail) if detail.get("status") == "SUCCEEDED" else _look_up(text.required(detail["executionArn"]))
     )
     log.about(executionArn=ending.execution_arn, bucket=ending.source_bucket, key=ending.source_key)
     if ending.status == "SUCCEEDED":
@@ -107,21 +93,21 @@ def _close(body: str) -> None:
     is_closed, record = False, dict[str, Any]()
     if _may_have_record(ending):
         is_closed, record = _close_record(ending)
-        # A record that never became the execution's is of one that ended before its first copy.
+        # If the record never became the execution's, no copy had begun.
         may_copy = is_closed or record.get("executionId") == {"S": ending.execution_arn}
-        _shorten_lease(ending, int(time.time()) + environment().lease_grace_seconds if may_copy else 0)
-    is_told = ending.error in _TOLD_BY_THE_WORKFLOW
+        _shorten_lease(ending, int(time.time()) + Environment.read().lease_grace_seconds if may_copy else 0)
+    is_notified = ending.error in _NOTIFIED_BY_WORKFLOW
     log.info(
         "Execution did not succeed",
         status=ending.status,
         error=ending.error,
         recordClosed=is_closed,
-        toldByTheWorkflow=is_told,
+        notifiedByWorkflow=is_notified,
     )
-    if not is_told:
+    if not is_notified:
         _notify(ending)
     if record.get("executionId") == {"S": ending.execution_arn} and "failedBuckets" in record:
-        # The record of a retry has all its destinations, also those that this execution left alone.
+        # The record of a retry also has the destinations that this execution did not copy to.
         failed = ending.destinations & {bucket["S"] for bucket in record["failedBuckets"]["L"]}
         _measure("Copies counted", made=len(ending.destinations - failed), failed=len(failed), ending=ending)
 
@@ -130,22 +116,22 @@ def _measure(message: str, *, made: int, failed: int, ending: Ending) -> None:
     values: dict[str, tuple[float, str]] = {"CopiesMade": (made, "Count"), "CopiesFailed": (failed, "Count")}
     if ending.is_completed and ending.seconds_since_upload is not None:
         values["UploadToCompleted"] = (ending.seconds_since_upload, "Seconds")
-    log.metrics(message, NAMESPACE, {"StateMachine": environment().state_machine}, values)
+    log.metrics(message, NAMESPACE, {"StateMachine": Environment.read().state_machine}, values)
 
 
-def _as_told(detail: dict[str, Any]) -> Ending:
-    """The end of an execution, as its event has it. EventBridge leaves out what is too long for an event."""
+def _from_event(detail: dict[str, Any]) -> Ending:
+    """The end of an execution from its event. EventBridge leaves out an input or output that is too long."""
     if detail.get("input") is None or detail.get("output") is None:
         return _look_up(text.required(detail["executionArn"]))
     return _ending(detail, text.required(detail["executionArn"]), detail.get("stopDate"))
 
 
 def _look_up(execution_arn: str) -> Ending:
-    """How the execution has ended, as Step Functions itself says: whoever can put a message into the queue could say
-    anything. What is no execution of the workflow, the role may not ask for.
+    """The end of an execution from Step Functions itself: a message in the queue could be from anybody. The role may
+    only describe executions of the workflow.
 
     Raises:
-        StillRunningError: it has not ended, or Step Functions does not show it yet.
+        StillRunningError: it has not ended, or Step Functions does not show that yet.
     """
     from . import clients
 
@@ -156,19 +142,19 @@ def _look_up(execution_arn: str) -> Ending:
     return _ending(described, execution_arn, int(stopped.timestamp() * 1000) if stopped else None)
 
 
-def _ending(told: Any, execution_arn: str, stop_date: object) -> Ending:
+def _ending(described: Any, execution_arn: str, stop_date: object) -> Ending:
     """
     Args:
-        told: what the event, or Step Functions, says of the execution.
+        described: the execution, from the event or from Step Functions.
         stop_date: milliseconds since 1970.
     """
-    job, summary = _object(told.get("input")), _object(told.get("output"))
+    job, summary = _object(described.get("input")), _object(described.get("output"))
     bucket, key, destinations = job.get("sourceBucket"), job.get("sourceKey"), job.get("destinationBuckets")
     return Ending(
         execution_arn=execution_arn,
-        status=text.required(told["status"]),
-        error=text.optional(told.get("error")),
-        cause=text.optional(told.get("cause")),
+        status=text.required(described["status"]),
+        error=text.optional(described.get("error")),
+        cause=text.optional(described.get("cause")),
         source_bucket=bucket if isinstance(bucket, str) else None,
         source_key=key if isinstance(key, str) else None,
         destinations=frozenset(
@@ -180,7 +166,7 @@ def _ending(told: Any, execution_arn: str, stop_date: object) -> Ending:
 
 
 def _object(document: object) -> dict[str, Any]:
-    """What is in a JSON text; nothing where it is none, or no object. An execution is started with any input."""
+    """The members of a JSON object; empty for anything else. An execution can be started with any input."""
     try:
         found = json.loads(document) if isinstance(document, str) else None
     except (ValueError, RecursionError):
@@ -189,9 +175,11 @@ def _object(document: object) -> dict[str, Any]:
 
 
 def _seconds_between(uploaded_at: object, stop_date: object) -> float | None:
-    """``uploaded_at`` as S3 writes it, ``stop_date`` in milliseconds since 1970 as EventBridge does.
+    """The seconds between two times; ``None`` if one is not a time, because an execution can be started with any input.
 
-    Anybody may start an execution with anything, so what is no time is none.
+    Args:
+        uploaded_at: ISO 8601, UTC, as S3 writes it.
+        stop_date: milliseconds since 1970, as EventBridge writes it.
     """
     if not isinstance(uploaded_at, str) or not isinstance(stop_date, int):
         return None
@@ -199,12 +187,12 @@ def _seconds_between(uploaded_at: object, stop_date: object) -> float | None:
         seconds = stop_date / 1000 - datetime.fromisoformat(uploaded_at).replace(tzinfo=UTC).timestamp()
     except (ValueError, OverflowError):
         return None
-    # The clocks of two services may differ by more than a small file takes.
+    # The clocks of two services may differ by more than the copy of a small file takes.
     return max(0.0, round(seconds, 3))
 
 
 def _may_have_record(ending: Ending) -> bool:
-    """Whether the table can hold a record of the file: an execution is started with any input.
+    """True if the table can hold a record of the file: an execution can be started with any input.
 
     DynamoDB's limits: a partition key has 1 to 2,048 bytes, a sort key 1 to 1,024.
     """
@@ -216,7 +204,7 @@ def _may_have_record(ending: Ending) -> bool:
 
 
 def _close_record(ending: Ending) -> tracking.Update:
-    """Ends a record that the execution left in progress."""
+    """Closes a record that the execution left in progress."""
     from . import tracking
 
     return _update(
@@ -234,10 +222,10 @@ def _close_record(ending: Ending) -> tracking.Update:
 
 
 def _shorten_lease(ending: Ending, until: int) -> None:
-    """Lets the file's next execution begin when no copy of this one can land any more, not when its lease ends.
+    """Sets the lease to end when no copy of the execution can complete any more, so that the file's next one can begin.
 
     Args:
-        until: when that is, in seconds since 1970.
+        until: seconds since 1970.
     """
     _update(
         ending,
@@ -251,12 +239,12 @@ def _shorten_lease(ending: Ending, until: int) -> None:
 def _update(
     ending: Ending, update: str, condition: str, values: dict[str, Any], names: dict[str, str]
 ) -> tracking.Update:
-    """Updates the record where it is the execution's."""
+    """Updates the record if ``condition`` holds."""
     from . import tracking
 
     return tracking.update_if(
         condition,
-        table_name=environment().table_name,
+        table_name=Environment.read().table_name,
         key=tracking.key_of(str(ending.source_key), str(ending.source_bucket)),
         update=update,
         names=names,
@@ -269,14 +257,14 @@ def _notify(ending: Ending) -> None:
 
     key = text.printable(ending.source_key or "unknown file")
     clients.sns().publish(
-        TopicArn=environment().topic_arn,
+        TopicArn=Environment.read().topic_arn,
         Subject=text.subject(f"File copy {ending.status.lower().replace('_', ' ')}: {key}"),
         Message=(
-            "🚨 A file copy ended before its work was done\n\n"
+            "🚨 A file copy ended before it was complete\n\n"
             f"📄 File: {key}\n"
             f"🪣 Source bucket: {text.printable(ending.source_bucket or 'unknown')}\n"
-            f"❌ Ended as {text.printable(ending.problem)}\n\n"
+            f"❌ Status: {text.printable(ending.problem)}\n\n"
             f"🔎 Execution: {text.printable(ending.execution_arn)}\n"
-            f"📋 Record: table {environment().table_name}\n"
+            f"📋 Record: table {Environment.read().table_name}\n"
         ),
     )

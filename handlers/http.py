@@ -7,12 +7,12 @@ import binascii
 import json
 from typing import Any
 
-# An execution's input is 256 KiB at most (Step Functions developer guide, "Quotas"), so no larger body can be meant.
+# Step Functions developer guide, "Quotas": an execution's input is at most 256 KiB.
 MAX_BODY_BYTES = 256 * 1024
 
 
 class BadRequestError(Exception):
-    """The request is wrong. ``problems`` names everything that is."""
+    """The request is invalid. ``problems`` has one sentence for each thing that is wrong."""
 
     def __init__(self, problems: list[str]) -> None:
         super().__init__(" ".join(problems))
@@ -23,24 +23,24 @@ def json_body(event: dict[str, Any]) -> Any:
     """The request's body, parsed.
 
     Raises:
-        BadRequestError: there is none, it is too large, or it is not JSON.
+        BadRequestError: the body is missing, too large, or not JSON.
     """
     raw = event.get("body") or ""
     if not isinstance(raw, str):
-        raise BadRequestError(["The body is not a text."])
+        raise BadRequestError(["The body must be a string."])
     try:
         body = base64.b64decode(raw, validate=True) if event.get("isBase64Encoded") else raw.encode()
     except (binascii.Error, ValueError) as error:
-        raise BadRequestError([f"The body is not what its encoding says: {error}."]) from error
+        raise BadRequestError([f"The body must be valid base64 or UTF-8: {error}."]) from error
     if not body.strip():
         raise BadRequestError(["The body is missing. It must be a JSON object."])
     if len(body) > MAX_BODY_BYTES:
-        raise BadRequestError([f"The body has {len(body)} bytes; at most {MAX_BODY_BYTES} are taken."])
+        raise BadRequestError([f"The body must have at most {MAX_BODY_BYTES} bytes, not {len(body)}."])
     try:
         return json.loads(body)
     # ValueError: JSONDecodeError, UnicodeDecodeError, and an integer of more digits than Python reads.
     except (ValueError, RecursionError) as error:
-        raise BadRequestError([f"The body is not JSON: {error}."]) from error
+        raise BadRequestError([f"The body must be a JSON object: {error}."]) from error
 
 
 def response(status: int, body: dict[str, Any], headers: dict[str, str] | None = None) -> dict[str, Any]:

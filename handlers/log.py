@@ -1,4 +1,4 @@
-"""Structured logs: one JSON object a line, in ASCII, so that a key cannot forge a line or move the cursor."""
+"""Structured logs: one JSON object per line, in ASCII, so that a key cannot forge a line or move the cursor."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ import traceback
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
-# CloudWatch Logs cuts a line at 256 KiB, and one character may take twelve as JSON.
+# CloudWatch Logs truncates a line at 256 KiB, and JSON may need twelve characters for one.
 _MAX_FIELD_LENGTH = 4_000
 
 
-# What the lines are about just now. A container handles one event after the other.
+# Fields of every line. A container handles one event after the other.
 _about: dict[str, object] = {}
 
 
 def about(**fields: object) -> None:
-    """From now on every line has ``fields``, such as ``key`` and ``executionArn``, also those that tell of a failure
-    further up. They take the place of what lines were about before.
+    """Adds ``fields``, such as ``key`` and ``executionArn``, to all following lines, including those of errors that a
+    caller logs. They replace the fields of the last call.
     """
     _about.clear()
     _about.update(fields)
@@ -29,7 +29,7 @@ def info(message: str, **fields: object) -> None:
 
 
 def error(message: str, exception: BaseException | None = None, **fields: object) -> None:
-    """Logs ``message``, with the exception's type, text and traceback where one is given."""
+    """Logs ``message``, with the type, text and traceback of ``exception`` if there is one."""
     if exception is not None:
         fields["errorType"] = type(exception).__name__
         fields["error"] = str(exception)
@@ -44,9 +44,12 @@ def metrics(
     values: Mapping[str, tuple[float, str]],
     **fields: object,
 ) -> None:
-    """Logs ``message``, of which CloudWatch makes a data point of each metric in ``values``, which has its unit.
+    """Logs ``message`` in a form from which CloudWatch makes a data point of each metric.
 
-    Format: CloudWatch user guide, "Specification: Embedded metric format". Other members than these are left alone.
+    Format: CloudWatch user guide, "Specification: Embedded metric format".
+
+    Args:
+        values: value and unit of each metric, by its name.
     """
     declared = {
         "Namespace": namespace,
@@ -59,7 +62,7 @@ def metrics(
 
 
 def _cut(value: object) -> object:
-    """A long text without its middle: a traceback tells most at its ends."""
+    """``value`` without its middle if it is a long string: the ends of a traceback say most."""
     if not isinstance(value, str) or len(value) <= _MAX_FIELD_LENGTH:
         return value
     half = _MAX_FIELD_LENGTH // 2
@@ -67,7 +70,7 @@ def _cut(value: object) -> object:
 
 
 def _write(level: str, message: str, fields: dict[str, object]) -> None:
-    # Standard output, not the logging module: not every engine gives that a handler.
+    # Standard output, because the logging module has no handler on some engines.
     print(
         json.dumps(
             {

@@ -1,16 +1,15 @@
-"""Confirms that what arrived in a destination bucket is what was sent, and writes that into the record."""
+"""Verifies that a copy that arrived in a destination bucket has the bytes of its source, and records the result."""
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
-from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
-from . import clients, content, log, s3_events, sqs_batch, text, tracking
-from .content import Verdict
+from . import arns, clients, comparison, log, s3_events, sqs_batch, text, tracking
+from .comparison import Verdict
+from .environment import Variables
 from .s3_events import ObjectCreated
 
 if TYPE_CHECKING:
@@ -19,75 +18,64 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Environment:
+class Environment(Variables):
+    """Environment variables, by their names in lower case."""
+
     source_bucket: str
     table_name: str
     topic_arn: str
 
     @property
     def region(self) -> str:
-        """Where source bucket, table and topic are. The destinations are where the function is, maybe in another."""
-        return self.topic_arn.split(":")[3]
-
-
-@cache
-def environment() -> Environment:
-    """What the function is told, read and checked at its first use.
-
-    Raises:
-        KeyError: a variable is missing.
-    """
-    return Environment(
-        source_bucket=os.environ["SOURCE_BUCKET"],
-        table_name=os.environ["TABLE_NAME"],
-        topic_arn=os.environ["TOPIC_ARN"],
-    )
+        """The region of the source bucket, the table and the topic. The destinations are in the function's region."""
+        return arns.region_of(self.topic_arn)
 
 
 class UndecidedError(Exception):
-    """What arrived differs from what the record's execution sends, but it may be an older execution's copy.
-    The message has to come again when that execution is done."""
+    """The copy differs from the source of the execution that is running. It may be an older execution's copy, so SQS
+    has to deliver the message again after that execution has ended.
+    """
 
 
 def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
-    """SQS batches of S3 event notifications of the destination buckets."""
-    return sqs_batch.process(event, _confirm_arrivals)
+    """Processes an SQS batch of S3 event notifications of the destination buckets."""
+    return sqs_batch.process(event, _verify_arrivals)
 
 
-def _confirm_arrivals(body: str) -> None:
+def _verify_arrivals(body: str) -> None:
     for arrival in s3_events.parse(body):
-        _confirm(arrival)
+        _process(arrival)
 
 
-def _confirm(arrival: ObjectCreated) -> None:
+def _process(arrival: ObjectCreated) -> None:
     log.about(bucket=arrival.bucket, key=arrival.key)
     record = _read_record(arrival.key)
     if record is None or "executionId" not in record:
-        log.info("Arrival without a record: not from the workflow")
+        log.info("Ignored: the file has no record, so the workflow did not copy it")
         return
     execution = record["executionId"]["S"]
     log.about(bucket=arrival.bucket, key=arrival.key, executionArn=execution)
     is_in_progress = record["status"]["S"] == "IN_PROGRESS"
     if not is_in_progress and not _was_sent_by(record, arrival):
-        log.info("Arrival that is none of the record's copies: another execution's, or not from the workflow")
+        log.info("Ignored: not a copy made by the recorded execution")
         return
     verdict = _verify(arrival, record)
     if is_in_progress and verdict.problem:
-        raise UndecidedError(f"{arrival.key} in {arrival.bucket}: {verdict.problem}")
+        raise UndecidedError(f"{arrival.key!r} in {arrival.bucket} differs: {verdict.problem}")
     if not _write(arrival, verdict, execution):
         log.info("Record belongs to a newer execution")
         return
     if verdict.problem:
-        log.error("Arrival is not what was sent", problem=verdict.problem, check=verdict.check)
+        log.error("Copy differs from its source", problem=verdict.problem, check=verdict.check)
         _notify(arrival, verdict.problem, execution)
     else:
-        log.info("Arrival verified", check=verdict.check)
+        log.info("Copy verified", check=verdict.check)
 
 
 def _read_record(file_key: str) -> dict[str, Any] | None:
-    found = clients.dynamodb(environment().region).get_item(
-        TableName=environment().table_name,
-        Key=tracking.key_of(file_key, environment().source_bucket),
+    found = clients.dynamodb(Environment.read().region).get_item(
+        TableName=Environment.read().table_name,
+        Key=tracking.key_of(file_key, Environment.read().source_bucket),
         ConsistentRead=True,
         ProjectionExpression="executionId, #status, sourceVersionId, sourceETag, sourceSize, successfulBuckets,"
         " copyResults",
@@ -97,8 +85,8 @@ def _read_record(file_key: str) -> dict[str, Any] | None:
 
 
 def _was_sent_by(record: dict[str, Any], arrival: ObjectCreated) -> bool:
-    """Whether the record's execution made this copy. Without versions there is no telling, and it is taken as its:
-    where buckets keep none, and where there are too many destinations for the record to hold each copy's result.
+    """True if the recorded execution made this copy. Without a version to compare, it counts as made by it: if the
+    bucket keeps no versions, or if the record has too many destinations to hold each result.
     """
     if {"S": arrival.bucket} not in record.get("successfulBuckets", {}).get("L", []):
         return False
@@ -110,42 +98,42 @@ def _was_sent_by(record: dict[str, Any], arrival: ObjectCreated) -> bool:
 
 
 def _verify(arrival: ObjectCreated, record: dict[str, Any]) -> Verdict:
-    """Compares what arrived with what the execution saw of the source, and, where that does not settle it, with the
-    source itself."""
+    """Compares the copy with what the record says of the source, and, if that does not decide, with the source."""
     seen = record.get("sourceETag", {}).get("S"), record.get("sourceSize", {}).get("N")
     if (arrival.etag, str(arrival.size)) == seen:
         return Verdict(check="etag")
     source_version = record.get("sourceVersionId", {}).get("S")
     version = {"VersionId": source_version} if source_version else {}
-    source = _head(clients.s3(environment().region), environment().source_bucket, arrival.key, version)
+    source = _head(clients.s3(Environment.read().region), Environment.read().source_bucket, arrival.key, version)
     if source is None:
-        return Verdict(check="size", problem="The source object is gone, so the copy cannot be compared with it.")
+        return Verdict(check="size", problem="The source does not exist any more, so it cannot be compared.")
     if arrival.size != source["ContentLength"]:
         return Verdict(
-            check="size", problem=f"The copy has {arrival.size} bytes, the source {source['ContentLength']}."
+            check="size",
+            problem=f"The copy has {text.count(arrival.size, 'byte')}, the source {source['ContentLength']}.",
         )
     if arrival.etag == source["ETag"].strip('"'):
         return Verdict(check="etag")
     arrived_version = {"VersionId": arrival.version_id} if arrival.version_id else {}
     arrived = _head(clients.s3(), arrival.bucket, arrival.key, arrived_version)
     if arrived is None:
-        return Verdict(check="size", problem="The copy is gone again.")
-    return content.compare(source, arrived)
+        return Verdict(check="size", problem="The copy does not exist any more.")
+    return comparison.compare(source, arrived)
 
 
 def _head(s3: S3Client, bucket: str, key: str, version: dict[str, Any]) -> HeadObjectOutputTypeDef | None:
     try:
         return s3.head_object(Bucket=bucket, Key=key, ChecksumMode="ENABLED", **version)
     except ClientError as error:
-        # HeadObject's errors have no body, so no code either but the status.
+        # HeadObject's answers have no body, so the status is the only code.
         if error.response["ResponseMetadata"]["HTTPStatusCode"] in (404, 405):
             return None
         raise
 
 
 def _write(arrival: ObjectCreated, verdict: Verdict, execution_id: str) -> bool:
-    """Writes the arrival into the record, unless that has become a newer execution's."""
-    confirmation: dict[str, Any] = {
+    """Writes the result into the record, unless a newer execution has taken it over."""
+    result: dict[str, Any] = {
         "verified": {"BOOL": verdict.problem is None},
         "check": {"S": verdict.check},
         "size": {"N": str(arrival.size)},
@@ -154,29 +142,29 @@ def _write(arrival: ObjectCreated, verdict: Verdict, execution_id: str) -> bool:
         "checkedAt": {"S": tracking.now()},
     }
     if arrival.version_id:
-        confirmation["versionId"] = {"S": arrival.version_id}
+        result["versionId"] = {"S": arrival.version_id}
     if verdict.problem:
-        confirmation["problem"] = {"S": verdict.problem}
+        result["problem"] = {"S": verdict.problem}
     return tracking.update_if(
         "executionId = :executionId",
-        table_name=environment().table_name,
-        key=tracking.key_of(arrival.key, environment().source_bucket),
+        table_name=Environment.read().table_name,
+        key=tracking.key_of(arrival.key, Environment.read().source_bucket),
         update="SET arrivals.#bucket = :arrival",
         names={"#bucket": arrival.bucket},
-        values={":arrival": {"M": confirmation}, ":executionId": {"S": execution_id}},
-        region=environment().region,
+        values={":arrival": {"M": result}, ":executionId": {"S": execution_id}},
+        region=Environment.read().region,
     ).is_done
 
 
 def _notify(arrival: ObjectCreated, problem: str, execution_id: str) -> None:
     shown = text.printable(arrival.key)
-    clients.sns(environment().region).publish(
-        TopicArn=environment().topic_arn,
-        Subject=text.subject(f"File copy arrived damaged: {shown}"),
+    clients.sns(Environment.read().region).publish(
+        TopicArn=Environment.read().topic_arn,
+        Subject=text.subject(f"File copy differs from its source: {shown}"),
         Message=(
-            "🚨 A copy is not what was sent\n\n"
+            "🚨 A copy differs from its source\n\n"
             f"📄 File: {shown}\n"
-            f"🪣 Source bucket: {environment().source_bucket}\n"
+            f"🪣 Source bucket: {Environment.read().source_bucket}\n"
             f"❌ Destination: {arrival.bucket}: {problem}\n\n"
             f"🔎 Execution: {execution_id}\n"
         ),

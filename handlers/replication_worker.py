@@ -2,46 +2,27 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
-import re
 from dataclasses import dataclass
-from functools import cache
 from typing import Any
 
 from botocore.exceptions import ClientError
 
-from . import clients, log, s3_events, sqs_batch
+from . import arns, clients, log, s3_events, sqs_batch
+from .environment import Variables
 from .s3_events import ObjectCreated
-
-# Step Functions API reference, StartExecution: at most 80 characters; others than these break CloudWatch logs.
-_MAX_NAME_LENGTH = 80
-_NOT_IN_A_NAME = re.compile(r"[^0-9A-Za-z_-]+")
-_DIGEST_LENGTH = 32
 
 
 @dataclass(frozen=True, kw_only=True)
-class Environment:
+class Environment(Variables):
+    """Environment variables, by their names in lower case."""
+
     state_machine_arn: str
     destination_buckets: list[str]
 
 
-@cache
-def environment() -> Environment:
-    """What the function is told, read and checked at its first use.
-
-    Raises:
-        KeyError: a variable is missing.
-    """
-    return Environment(
-        state_machine_arn=os.environ["STATE_MACHINE_ARN"],
-        destination_buckets=json.loads(os.environ["DESTINATION_BUCKETS"]),
-    )
-
-
 def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
-    """SQS batches of S3 event notifications."""
+    """Processes an SQS batch of S3 event notifications of the source bucket."""
     return sqs_batch.process(event, _start_executions)
 
 
@@ -52,19 +33,21 @@ def _start_executions(body: str) -> None:
 
 def _start_execution(upload: ObjectCreated) -> None:
     name = execution_name(upload)
-    machine = environment().state_machine_arn
+    machine = Environment.read().state_machine_arn
     log.about(
         bucket=upload.bucket,
         key=upload.key,
         versionId=upload.version_id,
-        executionArn=f"{machine.replace(':stateMachine:', ':execution:')}:{name}",
+        executionArn=arns.execution_arn(machine, name),
     )
     job: dict[str, Any] = {
         "sourceBucket": upload.bucket,
         "sourceKey": upload.key,
-        "destinationBuckets": environment().destination_buckets,
-        # The workflow does without it; execution-watcher measures from here.
+        "destinationBuckets": Environment.read().destination_buckets,
+        # No state reads it. execution-watcher measures the time from then on.
         "uploadedAt": upload.time,
+        # The workflow looks for copies that exist already only if the upload may be a copy.
+        "s3Event": upload.event,
     }
     if upload.version_id:
         job["sourceVersionId"] = upload.version_id
@@ -73,20 +56,17 @@ def _start_execution(upload: ObjectCreated) -> None:
     except ClientError as error:
         if error.response["Error"]["Code"] != "ExecutionAlreadyExists":
             raise
-        # S3 delivers an event at least once: this one was handled before.
-        log.info("Upload was handled before")
+        # S3 delivers an event at least once.
+        log.info("Ignored: the upload was processed before")
         return
     log.info("Execution started")
 
 
 def execution_name(upload: ObjectCreated) -> str:
-    """The name of the one execution for this upload: the same for a repeated event, another for another upload.
+    """The name of the one execution for this upload: the same if the event is repeated, another for another upload.
 
-    The sequencer tells two uploads of the same bytes to a bucket without versions apart. It is not enough alone,
+    The sequencer distinguishes two uploads of the same bytes to a bucket without versions. It is not enough by itself,
     because some emulators give every event the same one.
     """
     identity = [upload.bucket, upload.key, upload.version_id or upload.etag, upload.sequencer]
-    digest = hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:_DIGEST_LENGTH]
-    # The end of a key is its file name, which is what a person looks for in a list of executions.
-    readable = _NOT_IN_A_NAME.sub("-", upload.key)[-(_MAX_NAME_LENGTH - _DIGEST_LENGTH - 1) :].strip("-")
-    return f"{readable}-{digest}" if readable else digest
+    return arns.execution_name(upload.key, identity)

@@ -1,4 +1,4 @@
-"""S3 event notifications, decoded as S3 encodes them.
+"""S3 event notifications, decoded.
 
 Format: Amazon S3 user guide, "Event message structure".
 """
@@ -14,7 +14,7 @@ from . import text
 
 
 class MalformedEventError(ValueError):
-    """The message is no S3 event notification. The text says what is missing or wrong."""
+    """The message is not an S3 event notification. The text says what is missing or wrong."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,9 +23,9 @@ class ObjectCreated:
 
     bucket: str
     key: str
-    """Decoded: what the object is really called."""
+    """Decoded: the name of the object itself."""
     version_id: str | None
-    """``None`` where the bucket keeps no versions."""
+    """``None`` if the bucket keeps no versions."""
     etag: str
     """Without quotes."""
     size: int
@@ -34,25 +34,27 @@ class ObjectCreated:
     """Orders the events of one key; constant on some emulators."""
     time: str
     """ISO 8601, UTC."""
+    event: str
+    """The name, such as ``ObjectCreated:Put`` or ``ObjectCreated:Copy``."""
 
 
 def parse(body: str) -> list[ObjectCreated]:
-    """The objects that a message tells of, in order. The test event, which S3 sends when it is set up, tells of none.
+    """The objects of a message, in order. S3's test event, which it sends when a notification is configured, has none.
 
     Raises:
-        MalformedEventError: the body, or any record of it, is not what S3 sends.
+        MalformedEventError: the body, or a record in it, is not as S3 sends it.
     """
     try:
         notification = json.loads(body)
     except (ValueError, RecursionError) as error:
-        raise MalformedEventError(f"The message is not JSON: {error}") from error
+        raise MalformedEventError(f"The message must be JSON: {error}") from error
     if not isinstance(notification, dict):
-        raise MalformedEventError(f"The message is a {type(notification).__name__}, not an object.")
+        raise MalformedEventError(f"The message must be a JSON object, not a {type(notification).__name__}.")
     if notification.get("Event") == "s3:TestEvent":
         return []
     records = notification.get("Records")
     if not isinstance(records, list) or not records:
-        raise MalformedEventError("The message has no list of Records.")
+        raise MalformedEventError("The message must have a list named Records.")
     return [_parse_record(record, index) for index, record in enumerate(records)]
 
 
@@ -71,6 +73,7 @@ def _parse_record(record: Any, index: int) -> ObjectCreated:
             size=int(item["size"]),
             sequencer=text.required(item["sequencer"]),
             time=text.required(record["eventTime"]),
+            event=text.required(record["eventName"]),
         )
     except MalformedEventError:
         raise

@@ -1,40 +1,31 @@
-"""Starts the workflow by hand: ``POST /step-function``, or the function invoked with the bare input."""
+"""Starts the workflow by hand: ``POST /step-function``, or a direct invocation with the workflow's input."""
 
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import dataclass
-from functools import cache
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
 from . import clients, copy_job, http, log
+from .environment import Variables
 
 # Step Functions API reference, StartExecution and "Common errors".
 _THROTTLING = {"ThrottlingException", "ExecutionLimitExceeded", "TooManyRequestsException"}
 
 
 @dataclass(frozen=True, kw_only=True)
-class Environment:
+class Environment(Variables):
+    """Environment variables, by their names in lower case."""
+
     state_machine_arn: str
 
 
-@cache
-def environment() -> Environment:
-    """What the function is told, read and checked at its first use.
-
-    Raises:
-        KeyError: a variable is missing.
-    """
-    return Environment(state_machine_arn=os.environ["STATE_MACHINE_ARN"])
-
-
 def handler(event: Any, _context: object) -> dict[str, Any]:
-    """Answers 202 with the execution's ARN; 400 with every problem named; 429 or 503 when it could not be started.
+    """Answers 202 with the execution's ARN; 400 with every problem; 429 or 503 if the execution could not be started.
 
-    Invoked directly, with the workflow's input as the event, it returns the ARN, and raises what went wrong.
+    A direct invocation, with the workflow's input as the event, returns the ARN, or raises the error.
     """
     if not isinstance(event, dict) or "httpMethod" not in event:
         return _start(event)
@@ -45,7 +36,7 @@ def handler(event: Any, _context: object) -> dict[str, Any]:
     except ClientError as error:
         if error.response["Error"]["Code"] in _THROTTLING:
             log.error("Execution not started: throttled", error)
-            return http.response(429, {"message": "Too many executions are being started. Try again later."}, _RETRY)
+            return http.response(429, {"message": "Step Functions throttled the request. Try again later."}, _RETRY)
         return _unavailable(error)
     except BotoCoreError as error:
         return _unavailable(error)
@@ -65,7 +56,7 @@ def _start(job: Any) -> dict[str, str]:
         raise http.BadRequestError(problems)
     log.about(bucket=job["sourceBucket"], key=job["sourceKey"])
     started = clients.stepfunctions().start_execution(
-        stateMachineArn=environment().state_machine_arn,
+        stateMachineArn=Environment.read().state_machine_arn,
         input=json.dumps({name: job[name] for name in copy_job.MEMBERS if name in job}),
     )
     log.info("Execution started", executionArn=started["executionArn"])

@@ -1,4 +1,4 @@
-"""Text for people, made of what other people chose."""
+"""Strings that people read, and strings that other people chose."""
 
 from __future__ import annotations
 
@@ -7,28 +7,33 @@ _MAX_SUBJECT_LENGTH = 99
 
 
 def printable(value: str) -> str:
-    """``value`` on one line: a key cannot forge a line of its own, move a terminal's cursor, or turn text around."""
+    """``value`` on one line, so that a key cannot forge a line, move a terminal's cursor, or reverse text."""
     return "".join(character if character.isprintable() else "?" for character in value)
 
 
+def count(number: int, noun: str) -> str:
+    """``1 byte``, ``2 bytes``."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
 def required(value: object) -> str:
-    """``value`` as a text that something can be called.
+    """``value``, if it is a string that can be a name.
 
     Raises:
-        TypeError: it is none, or empty.
-        ValueError: it has half a character, which JSON can hold and nothing else.
+        TypeError: it is not a string, or is empty.
+        ValueError: it has half of a surrogate pair, which only JSON can hold.
     """
     if not isinstance(value, str) or not value:
-        raise TypeError(f"{value!r:.100} is not a text")
+        raise TypeError(f"{value!r:.100} is not a string, or is empty")
     value.encode()
     return value
 
 
 def optional(value: object) -> str | None:
-    """``value`` as :func:`required` has it, or ``None`` where it is that."""
+    """``None``, or ``value`` as :func:`required` returns it."""
     return None if value is None else required(value)
 
 
 def subject(value: str) -> str:
-    """``value`` as a subject that SNS takes."""
+    """``value`` as a subject that SNS accepts."""
     return printable(value).encode("ascii", "replace").decode()[:_MAX_SUBJECT_LENGTH]

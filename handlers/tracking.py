@@ -1,4 +1,4 @@
-"""The tracking record of a file: its key, its times, and writes that leave alone what has become another's."""
+"""The tracking record of a file: its key, its times, and updates on a condition."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ def key_of(file_key: str, source_bucket: str) -> dict[str, Any]:
 
 
 def now() -> str:
-    """The time as records have it: ISO 8601, UTC, milliseconds."""
+    """The current time as records have it: ISO 8601, UTC, with milliseconds."""
     return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 class Update(NamedTuple):
-    """Whether the record was updated; and where it was not, the record as it is, which may have nothing."""
+    """The outcome of an update. If the condition failed, ``left_alone`` is the record as it is; it may be empty."""
 
     is_done: bool
     left_alone: dict[str, Any]
@@ -36,12 +36,12 @@ def update_if(
     names: dict[str, str] | None = None,
     region: str | None = None,
 ) -> Update:
-    """Updates the record where ``condition`` holds.
+    """Updates the record if ``condition`` holds.
 
     Args:
-        region: where the table is, if not in the function's own region.
+        region: the table's region; the default is the function's own.
     """
-    # DynamoDB takes no empty map of names.
+    # DynamoDB refuses an empty map of names.
     aliases: Any = {"ExpressionAttributeNames": names} if names else {}
     try:
         clients.dynamodb(region).update_item(

@@ -8,6 +8,7 @@ from components.names import DEAD_LETTERS_SUFFIX, STATUS_INDEX
 
 from .statements import (
     GIVE_TO_OWNER,
+    READ_COPIES,
     WRITE_OBJECTS,
     WRITE_PARTS,
     Policy,
@@ -33,7 +34,8 @@ def use_workflow(
 ) -> Policy:
     """The people and pipelines that use the stack: they upload, start the workflow, and follow the results.
 
-    That is ``filecopy send``, ``watch``, ``status``, ``list``, ``history``, ``report``, and the same calls by hand.
+    That is ``filecopy send``, ``watch``, ``status``, ``list``, ``executions``, ``history``, ``report``, and the same
+    calls by hand.
     """
     return policy(
         allow(
@@ -59,8 +61,8 @@ def operate_workflow(
     """The operators on call: all commands in docs/operations.md. Operators cannot read a file's content. They cannot
     change a resource, except to switch alarm actions and event source mappings off and on.
 
-    That is ``filecopy watch``, ``status``, ``list``, ``history``, ``report``, ``retry``, ``replay``, and the ``aws``
-    commands of that page.
+    That is ``filecopy watch``, ``status``, ``list``, ``executions``, ``history``, ``report``, ``retry``, ``replay``,
+    and the ``aws`` commands of that page.
 
     Args:
         queue_arns: the queues whose dead letters are replayed, in every region that has one. A dead-letter queue has
@@ -125,7 +127,7 @@ def existing_destination(bucket_arn: str, role_arns: Sequence[str]) -> Policy:
             "Sid": "FileCopyWorkflow",
             "Effect": "Allow",
             "Principal": {"AWS": f"arn:{partition_of(role_arns[0])}:iam::{account_of(role_arns[0])}:root"},
-            "Action": [*WRITE_OBJECTS, *WRITE_PARTS, GIVE_TO_OWNER],
+            "Action": [*WRITE_OBJECTS, *WRITE_PARTS, READ_COPIES, GIVE_TO_OWNER],
             "Resource": f"{bucket_arn}/*",
             "Condition": {"ArnEquals": {"aws:PrincipalArn": list(role_arns)}},
         }
@@ -144,6 +146,6 @@ def _start_and_follow(state_machine_arn: str, table_arn: str) -> list[Statement]
             ],
             [f"{executions}:*"],
         ),
-        allow(["dynamodb:GetItem"], [table_arn]),
+        allow(["dynamodb:GetItem", "dynamodb:BatchGetItem"], [table_arn]),
         allow(["dynamodb:Query"], [f"{table_arn}/index/{STATUS_INDEX}"]),
     ]

@@ -7,6 +7,7 @@ from typing import Any
 
 from .statements import (
     GIVE_TO_OWNER,
+    READ_COPIES,
     WRITE_OBJECTS,
     WRITE_PARTS,
     Policy,
@@ -66,7 +67,7 @@ def copy_workflow(
         # HeadObject reads the newest version, and CopyObject reads that version, with its tags. The actions without
         # "Version" are for objects that have none: a new bucket may need minutes until it keeps versions.
         allow(_READ_OBJECTS, [f"{source_bucket_arn}/{keys}"], **ours),
-        _tell_missing_from_forbidden([source_bucket_arn], ours),
+        _list_bucket([source_bucket_arn], ours),
         *([allow(WRITE_OBJECTS, [f"{arn}/{keys}" for arn in owned_bucket_arns], **ours)] if owned_bucket_arns else []),
         *(
             [allow([*WRITE_OBJECTS, GIVE_TO_OWNER], [f"{arn}/{keys}" for arn in existing_bucket_arns])]
@@ -100,10 +101,10 @@ def copy_through_worker(
     owned, existing = ([f"{arn}/{keys}" for arn in arns] for arns in (owned_bucket_arns, existing_bucket_arns))
     return [
         allow([*_READ_OBJECTS, *_READ_PARTS], [f"{source_bucket_arn}/{keys}"], **ours),
-        _tell_missing_from_forbidden([source_bucket_arn], ours),
-        # To find a copy that was completed by a run which could not report it.
-        *([allow([*WRITE_OBJECTS, *WRITE_PARTS, "s3:GetObject"], owned, **ours)] if owned else []),
-        *([allow([*WRITE_OBJECTS, *WRITE_PARTS, GIVE_TO_OWNER], existing)] if existing else []),
+        _list_bucket([source_bucket_arn], ours),
+        # It reads a destination to find a copy that exists already, so that it is not made again.
+        *([allow([*WRITE_OBJECTS, *WRITE_PARTS, READ_COPIES], owned, **ours)] if owned else []),
+        *([allow([*WRITE_OBJECTS, *WRITE_PARTS, READ_COPIES, GIVE_TO_OWNER], existing)] if existing else []),
         allow(["dynamodb:GetItem", "dynamodb:UpdateItem"], [table_arn]),
         *use_keys(kms_key_arns, "kms:Decrypt", "kms:GenerateDataKey"),
     ]
@@ -166,7 +167,7 @@ def verify_arrivals(
     return [
         # HeadObject needs the permission to get the object, or the version where the event names one.
         allow(["s3:GetObject", "s3:GetObjectVersion"], [f"{arn}/{keys}" for arn in buckets], **ours),
-        _tell_missing_from_forbidden(buckets, ours),
+        _list_bucket(buckets, ours),
         allow(["dynamodb:GetItem", "dynamodb:UpdateItem"], [table_arn]),
         allow(["sns:Publish"], [topic_arn]),
         # HeadObject gives the checksum of an encrypted object only to those who may decrypt it.
@@ -196,6 +197,6 @@ def write_api_logs() -> Policy:
     )
 
 
-def _tell_missing_from_forbidden(bucket_arns: Sequence[str], condition: dict[str, Any]) -> Statement:
+def _list_bucket(bucket_arns: Sequence[str], condition: dict[str, Any]) -> Statement:
     """The permission to list: without it, S3 answers 403 for a missing key, as it does for a forbidden one."""
     return allow(["s3:ListBucket"], bucket_arns, **condition)

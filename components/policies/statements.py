@@ -57,6 +57,8 @@ def keys_like(prefix: str, suffix: str) -> str:
 WRITE_OBJECTS = ("s3:PutObject", "s3:PutObjectTagging")
 # To resume a copy in parts, or to abort it.
 WRITE_PARTS = ("s3:AbortMultipartUpload", "s3:ListMultipartUploadParts")
+# To find a copy that exists already.
+READ_COPIES = "s3:GetObject"
 # For a bucket of another account that still has ACLs.
 GIVE_TO_OWNER = "s3:PutObjectAcl"
 

@@ -86,6 +86,7 @@ class CopyWorkflow(pulumi.ComponentResource):
                 copy_worker_arn=copy_worker.arn,
                 max_concurrency=settings.max_concurrency,
                 multipart_threshold=settings.multipart_threshold,
+                destinations=buckets.destination_names,
                 regions=settings.regions,
                 owners=settings.owners,
             ),

@@ -13,24 +13,26 @@ A variable is an object wherever its text may hold a quote or a backslash, becau
 a string variable (docs/engines.md).
 
 Variables, assigned by ValidateInput unless another state is named:
-    $job: sourceBucket, sourceKey, sourceVersionId (may be missing), destinationBuckets (without repeats), retry
+    $job: sourceBucket, sourceKey, sourceVersionId (may be missing), destinationBuckets (without repeats), retry, and
+        s3Event (the name of the event that started the execution, or "")
     $executionId: the execution's ARN; $startTime: ISO 8601, UTC
+    $destinations: the stack's destinations, by bucket name
     $regions, $owners: of the destinations that are not in the stack's own region, or account
     $turn: the number of times that the execution has waited for the lease; by AcquireLease's Catch
     $source: versionId (may be missing), etag, size in bytes, storageClass, checksums by name, and checksumOfParts: the
         name of an algorithm, where S3 has only a checksum of the parts and copy-worker can compute that of the whole
-        file; by ReadSource
+        file; redirect (may be missing); by ReadSource
     $results: one object per copy that was made or has failed (see ``copyResults`` in docs/architecture.md), including
         those of the record that a retry adds to; by AcquireLease, CopyToMultipleBuckets and CopyThroughWorker
     $remaining: the destinations that copy-worker has not completed; by CopyToMultipleBuckets and CopyThroughWorker
     $summary: status, counts and bucket lists, including those that a retry adds to; by AcquireLease and ProcessResults
     $leaseUntil: seconds since 1970, until which a copy that timed out may still land; by ProcessResults
-    $problem: source, tracking, notification: the error of each, or ""; by a Catch
+    $problem: source, tracking, notification: the error of each, or ""; by a Catch, and by ReadSource
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from . import states
@@ -67,6 +69,7 @@ def copy_workflow_definition(
     copy_worker_arn: str,
     max_concurrency: int,
     multipart_threshold: int = MAX_COPY_OBJECT_BYTES,
+    destinations: Sequence[str] = (),
     regions: Mapping[str, str] | None = None,
     owners: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
@@ -78,11 +81,12 @@ def copy_workflow_definition(
         copy_worker_arn=copy_worker_arn,
         max_concurrency=max_concurrency,
         multipart_threshold=multipart_threshold,
+        destinations=destinations,
         regions=regions or {},
         owners=owners or {},
     )
     return {
-        "Comment": "Copies one file to every destination bucket, records each copy, tells a person of failures.",
+        "Comment": "Copies one file to every destination bucket, records each copy, and notifies people of failures.",
         "QueryLanguage": "JSONata",
         "TimeoutSeconds": EXECUTION_TIMEOUT,
         "StartAt": "ValidateInput",

@@ -16,24 +16,28 @@ from .limits import (
     LEASE_PER_WORKER_ROUND,
     MAX_COPY_RESULTS,
     MAX_DESTINATIONS,
+    MAX_KEY_BYTES,
     MAX_NOTIFIED_FAILURES,
+    UNKNOWN_S3_ERROR,
 )
 
 # One line of printable ASCII, so that a text cannot break or forge a line of a log, a subject or a list.
 _PLAIN = r"""$plain := function($text, $length) { $substring($replace($string($text), /[^ -~]/, "?"), 0, $length) };"""
 
-# The input, checked. Each wrong destination becomes a string first: $filter drops an empty list and, on some engines,
-# a null.
+# The input, checked. URL-encoded, each byte of the key in UTF-8 is a character or "%" and two digits; half a character
+# is an error. Each wrong destination becomes a string first: $filter drops an empty list and, on some engines, a null.
 JOB = fill(
     r"""(
     $input := $states.input;
     $said := function($value) {
-        $exists($value) ? ", not " & $substring($string($value), 0, 100) : ", which is missing"
+        $exists($value) ? ", not " & $substring($string($value), 0, 100) : ", and is missing"
     };
     $isText := function($value) { $type($value) = "string" and $trim($value) != "" };
     $isBucket := function($value) {
         $type($value) = "string" and $contains($value, /^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/)
     };
+    $keyBytes := $type($input.sourceKey) != "string" ? 0
+        : $length($replace($encodeUrlComponent($input.sourceKey), /%../, "_"));
     $given := $input.destinationBuckets;
     $isList := $type($given) = "array";
     $wrong := $isList ? [$filter([$map($given, function($bucket) {
@@ -42,19 +46,20 @@ JOB = fill(
     })], function($text) { $text != "" })] : [];
     $problems :=
         ($isBucket($input.sourceBucket)
-            ? "" : "; sourceBucket must be a bucket's name" & $said($input.sourceBucket))
-        & ($isText($input.sourceKey) and $length($input.sourceKey) <= 1024
-            ? "" : "; sourceKey must be a text of 1 to 1024 characters" & $said($input.sourceKey))
+            ? "" : "; sourceBucket must be a bucket name" & $said($input.sourceBucket))
+        & ($type($input.sourceKey) != "string" ? "; sourceKey must be a string" & $said($input.sourceKey)
+            : $keyBytes > 0 and $keyBytes <= <MAX_KEY_BYTES>
+            ? "" : "; sourceKey must be a string of 1 to <MAX_KEY_BYTES> bytes in UTF-8, not " & $string($keyBytes))
         & ($isList and $count($given) > 0 and $count($given) <= <MAX_DESTINATIONS>
             ? "" : "; destinationBuckets must be a list of 1 to <MAX_DESTINATIONS> bucket names"
                 & ($isList ? ", not of " & $string($count($given)) : $said($given)))
-        & ($count($wrong) = 0 ? "" : "; destinationBuckets must hold bucket names only, not "
+        & ($count($wrong) = 0 ? "" : "; destinationBuckets must contain only bucket names, not "
             & $substring($join($wrong, ", "), 0, 100))
         & ($isList and $exists($input.sourceBucket) and $input.sourceBucket in $given
-            ? "; destinationBuckets must not hold the source bucket, " & $string($input.sourceBucket) : "")
+            ? "; destinationBuckets must not contain the source bucket, " & $string($input.sourceBucket) : "")
         & ($exists($input.sourceVersionId)
                 and $not($isText($input.sourceVersionId) and $length($input.sourceVersionId) <= 1024)
-            ? "; sourceVersionId must be a text of 1 to 1024 characters" & $said($input.sourceVersionId) : "")
+            ? "; sourceVersionId must be a string of 1 to 1024 characters" & $said($input.sourceVersionId) : "")
         & ($exists($input.retry) and $type($input.retry) != "boolean"
             ? "; retry must be true or false" & $said($input.retry) : "");
     $problems != "" ? $error("Invalid input: " & $substring($problems, 2) & ".") : {
@@ -62,10 +67,12 @@ JOB = fill(
         "sourceKey": $input.sourceKey,
         "destinationBuckets": [$distinct($given)],
         "sourceVersionId": $input.sourceVersionId,
-        "retry": $input.retry = true
+        "retry": $input.retry = true,
+        "s3Event": $type($input.s3Event) = "string" ? $input.s3Event : ""
     }
 )""",
     max_destinations=MAX_DESTINATIONS,
+    max_key_bytes=MAX_KEY_BYTES,
 )
 
 # The checksums in an answer of S3, by S3's names such as ChecksumCRC32. Some engines change the case of these names. A
@@ -95,10 +102,49 @@ SOURCE = fill(
         "checksums": $states.result.ChecksumType = "COMPOSITE" ? {} : $checksums($states.result),
         "checksumOfParts": $filter(["CRC32C", "CRC32"], function($name) {
             $states.result.ChecksumType = "COMPOSITE" and $exists($lookup($theirs, "Checksum" & $name))
-        })[0]
+        })[0],
+        "redirect": $states.result.WebsiteRedirectLocation
     }
 )""",
     checksums=_CHECKSUMS,
+)
+
+# The end of the key, which people look for, as problems of the source name it.
+_SHOWN_KEY = r"""$shown := $plain($substring($job.sourceKey, -100), 100);"""
+
+# S3 user guide, "Restoring an archived object": S3 does not copy an archived object until it is restored.
+ARCHIVED = fill(
+    r"""(
+    <PLAIN>
+    <SHOWN_KEY>
+    $class := $exists($states.result.ArchiveStatus) ? $states.result.ArchiveStatus : $states.result.StorageClass;
+    $isRestored := $exists($states.result.Restore) and $contains($states.result.Restore, 'ongoing-request="false"');
+    $isArchived := $class in ["GLACIER", "DEEP_ARCHIVE", "ARCHIVE_ACCESS", "DEEP_ARCHIVE_ACCESS"] and $not($isRestored);
+    $merge([$problem, {"source": $isArchived ? $shown & " is archived (" & $class & "): restore it first" : ""}])
+)""",
+    plain=_PLAIN,
+    shown_key=_SHOWN_KEY,
+)
+
+# HeadObject's answer to an error has no body, so the status is all that S3 says.
+SOURCE_UNREADABLE = fill(
+    r"""(
+    <PLAIN>
+    <SHOWN_KEY>
+    $cause := $string($states.errorOutput.Cause);
+    $name := $string($states.errorOutput.Error);
+    $what :=
+        $name = "S3.NoSuchKeyException" or $contains($cause, /[Ss]tatus (Code: )?404/)
+            ? $shown & " is not in " & $job.sourceBucket
+        : $name = "S3.AccessDeniedException" or $contains($cause, /[Ss]tatus (Code: )?403/)
+            ? "access to " & $shown & " in " & $job.sourceBucket & " denied"
+        : $contains($cause, /[Ss]tatus (Code: )?400/)
+            ? $shown & " is encrypted with a customer's key, which S3 does not let anyone copy without it"
+        : $plain($name, 60) & ": " & $plain($cause, 1000);
+    $merge([$problem, {"source": $what}])
+)""",
+    plain=_PLAIN,
+    shown_key=_SHOWN_KEY,
 )
 
 # The source has a newer version than the one that this execution is for.
@@ -109,7 +155,8 @@ IS_SUPERSEDED = r"""
 # The value that the lease owner must equal. For a superseded execution, it never does.
 STARTER = fill('<IS_SUPERSEDED> ? "superseded" : $executionId', is_superseded=IS_SUPERSEDED)
 
-# The part of the record that a retry keeps.
+# The part of the record that a retry keeps: copies to other destinations, but not a failed one to a bucket that is not
+# a destination of the stack. No retry could fix that, so every later execution would fail.
 _OTHERS = r"""
     $item := $states.result.Attributes;
     $others := function($buckets) { [$filter($buckets, function($bucket) {
@@ -119,7 +166,9 @@ _OTHERS = r"""
 PREVIOUS_RESULTS = fill(
     r"""(
     <OTHERS>
-    [$map($item.copyResults.L[$not(M.destinationBucket.S in $job.destinationBuckets)], function($r) {
+    $kept := $item.copyResults.L[$not(M.destinationBucket.S in $job.destinationBuckets)
+        and (M.success.BOOL or M.destinationBucket.S in $destinations)];
+    [$map($kept, function($r) {
         $merge([
             {
                 "destinationBucket": $r.M.destinationBucket.S,
@@ -142,7 +191,7 @@ PREVIOUS_SUMMARY = fill(
     {
         "status": "FAILED", "totalBuckets": 0, "successfulCopies": 0, "failedCopies": 0,
         "successfulBuckets": $others([$item.successfulBuckets.L.S]),
-        "failedBuckets": $others([$item.failedBuckets.L.S])
+        "failedBuckets": [$filter($others([$item.failedBuckets.L.S]), function($bucket) { $bucket in $destinations })]
     }
 )""",
     others=_OTHERS,
@@ -180,7 +229,8 @@ def lease_values(max_concurrency: int) -> str:
 
 
 def is_for_worker(multipart_threshold: int) -> str:
-    """True for a file that only copy-worker can copy, whatever the destination.
+    """True for a file that only copy-worker can copy, whatever the destination, and for one that was itself uploaded by
+    a copy: copy-worker looks first if the destination has it already.
 
     CopyObject takes its source URL-encoded (S3 API reference, "CopySource"). AWS does not document whether Step
     Functions passes the source on as it is or encodes it once more. So S3 itself copies only a key that is the same
@@ -188,7 +238,7 @@ def is_for_worker(multipart_threshold: int) -> str:
     """
     return fill(
         r"""(
-    $source.size > <MULTIPART_THRESHOLD> or $exists($source.checksumOfParts)
+    $source.size > <MULTIPART_THRESHOLD> or $exists($source.checksumOfParts) or $job.s3Event = "ObjectCreated:Copy"
         or $contains($replace($job.sourceKey, "/", ""), /[^A-Za-z0-9._~-]/)
 )""",
         multipart_threshold=multipart_threshold,
@@ -207,11 +257,16 @@ def direct(multipart_threshold: int) -> str:
 
 
 def remaining(multipart_threshold: int) -> str:
-    """The other destinations: copy-worker copies to them."""
+    """The other destinations, and those to which S3 did not copy with an error that only copy-worker can tell apart:
+    copy-worker copies to them.
+    """
     return fill(
         r"""(
-    $problem.source != "" ? [] : <IS_FOR_WORKER> ? $job.destinationBuckets
-        : [$filter($job.destinationBuckets, function($bucket) { $exists($lookup($regions, $bucket)) })]
+    $left := [$filter($states.result, function($r) { $not($exists($r.success)) }).destinationBucket];
+    $problem.source != "" ? [] : <IS_FOR_WORKER> ? $job.destinationBuckets : [$filter(
+        $job.destinationBuckets,
+        function($bucket) { $exists($lookup($regions, $bucket)) or $bucket in $left }
+    )]
 )""",
         is_for_worker=is_for_worker(multipart_threshold),
     )
@@ -254,6 +309,7 @@ COPY_ARGUMENTS = fill(
             : $substring($keys($source.checksums)[0], 8),
         "ExpectedBucketOwner": <OWNER>
     },
+    $exists($source.redirect) ? {"WebsiteRedirectLocation": $source.redirect} : {},
     $exists($lookup($owners, $states.input)) ? {"ACL": "bucket-owner-full-control"} : {}
 ])""",
     owner=owner("$states.input"),
@@ -287,21 +343,34 @@ COPIED = fill(
     checksums=_CHECKSUMS,
 )
 
+# Characters of a cause: the results of 1,000 copies have to fit into one state's output.
+CAUSE_LENGTH = r"""(
+    $room := $floor(60000 / $count($job.destinationBuckets));
+    $room < 400 ? $room : 400
+)"""
+
 # The error of a function is JSON, {"errorMessage": …, "errorType": …, …}. Only its message is kept.
 NOT_COPIED = fill(
     r"""(
     <PLAIN>
-    $room := $floor(60000 / $count($job.destinationBuckets));
     $said := $replace($replace($states.errorOutput.Cause, /^\{ *"errorMessage": *"/, ""), /", *"errorType":.*$/, "");
     {
         "destinationBucket": $states.input,
         "success": false,
         "error": $plain($states.errorOutput.Error, 60),
-        "cause": $plain($said, $room < 400 ? $room : 400) & "",
+        "cause": $plain($said, <CAUSE_LENGTH>) & "",
         "timestamp": $now()
     }
 )""",
     plain=_PLAIN,
+    cause_length=CAUSE_LENGTH,
+)
+
+# An error that Step Functions cannot tell leaves the copy to copy-worker: it has no ``success`` yet.
+NOT_COPIED_BY_S3 = fill(
+    '$states.errorOutput.Error = "<UNKNOWN_S3_ERROR>" ? {"destinationBucket": $states.input} : <NOT_COPIED>',
+    unknown_s3_error=UNKNOWN_S3_ERROR,
+    not_copied=NOT_COPIED,
 )
 
 # A copy that copy-worker has not completed has no ``success`` yet.
@@ -475,7 +544,7 @@ FAILURE_CAUSE = r"""(
 )"""
 
 UNNOTIFIED_CAUSE = fill(
-    '<FAILURE_CAUSE> & ". Nobody could be told: " & $problem.notification',
+    '<FAILURE_CAUSE> & ". Notification failed: " & $problem.notification',
     failure_cause=FAILURE_CAUSE,
 )
 

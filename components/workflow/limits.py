@@ -13,6 +13,8 @@ MAX_COPY_RESULTS = 400
 # The number of failed buckets that a notification lists: 500 lines of 260 bytes stay below SNS's 256 KiB.
 MAX_NOTIFIED_FAILURES = 500
 
+# S3 user guide, "Naming Amazon S3 objects": at most 1,024 bytes in UTF-8.
+MAX_KEY_BYTES = 1024
 # S3 API reference, CopyObject: at most 5 GB, which is 5 GiB (S3 user guide, "Copying, moving, and renaming objects").
 MAX_COPY_OBJECT_BYTES = 5 * 1024**3
 
@@ -51,15 +53,30 @@ DYNAMODB_RETRY = [
     },
     _retrier(interval=1, attempts=3, rate=1.0),
 ]
-# A missing bucket or key does not come back within seconds.
-NO_RETRY_OF_MISSING = {"ErrorEquals": ["S3.NoSuchBucketException", "S3.NoSuchKeyException"], "MaxAttempts": 0}
+# Errors that do not go away within seconds. AWS has a name of its own only for the first three.
+NO_RETRY_OF_PERMANENT = {
+    "ErrorEquals": [
+        "S3.NoSuchBucketException",
+        "S3.NoSuchKeyException",
+        "S3.InvalidObjectStateException",
+        "S3.ObjectNotInActiveTierErrorException",
+        "S3.AccessDeniedException",
+        "S3.MethodNotAllowedException",
+        "S3.InvalidRequestException",
+    ],
+    "MaxAttempts": 0,
+}
+# AWS's name for any other error of S3, permanent or not. Step Functions cannot tell them apart; copy-worker can, and it
+# has retries of its own.
+UNKNOWN_S3_ERROR = "S3.S3Exception"
 # HeadObject's answer has no body, so a missing key, a forbidden one and a busy S3 look alike: two short retries.
 HEAD_RETRY = [
-    NO_RETRY_OF_MISSING,
+    NO_RETRY_OF_PERMANENT,
     _retrier(interval=1, attempts=2, rate=2.0),
 ]
 COPY_RETRY = [
-    NO_RETRY_OF_MISSING,
+    NO_RETRY_OF_PERMANENT,
+    {"ErrorEquals": [UNKNOWN_S3_ERROR], "MaxAttempts": 0},
     # S3 may still work on a copy that timed out. There is no retry: the timeout then shows in the results, and the
     # lease is kept for as long as that copy may take.
     {"ErrorEquals": ["States.Timeout"], "MaxAttempts": 0},

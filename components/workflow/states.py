@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +20,9 @@ from .limits import (
     SNS_RETRY,
     SNS_TIMEOUT,
 )
+
+# The results so far, and those of a round. A copy that continues in the next round has no ``success`` yet.
+_WITH_RESULTS = "[$results, $filter($states.result, function($r) { $exists($r.success) })]"
 
 State = dict[str, Any]
 
@@ -39,6 +42,8 @@ class Parameters:
     """Bytes. copy-worker copies a larger file in parts."""
     regions: Mapping[str, str]
     """Regions of the destinations that are not in the state machine's own region, by bucket name."""
+    destinations: Sequence[str]
+    """The stack's destinations, by bucket name."""
     owners: Mapping[str, str]
     """Accounts of the destinations that are not in its own account, by bucket name."""
 
@@ -65,6 +70,7 @@ def validate_input(parameters: Parameters) -> State:
             "job": jsonata(expressions.JOB),
             "executionId": jsonata("$states.context.Execution.Id"),
             "startTime": jsonata("$states.context.Execution.StartTime"),
+            "destinations": list(parameters.destinations),
             "regions": dict(parameters.regions),
             "owners": dict(parameters.owners),
             "turn": 0,
@@ -128,12 +134,12 @@ def read_source(parameters: Parameters) -> State:
         },
         "TimeoutSeconds": HEAD_TIMEOUT,
         "Retry": HEAD_RETRY,
-        "Assign": {"source": jsonata(expressions.SOURCE)},
+        "Assign": {"source": jsonata(expressions.SOURCE), "problem": jsonata(expressions.ARCHIVED)},
         # Without a source, no copy is tried. The record says so, and one notification is sent.
         "Catch": [
             {
                 "ErrorEquals": ["States.ALL"],
-                "Assign": {"problem": jsonata(expressions.problem("source"))},
+                "Assign": {"problem": jsonata(expressions.SOURCE_UNREADABLE)},
                 "Next": "LogWorkflowStart",
             }
         ],
@@ -224,7 +230,7 @@ def copy_to_multiple_buckets(parameters: Parameters) -> State:
         },
         # Not together with the summary: the variables that one state assigns are 256 KiB at most.
         "Assign": {
-            "results": jsonata("[$results, $states.result]"),
+            "results": jsonata(_WITH_RESULTS),
             "remaining": jsonata(expressions.remaining(parameters.multipart_threshold)),
         },
         "Next": "ProcessResults",
@@ -242,7 +248,7 @@ def copy_to_bucket(parameters: Parameters) -> State:
         "Catch": [
             {
                 "ErrorEquals": ["States.ALL"],
-                "Output": jsonata(expressions.NOT_COPIED),
+                "Output": jsonata(expressions.NOT_COPIED_BY_S3),
                 "Next": "CopyFailed",
             }
         ],
@@ -323,7 +329,7 @@ def copy_through_worker(parameters: Parameters) -> State:
             },
         },
         "Assign": {
-            "results": jsonata("[$results, $filter($states.result, function($r) { $exists($r.success) })]"),
+            "results": jsonata(_WITH_RESULTS),
             "remaining": jsonata(
                 "[$filter($states.result, function($r) { $not($exists($r.success)) }).destinationBucket]"
             ),
@@ -451,6 +457,8 @@ def _copy_worker_payload(bucket: str) -> dict[str, Any]:
         "destinationBucket": jsonata(bucket),
         "region": jsonata(expressions.region(bucket)),
         "account": jsonata(expressions.owner(bucket)),
+        "s3Event": jsonata("$job.s3Event"),
+        "maxCauseLength": jsonata(expressions.CAUSE_LENGTH),
     }
 
 

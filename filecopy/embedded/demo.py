@@ -18,10 +18,11 @@ from rich.text import Text
 
 from components import outputs
 from filecopy.errors import StackError
-from filecopy.executions.follow import Watcher
+from filecopy.executions.follow import Follower
+from filecopy.polling import Poller
 from filecopy.stack.clients import Clients
 from filecopy.stack.records import read_record
-from filecopy.stack.stack import of as target_of
+from filecopy.stack.stack import Stack
 
 from . import emulator, stack
 
@@ -66,13 +67,14 @@ def run(console: Console, port: int | None = None) -> None:
 
 
 class Demonstration:
-    def __init__(self, console: Console, target: stack.Stack) -> None:
+    def __init__(self, console: Console, target: stack.EmbeddedStack) -> None:
         clients = Clients(target.endpoint, target.region)
         self.console = console
         self.outputs = target.outputs
         self.s3, self.sns, self.sqs = clients("s3"), clients("sns"), clients("sqs")
-        self.dynamodb, self.workflow = clients("dynamodb"), clients("stepfunctions")
-        self.watcher = Watcher(target_of(target.outputs))
+        self.workflow = clients("stepfunctions")
+        self.stack = Stack.of(target.outputs)
+        self.follower, self.poller = Follower(self.stack), Poller.of(self.stack)
         self.source: str = target.outputs[outputs.SOURCE_BUCKET]
         self.destinations: list[str] = target.outputs[outputs.DESTINATION_BUCKETS]
 
@@ -136,7 +138,6 @@ class Demonstration:
         """Prints each state as it is entered and each copy as it lands. Returns how the execution ended."""
         shown, landed = 0, set[str]()
         is_copying = False
-        deadline = time.monotonic() + DEADLINE
 
         def show_copies() -> None:
             for bucket in buckets:
@@ -144,24 +145,22 @@ class Demonstration:
                     landed.add(bucket)
                     self._line(started, f"    [green]✔[/] {bucket}: {size:,} bytes")
 
-        while True:
-            progress = self.watcher.look(execution)
-            for visit in progress.visits[shown:]:
+        for _ in self.poller.looks(DEADLINE):
+            progress = self.follower.look(execution)
+            for state in progress.states[shown:]:
                 shown += 1
-                if visit.state == "ProcessResults":
+                if state.name == "ProcessResults":
                     # The last of them may have landed since the last look.
                     show_copies()
-                is_copying = visit.state == "CopyToMultipleBuckets"
-                self._line(started, f"● {visit.state}")
+                is_copying = state.name == "CopyToMultipleBuckets"
+                self._line(started, f"● {state.name}")
             if is_copying:
                 show_copies()
             if progress.is_over:
                 colour = "green" if progress.status == "SUCCEEDED" else "yellow"
                 self._line(started, f"[{colour}]■ Execution {progress.status}[/]")
                 return progress.status
-            if time.monotonic() > deadline:
-                raise DemoError(f"The execution {execution} still runs after {DEADLINE:.0f} s.")
-            time.sleep(0.02)
+        raise DemoError(f"The execution {execution} still runs after {DEADLINE:.0f} s.")
 
     def _line(self, started: float, text: str) -> None:
         self.console.print(f"  [dim]{time.monotonic() - started:6.2f} s[/]  {text}")
@@ -222,8 +221,8 @@ class Demonstration:
             raise
 
     def _record(self, key: str, is_ready: Callable[[dict[str, Any]], bool]) -> dict[str, Any] | None:
-        record = read_record(self.dynamodb, self.outputs, key)
-        return record if record and is_ready(record) else None
+        record = read_record(self.stack, key)
+        return dict(record.item) if record and is_ready(dict(record.item)) else None
 
     def _subscribe(self) -> str:
         queue: str = self.sqs.create_queue(QueueName="file-copy-demo-inbox")["QueueUrl"]
@@ -238,12 +237,10 @@ class Demonstration:
         return None
 
     def _wait(self, what: str, look: Callable[[], T | None]) -> T:
-        deadline = time.monotonic() + DEADLINE
-        while not (found := look()):
-            if time.monotonic() > deadline:
-                raise DemoError(f"Waited {DEADLINE:.0f} s in vain for {what}.")
-            time.sleep(0.02)
-        return found
+        for _ in self.poller.looks(DEADLINE):
+            if found := look():
+                return found
+        raise DemoError(f"Timed out after {DEADLINE:.0f} s waiting for {what}.")
 
     def _expect(self, what: str, is_: object, should: object) -> None:
         if is_ != should:

@@ -22,7 +22,7 @@ _STATE_FILE = "state.json"
 
 
 @dataclass(frozen=True)
-class Stack:
+class EmbeddedStack:
     """A stack that is up."""
 
     port: int
@@ -41,20 +41,20 @@ def folder_of(port: int) -> Path:
 
 def up(
     port: int, *, overrides: Mapping[str, str] | None = None, emulator_settings: Mapping[str, str] | None = None
-) -> tuple[Stack, bool]:
-    """Brings a stack up on ``port`` and leaves it running.
+) -> tuple[EmbeddedStack, bool]:
+    """Bring a stack up on ``port`` and leave it running.
 
     Returns:
-        The stack, and whether it was made just now: ``False`` where it was up already and is left as it is.
+        The stack, and ``True`` if it is new, ``False`` if it was up already. A stack that was up is not changed.
 
     Raises:
-        StackError: the port is taken, something is not installed, or the program could not be deployed.
-            Whatever had been started is ended again.
+        StackError: the port or the folder cannot be used, a package is not installed, or the program could not be
+            deployed. Nothing that was started is left.
     """
     if running := _running(port):
         if overrides or emulator_settings:
             raise StackError(
-                f"A stack is up on port {port}, and the embedded stack is never changed, only made."
+                f"A stack is up on port {port}, and the settings of an embedded stack cannot be changed."
                 f" Run 'filecopy down --port {port}' first."
             )
         return running, False
@@ -64,19 +64,20 @@ def up(
             raise StackError(missing_package(package))
     configuration = stack_configuration(STACK, endpoint=emulator.endpoint(port), overrides=overrides)
     folder = folder_of(port)
-    try:
-        folder.mkdir(parents=True)
-    except FileExistsError:
-        raise StackError(
-            f"A stack is just being made on port {port}, or was left half-made."
-            f" Wait, or run 'filecopy down --port {port}'."
-        ) from None
+    with emulator.writing(folder):
+        try:
+            folder.mkdir(parents=True)
+        except FileExistsError:
+            raise StackError(
+                f"Another command creates a stack on port {port}, or was killed while it did."
+                f" Wait, or run 'filecopy down --port {port}'."
+            ) from None
     pid = None
     try:
         pid = emulator.start(
             port, folder, emulator_settings or {}, on_start=lambda new: _write_state(folder, {"pid": new, "port": port})
         )
-        stack = Stack(port, configuration["aws:region"], _deploy(port, configuration))
+        stack = EmbeddedStack(port, configuration["aws:region"], _deploy(port, configuration))
         _write_state(folder, {"pid": pid, "port": port, "region": stack.region, "outputs": stack.outputs})
     except BaseException:
         if pid is not None:
@@ -87,34 +88,48 @@ def up(
 
 
 def down(port: int) -> bool:
-    """Takes the stack on ``port`` down: no process and no file of it is left.
+    """Take the stack on ``port`` down: no process and no file of it is left.
 
     Returns:
-        Whether there was anything to take down.
+        ``False`` if there was nothing to take down.
+
+    Raises:
+        StackError: the emulator does not end, or the files cannot be removed.
     """
     require_checkout()
     folder = folder_of(port)
     if not folder.exists():
         return False
-    pid = _read_state(folder).get("pid")
+    try:
+        pid = _read_state(folder).get("pid")
+    except DamagedStateError:
+        pid = None
     if pid is not None and emulator.runs(pid):
         emulator.stop(pid)
     _remove(folder)
+    if pid is None and emulator.answers(port):
+        raise StackError(
+            f"The files of the stack on port {port} are removed, but an emulator still answers there, and its process"
+            " ID is unknown. If it belongs to this stack, end its process."
+        )
     return True
 
 
 def others(port: int) -> str:
-    """A sentence, with a space before it, about the other ports that have a stack, or what is left of one; nothing
-    where there is none."""
-    ports = sorted(int(folder.name) for folder in folder_of(port).parent.glob("[0-9]*") if folder != folder_of(port))
-    return f" There is one on port {', '.join(map(str, ports))}." if ports else ""
+    """A sentence, with a space before it, that names the other ports that have a stack or its files; empty if there are
+    none."""
+    names = {folder.name for folder in folder_of(port).parent.glob("[0-9]*") if folder.name.isdecimal()}
+    ports = sorted(int(name) for name in names - {str(port)})
+    if len(ports) == 1:
+        return f" There is one on port {ports[0]}."
+    return f" There are stacks on ports {', '.join(map(str, ports[:-1]))} and {ports[-1]}." if ports else ""
 
 
-def get(port: int) -> Stack:
+def get(port: int) -> EmbeddedStack:
     """The stack that is up on ``port``.
 
     Raises:
-        StackError: there is none, or its emulator has died.
+        StackError: there is none, or its emulator has died or does not answer.
     """
     require_checkout()
     running = _running(port)
@@ -123,17 +138,13 @@ def get(port: int) -> Stack:
     return running
 
 
-def _running(port: int) -> Stack | None:
+def _running(port: int) -> EmbeddedStack | None:
     folder = folder_of(port)
     state = _read_state(folder)
     if "outputs" not in state:
         return None
-    if not emulator.runs(state["pid"]) or not emulator.answers(port):
-        raise StackError(
-            f"The emulator on port {port} has died or does not answer; its log is {folder / 'emulator.log'}."
-            f" Run 'filecopy down --port {port}', then 'filecopy up --port {port}'."
-        )
-    return Stack(port, state["region"], state["outputs"])
+    emulator.wait_until_it_answers(state["pid"], port, folder)
+    return EmbeddedStack(port, state["region"], state["outputs"])
 
 
 def _deploy(port: int, configuration: Mapping[str, str]) -> dict[str, Any]:
@@ -149,9 +160,9 @@ def _deploy(port: int, configuration: Mapping[str, str]) -> dict[str, Any]:
     except ModuleNotFoundError as error:
         raise StackError(missing_package(error.name)) from error
     except TimeoutError as error:
-        raise StackError(f"The program did not come to its end on port {port}. Try again.") from error
+        raise StackError(f"The Pulumi program did not finish in time on port {port}. Try again.") from error
     except Exception as error:
-        # Pulumi wraps what a resource raised in one error after another; one of them says what happened.
+        # Pulumi wraps the error of a resource in others.
         for cause in _causes(error):
             if isinstance(cause, (StackError, pulumi.RunError)):
                 raise StackError(str(cause)) from error
@@ -159,7 +170,7 @@ def _deploy(port: int, configuration: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
-    """``error``, what caused it, what caused that, and so on, each once: Pulumi links them into circles."""
+    """``error`` and the chain of its causes, each once: Pulumi links them into circles."""
     seen: set[int] = set()
     cause: BaseException | None = error
     while cause is not None and id(cause) not in seen:
@@ -168,22 +179,51 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
         cause = cause.__cause__ or cause.__context__
 
 
+class DamagedStateError(StackError):
+    """The state file is not what ``up`` wrote."""
+
+
 def _read_state(folder: Path) -> dict[str, Any]:
+    """The state that ``up`` wrote. While it starts the emulator, the state has no outputs; before, it is empty.
+
+    Raises:
+        DamagedStateError: the file is something else.
+    """
+    file = folder / _STATE_FILE
     try:
-        state: dict[str, Any] = json.loads((folder / _STATE_FILE).read_text(encoding="utf-8"))
-    except (FileNotFoundError, json.JSONDecodeError):
+        state = json.loads(file.read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError):
         return {}
+    except (OSError, ValueError) as error:
+        raise _damaged(file, str(error)) from None
+    kinds = {"pid": int, "port": int, "region": str, "outputs": dict}
+    if not isinstance(state, dict):
+        raise _damaged(file, "it is not a JSON object")
+    if wrong := [name for name, kind in kinds.items() if not isinstance(state.get(name, kind()), kind)]:
+        raise _damaged(file, f"{wrong[0]} is {state[wrong[0]]!r}")
+    if "outputs" in state and (missing := kinds.keys() - state.keys()):
+        raise _damaged(file, f"{min(missing)} is missing")
     return state
+
+
+def _damaged(file: Path, problem: str) -> DamagedStateError:
+    port = file.parent.name
+    return DamagedStateError(
+        f"The state file {file} is damaged: {problem}. Run 'filecopy down --port {port}', then"
+        f" 'filecopy up --port {port}'."
+    )
 
 
 def _write_state(folder: Path, state: Mapping[str, Any]) -> None:
     temporary = folder / f"{_STATE_FILE}.new"
-    temporary.write_text(json.dumps(state, indent=2), encoding="utf-8")
-    temporary.replace(folder / _STATE_FILE)
+    with emulator.writing(folder):
+        temporary.write_text(json.dumps(state, indent=2), encoding="utf-8")
+        temporary.replace(folder / _STATE_FILE)
 
 
 def _remove(folder: Path) -> None:
-    shutil.rmtree(folder)
-    # The folder of all stacks goes with the last of them.
-    if not any(folder.parent.iterdir()):
-        folder.parent.rmdir()
+    with emulator.writing(folder):
+        shutil.rmtree(folder)
+        # The folder of all stacks goes with the last of them.
+        if not any(folder.parent.iterdir()):
+            folder.parent.rmdir()

@@ -1,5 +1,1 @@
-"""Executions of the state machine: what Step Functions knows of them, and the states that they go through."""
-
-from .find import describe, history
-
-__all__ = ["describe", "history"]
+"""Executions of the state machine: a model of them, and the ways to find and follow them."""

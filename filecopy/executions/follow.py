@@ -1,286 +1,157 @@
-"""Follows executions while they run: the state each is in, its copies, its retries."""
+"""Follows executions while they run. Each look reads only the events since the last one."""
 
 from __future__ import annotations
 
-import json
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from filecopy import executions
-from filecopy.errors import StackError
-from filecopy.stack.records import Part, read_record, under_way
-from filecopy.stack.stack import Target
+from filecopy.polling import Poller
+from filecopy.stack.records import TrackingRecord, read_record
+from filecopy.stack.stack import Stack
 
-from .model import WORKER_MAP_STATE, parsed
+from .find import MAX_FOLLOWED, arns_since, find_execution, running_arns
+from .from_events import Event, history_of
+from .model import WORKER_MAP_STATE, History
 
-# Executions that are looked into at once: each look is a request.
-MAX_FOLLOWED = 50
-_LOOKS_AT_ONCE = 10
+# Executions that are read at the same time.
+_READ_AT_ONCE = 10
 
-# How many events of a history come in one answer; most looks need no second.
+# Executions that have ended and are still shown.
+MAX_ENDED = 20
+
+# The clock of this machine may be ahead of AWS's.
+_CLOCK_DIFFERENCE = timedelta(seconds=10)
+
+# Events in an answer. Most looks need only one answer.
 _PAGE = 100
 
 
 @dataclass
-class Visit:
-    """A state that was entered. ``left`` is ``None`` as long as it is not left."""
+class _Followed:
+    """An execution that is followed: its description, and the events read so far, oldest first."""
 
-    state: str
-    entered: datetime
-    left: datetime | None = None
-
-
-@dataclass
-class Progress:
-    """An execution, as far as its history has been read."""
-
-    execution_arn: str
-    key: str
-    status: str
-    started: datetime
-    destinations: int
-    """How many copies the execution makes."""
-    visits: list[Visit] = field(default_factory=list)
-    """The states entered, in order. Those inside the Maps are the copies, and counted below."""
-    copied: int = 0
-    attempts: int = 0
-    failed_attempts: int = 0
-    unfinished: int = 0
-    """Calls of copy-worker after which nothing was copied or failed: runs that another follows, and AbortCopy's."""
-    under_way: dict[str, Part] = field(default_factory=dict)
-    """How far the large copies are, by destination."""
-    stopped: datetime | None = None
-    _seen: int = field(default=0, repr=False)
-    """The last event that was read."""
+    described: dict[str, Any]
+    events: list[Event] = field(default_factory=list)
+    history: History | None = None
 
     @property
-    def is_over(self) -> bool:
-        return self.status != "RUNNING"
-
-    @property
-    def state(self) -> str:
-        """The state it is in, or was in last."""
-        return self.visits[-1].state if self.visits else ""
-
-    @property
-    def retries(self) -> int:
-        """Attempts beyond the first of each copy, or of each of its runs. Not every engine says which copy an attempt
-        is of, so as long as not every copy has been tried this is the least that it can be; and a call of AbortCopy
-        that fails counts as one."""
-        return max(0, self.attempts - self.destinations - self.unfinished)
-
-    @property
-    def part(self) -> Part | None:
-        """How far the large copies are, together; ``None`` where none is under way."""
-        parts = self.under_way.values()
-        return Part(sum(one.copied for one in parts), sum(one.total for one in parts)) if parts else None
-
-    @property
-    def elapsed(self) -> float:
-        """Seconds."""
-        return ((self.stopped or datetime.now(UTC)) - self.started).total_seconds()
-
-    def as_json(self) -> dict[str, Any]:
-        """As ``--json`` has it; times are still :class:`datetime`."""
-        return {
-            "executionArn": self.execution_arn,
-            "key": self.key,
-            "status": self.status,
-            "started": self.started,
-            "stopped": self.stopped,
-            "elapsedSeconds": round(self.elapsed, 3),
-            "state": self.state,
-            "destinations": self.destinations,
-            "copied": self.copied,
-            "attempts": self.attempts,
-            "failedAttempts": self.failed_attempts,
-            "retries": self.retries,
-            "underWay": {
-                bucket: {"copiedBytes": part.copied, "totalBytes": part.total, "percent": part.percent}
-                for bucket, part in self.under_way.items()
-            },
-            "states": [{"state": one.state, "entered": one.entered, "left": one.left} for one in self.visits],
-        }
+    def last_id(self) -> int:
+        return int(self.events[-1]["id"]) if self.events else 0
 
 
-class Watcher:
-    def __init__(self, target: Target) -> None:
-        self._target = target
-        self._workflow = target.clients("stepfunctions")
-        self._known: dict[str, Progress] = {}
+class Follower:
+    """Follows executions of a stack."""
 
-    def running(self) -> list[Progress]:
-        """The executions that run now, the latest first, MAX_FOLLOWED at most; and once those that were seen running
-        and have ended since."""
-        arns = self._running_arns()
-        if len(arns) < MAX_FOLLOWED:
-            arns += [arn for arn in self._known if arn not in arns]
-        # One after the other, the first would have changed before the last was looked at.
-        with ThreadPoolExecutor(_LOOKS_AT_ONCE) as pool:
-            found = list(pool.map(self.look, arns))
-        self._known = {progress.execution_arn: progress for progress in found if not progress.is_over}
-        return found
+    def __init__(self, stack: Stack) -> None:
+        self._stack = stack
+        self._workflow = stack.clients("stepfunctions")
+        self._followed: dict[str, _Followed] = {}
+        self._ended: dict[str, History | None] = {}
+        """The executions that were running and have ended."""
+        self._since: datetime | None = None
 
-    def _running_arns(self) -> list[str]:
-        pages = self._workflow.get_paginator("list_executions").paginate(
-            stateMachineArn=self._target.state_machine,
-            statusFilter="RUNNING",
-            PaginationConfig={"MaxItems": MAX_FOLLOWED, "PageSize": MAX_FOLLOWED},
-        )
-        return [execution["executionArn"] for page in pages for execution in page["executions"]]
+    def find(self, name: str) -> str:
+        """Find an execution by its ARN, its name, or a file's key, and return its ARN.
 
-    def look(self, execution_arn: str) -> Progress:
-        """How far the execution is. Only what has happened since the last look is read, and the record while
-        copy-worker is at work."""
-        progress = self._known.get(execution_arn) or _not_read(
-            self._workflow.describe_execution(executionArn=execution_arn)
-        )
-        self._known[execution_arn] = progress
-        # Oldest last: what was seen before ends the reading.
+        Raises:
+            StackError: there is no such execution.
+        """
+        described = find_execution(self._stack, name)
+        arn: str = described["executionArn"]
+        self._followed[arn] = _Followed(_as_started(described))
+        return arn
+
+    def look(self, execution_arn: str) -> History:
+        """Read the execution, and its file's record while copy-worker is copying."""
+        followed = self._followed.get(execution_arn)
+        if followed is None:
+            followed = _Followed(_as_started(self._workflow.describe_execution(executionArn=execution_arn)))
+            self._followed[execution_arn] = followed
+        new = self._events_after(followed.last_id, execution_arn)
+        followed.events += new
+        history = followed.history
+        if new or history is None:
+            history = history_of(followed.described, followed.events)
+        record = self._record_of(history)
+        followed.history = replace(history, record=record, read_at=datetime.now(UTC))
+        return followed.history
+
+    def _record_of(self, history: History) -> TrackingRecord | None:
+        if history.is_over or history.state != WORKER_MAP_STATE or not history.job.key:
+            return None
+        return read_record(self._stack, history.job.key)
+
+    def _events_after(self, last_id: int, execution_arn: str) -> list[Event]:
+        """Read the events after the one with this id, oldest first."""
+        new: list[Event] = []
         token: dict[str, str] = {}
-        fresh: list[dict[str, Any]] = []
         while True:
             page = self._workflow.get_execution_history(
                 executionArn=execution_arn, reverseOrder=True, maxResults=_PAGE, **token
             )
-            fresh += [event for event in page["events"] if event["id"] > progress._seen]
-            if "nextToken" not in page or page["events"][-1]["id"] <= progress._seen:
-                break
+            new += [event for event in page["events"] if event["id"] > last_id]
+            if "nextToken" not in page or page["events"][-1]["id"] <= last_id:
+                return new[::-1]
             token = {"nextToken": page["nextToken"]}
-        for event in reversed(fresh):
-            _read(event, progress)
-        if progress.is_over:
-            progress.under_way = {}
-        elif progress.state == WORKER_MAP_STATE:
-            record = read_record(self._target.clients("dynamodb"), self._target.outputs, progress.key)
-            is_ours = record is not None and record.get("executionId") == execution_arn
-            progress.under_way = under_way(record) if record and is_ours else {}
-        return progress
 
-    def find(self, named: str) -> dict[str, Any]:
-        """The execution that is meant by its ARN, by its name, or by a file's key: the one that its record is of, or,
-        where there is no record yet, one that waits for its turn.
+    def running(self) -> list[History]:
+        """Read the executions that are running, MAX_FOLLOWED at most, and those that have ended since the first call.
+
+        An execution can start and end between two calls.
 
         Returns:
-            What DescribeExecution answers.
-
-        Raises:
-            StackError: there is none.
+            The running executions, the latest first; then the MAX_ENDED latest of those that have ended.
         """
-        described = self._describe(named)
-        self._known[described["executionArn"]] = _not_read(described)
-        return described
-
-    def _describe(self, named: str) -> dict[str, Any]:
-        if named.startswith("arn:"):
-            arn = named
+        if self._since is None:
+            self._since = datetime.now(UTC) - _CLOCK_DIFFERENCE
+            arns = running_arns(self._stack)
         else:
-            record = read_record(self._target.clients("dynamodb"), self._target.outputs, named)
-            if record and "executionId" in record:
-                if described := executions.describe(self._workflow, record["executionId"]):
-                    return described
-                raise StackError(
-                    f"The execution that the record of {named!r} is of is gone, as 90 days after its end:"
-                    f" {record['executionId']}. 'filecopy status' shows the record."
-                )
-            arn = f"{self._target.state_machine.replace(':stateMachine:', ':execution:')}:{named}"
-        if described := executions.describe(self._workflow, arn) or self._running_for(named):
-            return described
-        raise StackError(
-            f"There is no file {named!r} with a record, and no execution of that name or ARN."
-            " 'filecopy list' shows the files, 'filecopy watch' what runs."
+            arns = [arn for arn in self._followed if arn not in self._ended]
+        arns += [arn for arn in arns_since(self._stack, self._since) if arn not in arns and arn not in self._ended]
+        del arns[MAX_FOLLOWED:]
+        # One after the other, the first would have changed before the last is read.
+        with ThreadPoolExecutor(_READ_AT_ONCE) as pool:
+            histories = dict(zip(arns, pool.map(self.look, arns), strict=True))
+        running = sorted(
+            (history for history in histories.values() if not history.is_over),
+            key=lambda one: one.started,
+            reverse=True,
         )
+        for arn, history in histories.items():
+            if history.is_over:
+                self._ended[arn] = history
+                del self._followed[arn]
+        return [*running, *self._latest_ended()]
 
-    def _running_for(self, key: str) -> dict[str, Any] | None:
-        """The execution for the file that runs, of the MAX_FOLLOWED latest."""
-        running = (executions.describe(self._workflow, arn) for arn in self._running_arns())
-        of_the_source = {"sourceBucket": self._target.source_bucket, "sourceKey": key}
-        return next((one for one in running if one and of_the_source.items() <= input_of(one).items()), None)
+    def _latest_ended(self) -> list[History]:
+        """The executions that have ended and are still shown, the latest first. The others are only remembered."""
+        ended = [(history.ended, arn) for arn, history in self._ended.items() if history]
+        latest = [arn for _, arn in sorted(ended, reverse=True)[:MAX_ENDED]]
+        self._ended = {arn: history if arn in latest else None for arn, history in self._ended.items()}
+        return [history for arn in latest if (history := self._ended[arn])]
 
 
-def follow(watcher: Watcher, execution_arn: str, interval: float) -> Iterator[Progress]:
-    """Looks at one execution until it is over.
-
-    Args:
-        interval: seconds between two looks.
-    """
-    while True:
-        progress = watcher.look(execution_arn)
-        yield progress
-        if progress.is_over:
+def follow(follower: Follower, execution_arn: str, poller: Poller) -> Iterator[History]:
+    """Look at an execution until it has ended, and yield it at each look."""
+    for _ in poller.looks():
+        history = follower.look(execution_arn)
+        yield history
+        if history.is_over:
             return
-        time.sleep(interval)
 
 
-def _not_read(described: dict[str, Any]) -> Progress:
-    """An execution of which no event has been read."""
-    job = input_of(described)
-    return Progress(
-        execution_arn=described["executionArn"],
-        key=str(job.get("sourceKey", "")),
-        status="RUNNING",
-        started=described["startDate"],
-        destinations=len(set(map(str, job.get("destinationBuckets") or []))),
-    )
+def follow_running(follower: Follower, poller: Poller) -> Iterator[list[History]]:
+    """Look at all running executions for ever, and yield them and those that have ended at each look."""
+    for pause in poller.looks():
+        histories = follower.running()
+        pause.requests = sum(not history.is_over for history in histories)
+        yield histories
 
 
-_COPY_OBJECT, _INVOKE = "copyObject", "invoke"
-_COPIES = (_COPY_OBJECT, _INVOKE)
-_ENDS = {
-    "ExecutionSucceeded": "SUCCEEDED",
-    "ExecutionFailed": "FAILED",
-    "ExecutionTimedOut": "TIMED_OUT",
-    "ExecutionAborted": "ABORTED",
-}
-
-
-def _read(event: dict[str, Any], progress: Progress) -> None:
-    progress._seen = event["id"]
-    kind = event["type"]
-    if kind in _ENDS:
-        progress.status = _ENDS[kind]
-        progress.stopped = event["timestamp"]
-        _leave(progress, event)
-    elif "stateEnteredEventDetails" in event:
-        name = event["stateEnteredEventDetails"]["name"]
-        # On AWS the states inside a Map are entered, too: once for each copy.
-        if name not in _INSIDE_A_MAP:
-            _leave(progress, event)
-            progress.visits.append(Visit(name, event["timestamp"]))
-    elif kind == "TaskScheduled":
-        # AWS names the action alone, an emulator the whole integration.
-        progress.attempts += event["taskScheduledEventDetails"]["resource"].endswith(_COPIES)
-    elif kind == "TaskSucceeded":
-        details = event["taskSucceededEventDetails"]
-        if details["resource"].endswith(_COPY_OBJECT):
-            progress.copied += 1
-        elif details["resource"].endswith(_INVOKE):
-            # copy-worker answers with the copy's result once there is one.
-            success = parsed(details["output"])["Payload"].get("success")
-            progress.copied += success is True
-            progress.failed_attempts += success is False
-            progress.unfinished += success is None
-    elif kind in ("TaskFailed", "TaskTimedOut", "TaskSubmitFailed"):
-        details = next(value for name, value in event.items() if name.endswith("EventDetails"))
-        progress.failed_attempts += details["resource"].endswith(_COPIES)
-
-
-_INSIDE_A_MAP = {"CopyToBucket", "CopyFailed", "RunCopyWorker", "AbortCopy", "CopyNotAborted"}
-
-
-def _leave(progress: Progress, event: dict[str, Any]) -> None:
-    if progress.visits:
-        progress.visits[-1].left = event["timestamp"]
-
-
-def input_of(described: dict[str, Any]) -> dict[str, Any]:
-    """The input of an execution, as DescribeExecution gives it; nothing where that is no object."""
-    try:
-        job = json.loads(described.get("input") or "null")
-    except (json.JSONDecodeError, RecursionError):
-        return {}
-    return job if isinstance(job, dict) else {}
+def _as_started(described: dict[str, Any]) -> dict[str, Any]:
+    """The description without the end, which the events tell: the last of them may not have been read yet."""
+    ends = ("stopDate", "error", "cause", "output")
+    return {name: value for name, value in described.items() if name not in ends} | {"status": "RUNNING"}

@@ -21,20 +21,16 @@ from filecopy.executions.model import (
     Attempt,
     Copy,
     History,
+    LeaseWait,
     Outcome,
     State,
     StateStatus,
-    attempts_of,
-    compared_by,
-    moment,
-    parsed,
     plain,
-    pretty,
-    seconds,
-    told,
-    tries,
 )
+from filecopy.executions.names import parse_object
 from filecopy.executions.states import Definition
+from filecopy.stack.records import TrackingRecord
+from filecopy.terminal import attempts_of, between, compared_by, error_text, moment, pretty, tries
 from handlers.text import printable
 
 from .svg import svg
@@ -78,9 +74,9 @@ def report_page(history: History, definition: Definition | None = None) -> str:
         dark=DARK,
         headline=headline(history),
         history=history,
-        key=job.get("sourceKey", NOT_RECORDED),
-        bucket=job.get("sourceBucket", NOT_RECORDED),
-        version=job.get("sourceVersionId"),
+        key=job.key or NOT_RECORDED,
+        bucket=job.source_bucket or NOT_RECORDED,
+        version=job.version_id,
         destinations=[_destination(history, copy) for copy in history.copies],
         timeline=_timeline(history) if history.states else None,
         drawing=None if definition is None else svg(definition, history.path),
@@ -105,7 +101,7 @@ def _template() -> Template:
     )
     environment.filters["printable"] = printable
     environment.globals.update(
-        SIGNS=SIGNS, NOT_RECORDED=NOT_RECORDED, moment=moment, pretty=pretty, seconds=seconds, told=told
+        SIGNS=SIGNS, NOT_RECORDED=NOT_RECORDED, moment=moment, pretty=pretty, seconds=between, told=error_text
     )
     return environment.get_template("report.html.j2")
 
@@ -144,8 +140,7 @@ def headline(history: History) -> Headline:
 
 
 def _success(history: History) -> Headline:
-    output = parsed(history.output)
-    if isinstance(output, dict) and output.get("status") == "SUPERSEDED":
+    if parse_object(history.output).get("status") == "SUPERSEDED":
         return Headline(QUIET, "Superseded: a newer version of the file is copied instead")
     total = len(history.copies)
     return Headline(GOOD, "Copied to 1 destination" if total == 1 else f"Copied to all {total} destinations")
@@ -214,7 +209,7 @@ def _destination(history: History, copy: Copy) -> Destination:
         bucket=copy.bucket,
         kind=OUTCOME_KINDS[copy.outcome],
         outcome=copy.outcome,
-        attempts=attempts_of(copy),
+        attempts=", ".join(filter(None, [NOT_RECORDED if copy.attempts is None else "", attempts_of(copy)])),
         is_counted=copy.attempts is not None,
         check=compared_by(copy.check),
         error=None if is_copied else copy.error,
@@ -230,7 +225,7 @@ def _try(history: History, attempt: Attempt) -> Try:
     return Try(
         kind=_attempt_kind(attempt),
         status=(attempt.status or "RUNNING").lower().replace("_", " "),
-        took=seconds(attempt.scheduled, attempt.ended or history.ended),
+        took=between(attempt.scheduled, attempt.ended or history.ended),
         error=attempt.error,
         cause=attempt.cause,
     )
@@ -246,9 +241,9 @@ def _arrival(copy: Copy) -> Arrival | None:
     if copy.arrival is None or copy.outcome in (Outcome.UNDER_WAY, Outcome.WAITING):
         return None
     return Arrival(
-        is_verified=bool(copy.arrival.get("verified")),
-        check=str(copy.arrival.get("check", NOT_RECORDED)),
-        problem=str(copy.arrival.get("problem", "")),
+        is_verified=copy.arrival.is_verified,
+        check=copy.arrival.check or NOT_RECORDED,
+        problem=copy.arrival.problem or "",
     )
 
 
@@ -339,19 +334,30 @@ def _rows(history: History, scale: _Scale) -> Iterator[Row]:
         MAP_STATE: [copy for copy in history.copies if not copy.runs],
         WORKER_MAP_STATE: [copy for copy in history.copies if copy.runs],
     }
-    for state in history.states:
-        yield _state_row(history, scale, state)
-        for copy in below.pop(state.name, ()):
+    for step in history.steps:
+        if isinstance(step, LeaseWait):
+            yield _wait_row(history, scale, step)
+            continue
+        yield _state_row(history, scale, step)
+        for copy in below.pop(step.name, ()):
             if copy.started or copy.ended:
                 yield _copy_row(history, scale, copy)
+
+
+def _wait_row(history: History, scale: _Scale, wait: LeaseWait) -> Row:
+    until = wait.exited or history.ended
+    times = "once" if wait.count == 1 else f"{wait.count} times"
+    when = f"+{between(history.started, wait.entered)}, {between(wait.entered, until)}, waited {times}"
+    bars = [scale.bar(wait.entered, until, "span")]
+    return Row(wait.states[-1].name, is_copy=False, kind=QUIET, when=when, bars=bars)
 
 
 def _state_row(history: History, scale: _Scale, state: State) -> Row:
     kind = STATUS_KINDS.get(state.status, BAD)
     until = state.exited or (state.entered if state.type == "Fail" else history.ended)
-    when = [f"+{seconds(history.started, state.entered)}", seconds(state.entered, until)]
+    when = [f"+{between(history.started, state.entered)}", between(state.entered, until)]
     if state.calls:
-        when.append(f"calls: {tries(state)}")
+        when.append(f"{tries(state)} inside")
     elif state.retries:
         when.append(f"{tries(state)} attempts")
     if state.status is StateStatus.CAUGHT:
@@ -365,9 +371,9 @@ def _copy_row(history: History, scale: _Scale, copy: Copy) -> Row:
     until = copy.ended or history.ended
     if copy.started is None:
         mark = scale.bar(until, until, f"moment {kind}")
-        when = f"ended at +{seconds(history.started, until)}"
+        when = f"ended at +{between(history.started, until)}"
         return Row(copy.bucket, is_copy=True, kind=kind, when=when, bars=[mark])
-    parts = [f"+{seconds(history.started, copy.started)}", seconds(copy.started, until)]
+    parts = [f"+{between(history.started, copy.started)}", between(copy.started, until)]
     if copy.retries and copy.attempts:
         parts.append(f"{len(copy.attempts)} attempts")
     if copy.runs and copy.runs > 1:
@@ -398,8 +404,8 @@ class Record:
     json: str
 
 
-def _record(record: Mapping[str, Any]) -> Record:
-    members: Mapping[str, Any] = plain(record)
+def _record(record: TrackingRecord) -> Record:
+    members: Mapping[str, Any] = plain(record.item)
     return Record(
         fields={name: _texts(member) for name, member in members.items() if _is_simple(member)},
         json=json.dumps(members, indent=2, ensure_ascii=False),

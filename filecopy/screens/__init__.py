@@ -1,1 +1,1 @@
-"""The commands' screens: what they print on a terminal, and elsewhere."""
+"""Screens of the commands: something to look at on a terminal, plain lines elsewhere."""

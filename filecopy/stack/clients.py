@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import copy
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import boto3
 import botocore.config
 import botocore.session
+from botocore.exceptions import BotoCoreError
+
+from filecopy.errors import StackError
 
 
 class Clients:
-    """boto3 clients of one emulator, or of AWS where there is no endpoint, made once each.
+    """boto3 clients of one emulator, or of AWS if there is no endpoint. Each is made once.
 
-    An emulator takes the credentials that are given, AWS those of the person who runs this: their profile, their
+    For an emulator they have the given credentials, for AWS those of the person who runs this: their profile, their
     environment.
     """
 
@@ -29,10 +34,11 @@ class Clients:
         self.region = region
         self._endpoint = endpoint
         if endpoint is None:
-            self._session: Any = boto3.Session(region_name=region)
+            with _own_configuration():
+                self._session: Any = boto3.Session(region_name=region)
             specific: dict[str, Any] = {"retries": {"mode": "standard", "total_max_attempts": 5}}
         else:
-            # A profile of the person who runs this is for AWS, and may not even exist.
+            # The profile of the person who runs this is for AWS, and may not even exist.
             without_profile = botocore.session.Session(session_vars={"profile": (None, [], None, None)})
             self._session = boto3.Session(
                 botocore_session=without_profile,
@@ -43,13 +49,13 @@ class Clients:
             )
             specific = {
                 "s3": {"addressing_style": "path"},
-                # An emulator is on this machine, whatever proxy leads elsewhere.
+                # An emulator is on this machine. A proxy leads elsewhere.
                 "proxies": {},
                 "retries": {"mode": "standard", "max_attempts": 2},
             }
         self._config = botocore.config.Config(connect_timeout=5, read_timeout=60, max_pool_connections=32, **specific)
         self._clients: dict[str, Any] = {}
-        # Shared with those of other regions, as the session is.
+        # Shared with the clients of other regions, as the session is.
         self._lock = threading.Lock()
         self._elsewhere: dict[str, Clients] = {}
 
@@ -58,7 +64,7 @@ class Clients:
         return self._endpoint is not None
 
     def in_region(self, region: str | None) -> Clients:
-        """The clients of the same person, or of the same emulator, in another region; ``None`` is this one."""
+        """The clients of the same person, or of the same emulator, in another region; ``None`` is this region."""
         if region is None or region == self.region:
             return self
         with self._lock:
@@ -68,16 +74,41 @@ class Clients:
             return self._elsewhere[region]
 
     def new(self, service: str) -> Any:
-        """A client that nobody else has, such as one whose events are listened to."""
+        """A new client, for a caller that registers event handlers."""
         with self._lock:
             return self._make(service)
 
     def __call__(self, service: str) -> Any:
-        # Clients may be shared by threads, but not made by several at once.
+        # Threads may share clients, but may not make them at the same time.
         with self._lock:
             if service not in self._clients:
                 self._clients[service] = self._make(service)
             return self._clients[service]
 
     def _make(self, service: str) -> Any:
-        return self._session.client(service, region_name=self.region, endpoint_url=self._endpoint, config=self._config)
+        with _own_configuration():
+            return self._session.client(
+                service, region_name=self.region, endpoint_url=self._endpoint, config=self._config
+            )
+
+
+@contextmanager
+def _own_configuration() -> Iterator[None]:
+    """Report what is wrong with the AWS configuration of the person who runs this.
+
+    boto3 reads the configuration, and runs the command that prints credentials, when it makes a client. For what it
+    does not expect there, it raises Python's own errors.
+
+    Raises:
+        StackError: boto3 cannot read it.
+    """
+    try:
+        yield
+    except BotoCoreError:
+        raise
+    except (ValueError, LookupError, TypeError, AttributeError, OSError) as error:
+        raise StackError(
+            f"Your AWS configuration cannot be used: {type(error).__name__}: {str(error).rstrip('.')}. Check the files"
+            " ~/.aws/config and ~/.aws/credentials, the command of credential_process in them, and the environment"
+            " variables that begin with AWS_."
+        ) from error

@@ -1,85 +1,285 @@
-"""Reads tracking records."""
+"""Tracking records: what the table keeps of each file. docs/architecture.md lists the attributes of an item."""
 
 from __future__ import annotations
 
 import heapq
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
 
 from boto3.dynamodb.types import TypeDeserializer
 
 from components.names import STATUS_INDEX
-from components.outputs import DYNAMODB_TABLE_NAME, SOURCE_BUCKET
 
-STATUSES = ("IN_PROGRESS", "COMPLETED", "PARTIAL_FAILURE", "FAILED")
+if TYPE_CHECKING:
+    from .stack import Stack
+
+IN_PROGRESS = "IN_PROGRESS"
+STATUSES = (IN_PROGRESS, "COMPLETED", "PARTIAL_FAILURE", "FAILED")
+
+# DynamoDB API reference, BatchGetItem: at most 100 items and 16 MB.
+MAX_KEYS = 100
 
 
 @dataclass(frozen=True)
 class Part:
-    """How much of a large file is copied to a destination, in bytes."""
+    """The copied part of a large file, and its size, both in bytes."""
 
     copied: int
     total: int
 
     @property
     def percent(self) -> int:
-        """Whole ones, so that it is 100 when all is copied and not before."""
-        return self.copied * 100 // self.total
+        """Rounded down, so that it is 100 only when everything is copied."""
+        return self.copied * 100 // self.total if self.total else 0
+
+
+@dataclass(frozen=True)
+class CopyResult:
+    """The result of one copy, as the workflow wrote it."""
+
+    bucket: str
+    is_copied: bool
+    ended: datetime | None = None
+    etag: str | None = None
+    version_id: str | None = None
+    check: str | None = None
+    """How the copy was verified: the name of a checksum, ``ETag`` or ``none``."""
+    error: str | None = None
+    cause: str | None = None
+
+    @classmethod
+    def of(cls, item: Mapping[str, Any]) -> CopyResult:
+        """Read a member of ``copyResults``."""
+        return cls(
+            bucket=str(item.get("destinationBucket", "")),
+            is_copied=item.get("success") is True,
+            ended=parse_time(item.get("timestamp")),
+            etag=_text(item.get("etag")),
+            version_id=_text(item.get("versionId")),
+            check=_text(item.get("check")),
+            error=_text(item.get("error")),
+            cause=_text(item.get("cause")),
+        )
+
+
+@dataclass(frozen=True)
+class Arrival:
+    """A copy as regional-sync found it in the destination."""
+
+    is_verified: bool
+    check: str | None = None
+    """What was compared: ``etag``, ``checksum`` or ``size``."""
+    size: int | None = None
+    """Bytes."""
+    etag: str | None = None
+    version_id: str | None = None
+    arrived: datetime | None = None
+    problem: str | None = None
+    item: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
+    """The member of ``arrivals`` that this was read from."""
+
+    @classmethod
+    def of(cls, item: Mapping[str, Any]) -> Arrival:
+        """Read a member of ``arrivals``."""
+        return cls(
+            is_verified=item.get("verified") is True,
+            check=_text(item.get("check")),
+            size=_integer(item.get("size")),
+            etag=_text(item.get("etag")),
+            version_id=_text(item.get("versionId")),
+            arrived=parse_time(item.get("arrivedAt")),
+            problem=_text(item.get("problem")),
+            item=item,
+        )
+
+
+@dataclass(frozen=True)
+class TrackingRecord:
+    """The tracking record of a file.
+
+    A record may be written halfway, may be of an older program, or may come from the index, which has only some
+    attributes. So everything but the key can be missing: then it is ``None`` or empty.
+    """
+
+    key: str
+    source_bucket: str
+    status: str | None = None
+    """One of STATUSES; ``None`` while there is only the lease of the file's first execution."""
+    execution_arn: str | None = None
+    version_id: str | None = None
+    etag: str | None = None
+    size: int | None = None
+    """Bytes."""
+    started: datetime | None = None
+    completed: datetime | None = None
+    problem: str | None = None
+    destinations: tuple[str, ...] = ()
+    copied: tuple[str, ...] = ()
+    """The destinations that have a copy."""
+    failed: tuple[str, ...] = ()
+    """The destinations whose copy failed."""
+    copied_count: int | None = None
+    total_count: int | None = None
+    results: Mapping[str, CopyResult] = field(default_factory=dict)
+    """By destination."""
+    arrivals: Mapping[str, Arrival] = field(default_factory=dict)
+    """By destination."""
+    uploads: Mapping[str, Part] = field(default_factory=dict)
+    """The copies that copy-worker is making of this version of the file, by destination."""
+    lease_expires: float = 0
+    """Epoch seconds; 0 when no execution has the lease."""
+    has_counts: bool = False
+    """The results of the execution are written."""
+    item: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
+    """The item that this was read from, in Python's types."""
+
+    @classmethod
+    def of(cls, item: Mapping[str, Any]) -> TrackingRecord:
+        """Read an item of the table or of its index, in Python's types."""
+        status = _text(item.get("status"))
+        version_id, etag = _text(item.get("sourceVersionId")), _text(item.get("sourceETag"))
+        results = [CopyResult.of(result) for result in item.get("copyResults") or [] if "success" in result]
+        return cls(
+            key=str(item.get("fileKey", "")),
+            source_bucket=str(item.get("sourceBucket", "")),
+            status=status,
+            execution_arn=_text(item.get("executionId")),
+            version_id=version_id,
+            etag=etag,
+            size=_integer(item.get("sourceSize")),
+            started=parse_time(item.get("startTime")),
+            completed=parse_time(item.get("completedAt")),
+            problem=_text(item.get("problem")),
+            destinations=_texts(item.get("destinationBuckets")),
+            copied=_texts(item.get("successfulBuckets")),
+            failed=_texts(item.get("failedBuckets")),
+            copied_count=_integer(item.get("successfulCopies")),
+            total_count=_integer(item.get("totalBuckets")),
+            results={result.bucket: result for result in results},
+            arrivals={bucket: Arrival.of(arrival) for bucket, arrival in (item.get("arrivals") or {}).items()},
+            uploads={
+                bucket: Part(_integer(upload.get("copiedBytes")) or 0, _integer(upload.get("totalBytes")) or 0)
+                for bucket, upload in (item.get("uploads") or {}).items()
+                if status == IN_PROGRESS and upload.get("of") == (version_id or etag)
+            },
+            lease_expires=float(item.get("leaseExpiresAt") or 0),
+            has_counts="failedBuckets" in item,
+            item=item,
+        )
+
+    @property
+    def is_over(self) -> bool:
+        """The execution of the record has ended, and has written it."""
+        return self.status not in (None, IN_PROGRESS)
+
+    @property
+    def took(self) -> float | None:
+        """Seconds."""
+        return (self.completed - self.started).total_seconds() if self.started and self.completed else None
+
+    def is_of(self, execution_arn: str) -> bool:
+        """Whether the record describes this execution."""
+        return self.execution_arn == execution_arn
+
+
+def read_record(stack: Stack, key: str) -> TrackingRecord | None:
+    """Read the record of a file in the stack's source bucket; ``None`` if there is none."""
+    item = (
+        stack.clients("dynamodb")
+        .get_item(
+            TableName=stack.table,
+            Key={"fileKey": {"S": key}, "sourceBucket": {"S": stack.source_bucket}},
+            ConsistentRead=True,
+        )
+        .get("Item")
+    )
+    return TrackingRecord.of(_in_pythons_types(item)) if item else None
+
+
+def read_records(stack: Stack, keys: Sequence[str]) -> dict[str, TrackingRecord | None]:
+    """Read the records of several files in the stack's source bucket, with one request.
+
+    Args:
+        keys: MAX_KEYS at most, without duplicates. One key needs only the permission dynamodb:GetItem.
+
+    Returns:
+        The record of each key, ``None`` if there is none. A key that DynamoDB left for another request, because the
+        answer was too large or the table is throttled, is missing.
+    """
+    if len(keys) == 1:
+        return {key: read_record(stack, key) for key in keys}
+    items = [{"fileKey": {"S": key}, "sourceBucket": {"S": stack.source_bucket}} for key in keys]
+    answer = stack.clients("dynamodb").batch_get_item(
+        RequestItems={stack.table: {"Keys": items, "ConsistentRead": True}}
+    )
+    records: dict[str, TrackingRecord | None] = dict.fromkeys(keys)
+    for left in answer.get("UnprocessedKeys", {}).get(stack.table, {}).get("Keys", []):
+        del records[left["fileKey"]["S"]]
+    for item in answer["Responses"].get(stack.table, []):
+        record = TrackingRecord.of(_in_pythons_types(item))
+        records[record.key] = record
+    return records
 
 
 def list_records(
-    dynamodb: Any, outputs: Mapping[str, Any], *, statuses: Sequence[str] = STATUSES, since: str | None = None
-) -> Iterator[dict[str, Any]]:
-    """The records with these statuses, the latest first, from the table's index: nothing else is read.
+    stack: Stack, *, statuses: Sequence[str] = STATUSES, since: str | None = None
+) -> Iterator[TrackingRecord]:
+    """List the records with these statuses, the latest first. Only the table's index is read.
 
     Args:
-        dynamodb: a boto3 client.
-        since: only those that started at this time or later; ISO 8601, UTC.
+        since: only records that started at this time or later; ISO 8601, UTC.
 
     Yields:
-        What the index holds of a record: its keys, ``status``, ``startTime``, ``completedAt``, ``executionId``, counts.
+        Records with the attributes of the index: keys, status, times, execution and counts.
     """
+    queries = [_records_with_status(stack, status, since) for status in statuses]
+    return heapq.merge(*queries, key=lambda record: str(record.item.get("startTime", "")), reverse=True)
 
-    def with_status(status: str) -> Iterator[dict[str, Any]]:
-        condition = "#status = :status" + (" AND startTime >= :since" if since else "")
-        values = {":status": {"S": status}, **({":since": {"S": since}} if since else {})}
-        pages = dynamodb.get_paginator("query").paginate(
-            TableName=outputs[DYNAMODB_TABLE_NAME],
+
+def _records_with_status(stack: Stack, status: str, since: str | None) -> Iterator[TrackingRecord]:
+    condition = "#status = :status" + (" AND startTime >= :since" if since else "")
+    values = {":status": {"S": status}, **({":since": {"S": since}} if since else {})}
+    pages = (
+        stack.clients("dynamodb")
+        .get_paginator("query")
+        .paginate(
+            TableName=stack.table,
             IndexName=STATUS_INDEX,
             KeyConditionExpression=condition,
             ExpressionAttributeNames={"#status": "status"},
             ExpressionAttributeValues=values,
             ScanIndexForward=False,
         )
-        for page in pages:
-            for item in page["Items"]:
-                yield TypeDeserializer().deserialize({"M": item})
+    )
+    for page in pages:
+        for item in page["Items"]:
+            yield TrackingRecord.of(_in_pythons_types(item))
 
-    return heapq.merge(*map(with_status, statuses), key=lambda record: record["startTime"], reverse=True)
+
+def parse_time(text: object) -> datetime | None:
+    """Read a time in ISO 8601, in UTC if it has no zone; ``None`` if it is not one."""
+    try:
+        time = datetime.fromisoformat(text) if isinstance(text, str) else None
+    except ValueError:
+        return None
+    return time if time is None or time.tzinfo else time.replace(tzinfo=UTC)
 
 
-def read_record(dynamodb: Any, outputs: Mapping[str, Any], key: str) -> dict[str, Any] | None:
-    """The record of ``key`` in the stack's source bucket, in Python's types; ``None`` where there is none.
-
-    Args:
-        dynamodb: a boto3 client.
-        outputs: of the stack.
-    """
-    item = dynamodb.get_item(
-        TableName=outputs[DYNAMODB_TABLE_NAME],
-        Key={"fileKey": {"S": key}, "sourceBucket": {"S": outputs[SOURCE_BUCKET]}},
-        ConsistentRead=True,
-    ).get("Item")
-    record: dict[str, Any] | None = TypeDeserializer().deserialize({"M": item}) if item else None
+def _in_pythons_types(item: Mapping[str, Any]) -> dict[str, Any]:
+    record: dict[str, Any] = TypeDeserializer().deserialize({"M": item})
     return record
 
 
-def under_way(record: Mapping[str, Any]) -> dict[str, Part]:
-    """The copies that copy-worker is at, by destination. What it has begun of an older version is not among them."""
-    version = record.get("sourceVersionId") or record.get("sourceETag")
-    return {
-        bucket: Part(int(noted["copiedBytes"]), int(noted["totalBytes"]))
-        for bucket, noted in record.get("uploads", {}).items()
-        if record.get("status") == "IN_PROGRESS" and noted["of"] == version
-    }
+def _text(value: object) -> str | None:
+    return str(value) if value not in (None, "") else None
+
+
+def _texts(value: object) -> tuple[str, ...]:
+    return tuple(str(text) for text in value) if isinstance(value, (list, tuple, set)) else ()
+
+
+def _integer(value: object) -> int | None:
+    return int(value) if isinstance(value, (int, float, Decimal)) else None

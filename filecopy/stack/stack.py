@@ -1,4 +1,4 @@
-"""The stack that a command works on: the embedded one, or one that the Pulumi CLI made, on LocalStack or on AWS."""
+"""The stack that a command works on: the embedded stack, or one that the Pulumi CLI deployed."""
 
 from __future__ import annotations
 
@@ -11,22 +11,46 @@ from typing import Any
 
 from components import outputs as names
 from components.names import in_region
-from filecopy.embedded import stack
+from filecopy.embedded import stack as embedded
 from filecopy.embedded.configuration import PROJECT_ROOT, is_checkout
 from filecopy.errors import StackError
 
 from .clients import Clients
 
-# What every command needs to know of a stack; an older program may not have said it.
+# The outputs that every command needs. A stack of an older program may lack some.
 _NEEDED = (names.STEP_FUNCTION_ARN, names.DYNAMODB_TABLE_NAME, names.SOURCE_BUCKET, names.REGION)
 
 
 @dataclass(frozen=True)
-class Target:
-    """A stack's outputs, and clients that reach it."""
+class Stack:
+    """The outputs of a deployed stack, and clients that reach it."""
 
     outputs: dict[str, Any]
     clients: Clients = field(compare=False)
+
+    @classmethod
+    def of(cls, outputs: dict[str, Any]) -> Stack:
+        """The stack with these outputs.
+
+        Raises:
+            StackError: an output that every command needs is missing.
+        """
+        if missing := [name for name in _NEEDED if not outputs.get(name)]:
+            raise StackError(
+                f"The stack has no output {', '.join(missing)}. Deploy it with this version of the program."
+            )
+        # A stack on AWS has no endpoint of its own.
+        return cls(outputs, Clients(outputs.get(names.ENDPOINT) or None, outputs[names.REGION]))
+
+    def output(self, name: str) -> Any:
+        """The value of an output.
+
+        Raises:
+            StackError: the stack of an older program does not have it.
+        """
+        if name not in self.outputs:
+            raise StackError(f"The stack has no output {name}. Deploy it with this version of the program.")
+        return self.outputs[name]
 
     @property
     def source_bucket(self) -> str:
@@ -34,17 +58,17 @@ class Target:
 
     @property
     def destinations(self) -> list[str]:
-        found: list[str] = self.outputs[names.DESTINATION_BUCKETS]
-        return found
+        buckets: list[str] = self.output(names.DESTINATION_BUCKETS)
+        return buckets
 
     @property
     def regions(self) -> dict[str, str]:
-        """The region of each destination. An older program did not say it, and had all in the stack's own."""
-        found: dict[str, str] = self.outputs.get(names.DESTINATION_REGIONS, {})
-        return found
+        """The region of each destination. The stack of an older program has none: all are in the stack's region."""
+        regions: dict[str, str] = self.outputs.get(names.DESTINATION_REGIONS, {})
+        return regions
 
     def region_of(self, queue: str) -> str | None:
-        """The region of the queue that the outputs call so; ``None`` for the stack's own region."""
+        """The region of the queue with this name in the outputs; ``None`` for the stack's own region."""
         return next((region for region in self.regions.values() if queue == in_region("arrivals", region)), None)
 
     @property
@@ -56,29 +80,18 @@ class Target:
         return str(self.outputs[names.STEP_FUNCTION_ARN])
 
 
-def find(port: int, named: str | None = None) -> Target:
-    """The stack that a command means.
+def find_stack(port: int, name: str | None = None) -> Stack:
+    """Find the stack that a command works on.
 
     Args:
-        port: of the embedded stack.
-        named: a stack of the Pulumi CLI, or a file with what ``pulumi stack output --json`` printed.
+        port: the port of the embedded stack.
+        name: a stack of the Pulumi CLI, or a file with the output of ``pulumi stack output --json``; without it, the
+            embedded stack.
 
     Raises:
-        StackError: there is no such stack, or it does not say what a command needs to know.
+        StackError: there is no such stack, or it lacks an output that every command needs.
     """
-    return of(stack.get(port).outputs if named is None else _outputs_of(named))
-
-
-def of(outputs: dict[str, Any]) -> Target:
-    """The stack that has these outputs.
-
-    Raises:
-        StackError: they are not those of this program.
-    """
-    if missing := [name for name in _NEEDED if not outputs.get(name)]:
-        raise StackError(f"The stack has no output {', '.join(missing)}. Deploy it with this version of the program.")
-    # On AWS there is no endpoint of one's own.
-    return Target(outputs, Clients(outputs.get(names.ENDPOINT) or None, outputs[names.REGION]))
+    return Stack.of(embedded.get(port).outputs if name is None else _outputs_of(name))
 
 
 def _outputs_of(named: str) -> dict[str, Any]:
@@ -88,17 +101,18 @@ def _outputs_of(named: str) -> dict[str, Any]:
             text: str | bytes = file.read_bytes()
         except OSError as error:
             raise StackError(
-                f"{named} cannot be read: {error.strerror}. It takes what 'pulumi stack output --json' prints."
+                f"{named} cannot be read: {error.strerror}. It must be a file with the output of 'pulumi stack output"
+                " --json'."
             ) from None
     else:
         text = _ask_pulumi(named)
     try:
-        # Bytes may be UTF-8 or UTF-16, with a byte order mark or without one: PowerShell's ">" writes UTF-16.
+        # json reads UTF-8 and UTF-16, with a byte order mark or without: PowerShell's ">" writes UTF-16.
         outputs = json.loads(text)
     except ValueError as error:
         raise StackError(f"The outputs of {named} are not JSON: {error}.") from None
     if not isinstance(outputs, dict):
-        raise StackError(f"The outputs of {named} are not a JSON object, which 'pulumi stack output --json' prints.")
+        raise StackError(f"The outputs of {named} must be the JSON object that 'pulumi stack output --json' prints.")
     return outputs
 
 
@@ -106,17 +120,17 @@ def _ask_pulumi(name: str) -> str:
     pulumi = shutil.which("pulumi")
     if pulumi is None:
         raise StackError(
-            "The Pulumi CLI is not installed here. Run 'pulumi stack output --json > outputs.json' where it is, and"
-            " give the file: --stack outputs.json."
+            "The Pulumi CLI is not installed here. Run 'pulumi stack output --json > outputs.json' where it is"
+            " installed, and use the file: --stack outputs.json."
         )
     asked = subprocess.run(  # noqa: S603 - the user's own command
         [pulumi, "stack", "output", "--json", "--non-interactive", "--stack", name],
-        # The CLI finds the project by its folder; an installed filecopy is typed in it.
+        # The CLI finds the project by its folder. Outside a checkout, that is the current folder.
         cwd=PROJECT_ROOT if is_checkout() else None,
         capture_output=True,
         text=True,
         check=False,
     )
     if asked.returncode != 0:
-        raise StackError(f"Pulumi does not tell the outputs of the stack {name!r}: {asked.stderr.strip()}")
+        raise StackError(f"Cannot read the outputs of stack {name!r}: {asked.stderr.strip()}")
     return asked.stdout

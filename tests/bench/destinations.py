@@ -13,7 +13,7 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-from filecopy import executions
+from filecopy.executions.find import read_events
 from tests.e2e.system import System, stack_up
 
 from . import billing, throughput
@@ -75,7 +75,7 @@ def measure(number: int) -> Destinations:
             throughput.copy_plainly(system, 1)
             floors.append(time.perf_counter() - started)
             _wait_until_idle(system)
-        events = executions.history(system.stepfunctions, execution)
+        events = read_events(system.stepfunctions, execution)
         usage = None
         if number == own:
             item = _item(system, f"file-{FILES - 1}")

@@ -11,7 +11,7 @@ import statistics
 import time
 from dataclasses import dataclass
 
-from handlers.copy_worker import part_size
+from handlers.parts import part_size
 from tests.e2e.system import System, stack_up
 
 KEY = "large"

@@ -25,7 +25,7 @@ class Memory:
 class EmulatorProcesses:
     """Of the stack's emulator, and of the processes that it has started."""
 
-    def __init__(self, target: stack.Stack) -> None:
+    def __init__(self, target: stack.EmbeddedStack) -> None:
         state = json.loads((stack.folder_of(target.port) / "state.json").read_text(encoding="utf-8"))
         self._pid: int = state["pid"]
 

@@ -18,7 +18,7 @@ from io import BytesIO
 from pathlib import Path
 
 from components.handler_function import HANDLERS, package
-from filecopy.embedded.provisioning import _zip
+from filecopy.embedded.provisioning.functions import zip_of
 
 RUNS = 9
 
@@ -55,7 +55,7 @@ class Start:
 def measure(runs: int = RUNS) -> list[Start]:
     """The floors and the functions, one after the other, and all of them again, so that none has a worse time."""
     with tempfile.TemporaryDirectory() as folder:
-        packages = {name: _zip(package(name)) for name in _functions()}
+        packages = {name: zip_of(package(name)) for name in _functions()}
         for name, content in packages.items():
             zipfile.ZipFile(BytesIO(content)).extractall(Path(folder) / name)
         codes = {FLOOR: FLOOR, FLOOR_WITH_CLIENT: FLOOR_WITH_CLIENT} | {

@@ -17,8 +17,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from filecopy.errors import StackError
-from filecopy.stack import stack as target
-from filecopy.stack.stack import Target
+from filecopy.stack.stack import Stack, find_stack
 
 from . import engines
 from .engines import Engine
@@ -37,7 +36,7 @@ NO_WAITS = ("--emulator", "SFN_WAIT_SCALE=0")
 @dataclass(frozen=True)
 class Given:
     name: str
-    target: Target
+    target: Stack
     engine: Engine
 
 
@@ -59,7 +58,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.stash[_GIVEN] = None
     if name := config.getoption("stack"):
         try:
-            found = target.find(0, name)
+            found = find_stack(0, name)
             given = Given(name, found, engines.engine_at(found.outputs.get("endpoint")))
         except (StackError, OSError, ValueError) as error:
             raise pytest.UsageError(f"--stack {name}: {error}") from None

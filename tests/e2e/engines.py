@@ -107,6 +107,7 @@ LIMITS = (
         GIVEN,
         (
             "test_regions.py",
+            "test_ring.py",
             "test_backfill.py::test_what_the_filter_leaves_out_is_left_out",
             "test_operator.py::test_upload_that_does_not_arrive_everywhere_is_a_failure",
         ),
@@ -116,11 +117,6 @@ LIMITS = (
         GIVEN,
         ("test_api_fuzz.py",),
         "sends 2,000 wrong requests at once, which the limits of a deployed API do not let through",
-    ),
-    Limit(
-        (LOCALSTACK, AWS),
-        ("test_backfill.py::test_copies_that_fail_are_named_and_end_the_run",),
-        "lets 20 copies and more fail, each after its retries: minutes where waits are real, and a notification each",
     ),
     Limit(
         (LOCALSTACK,),

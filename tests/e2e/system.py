@@ -22,15 +22,14 @@ from botocore.credentials import Credentials
 
 from components import outputs, policies
 from components.names import ALARM_NAMES_BEGIN_WITH, DEAD_LETTERS_SUFFIX
-from filecopy import executions
 from filecopy.embedded import emulator, stack
 from filecopy.embedded.configuration import PROJECT_ROOT
-from filecopy.embedded.stack import Stack
-from filecopy.executions.follow import Watcher
-from filecopy.stack import stack as target
+from filecopy.embedded.stack import EmbeddedStack
+from filecopy.executions.find import read_events
+from filecopy.executions.follow import Follower
 from filecopy.stack.clients import Clients
 from filecopy.stack.records import read_record
-from filecopy.stack.stack import Target
+from filecopy.stack.stack import Stack
 
 from . import engines
 from .engines import Engine
@@ -130,7 +129,7 @@ class Inbox:
 
 
 class System:
-    def __init__(self, found: Target, engine: Engine, named: Sequence[str], embedded: Stack | None) -> None:
+    def __init__(self, found: Stack, engine: Engine, named: Sequence[str], embedded: EmbeddedStack | None) -> None:
         """
         Args:
             named: what tells a command that this stack is meant.
@@ -165,13 +164,13 @@ class System:
         self._cleanup = contextlib.ExitStack()
 
     @classmethod
-    def embedded(cls, up: Stack) -> System:
+    def embedded(cls, up: EmbeddedStack) -> System:
         """The embedded stack that is up."""
-        return cls(target.of(up.outputs), engines.engine(engines.EMBEDDED), ("--port", str(up.port)), up)
+        return cls(Stack.of(up.outputs), engines.engine(engines.EMBEDDED), ("--port", str(up.port)), up)
 
     @classmethod
     @contextlib.contextmanager
-    def given(cls, name: str, found: Target, engine: Engine) -> Iterator[System]:
+    def given(cls, name: str, found: Stack, engine: Engine) -> Iterator[System]:
         """A stack that somebody else has deployed, on whatever engine. What tests have made there is removed after."""
         system = cls(found, engine, ("--stack", name), None)
         assert len(system.destinations) == 2, "The tests are made for a stack with two destinations."
@@ -193,7 +192,7 @@ class System:
         return [one["Endpoint"] for one in found if one["Protocol"] in ("email", "email-json", "sms")]
 
     @property
-    def stack(self) -> Stack:
+    def stack(self) -> EmbeddedStack:
         assert self._embedded, "This test is about the embedded stack."
         return self._embedded
 
@@ -511,15 +510,13 @@ class System:
 
     def attempts(self, execution: str, action: str) -> int:
         """How often the execution called ``action``, such as ``copyObject``."""
-        scheduled = [
-            event.get("taskScheduledEventDetails", {}) for event in executions.history(self.stepfunctions, execution)
-        ]
+        scheduled = [event.get("taskScheduledEventDetails", {}) for event in read_events(self.stepfunctions, execution)]
         # AWS names the action alone; MiniStack the whole integration.
         return sum(details.get("resource", "").endswith(action) for details in scheduled)
 
     def states(self, execution: str) -> list[str]:
         """The names of the states entered, in order, those inside the Map left out."""
-        return [visit.state for visit in Watcher(self.target).look(execution).visits]
+        return [state.name for state in Follower(self.target).look(execution).states]
 
     def executions(self) -> dict[str, Any]:
         """The executions since the tests began, by their ARNs, and what each was told."""
@@ -541,7 +538,8 @@ class System:
         return [arn for arn, job in self.executions().items() if isinstance(job, dict) and job.get("sourceKey") == key]
 
     def record(self, key: str) -> dict[str, Any] | None:
-        return read_record(self.user("dynamodb"), self.outputs, key)
+        record = read_record(Stack(self.outputs, self.user), key)
+        return dict(record.item) if record else None
 
     def finished_record(self, key: str) -> dict[str, Any]:
         """The record of ``key``, once its execution has ended and every copy that the stack's own buckets took
@@ -570,7 +568,7 @@ class System:
         deadline = time.monotonic() + self.engine.deadline
         while (found := look()) is None:
             if time.monotonic() > deadline:
-                history = executions.history(self.stepfunctions, execution) if execution else []
+                history = read_events(self.stepfunctions, execution) if execution else []
                 shown = [*history, *seen, *self.messages()]
                 lines = "\n".join([*(json.dumps(item, default=str) for item in shown), *self.errors()])
                 raise AssertionError(f"Waited {self.engine.deadline:.0f} s in vain for {what}.\n{lines}")

@@ -18,6 +18,8 @@ import pytest
 
 from .system import System
 
+pytestmark = pytest.mark.slow
+
 # The stage takes 200 at once and 100 a second after that.
 REQUESTS = 2_000
 THREADS = 4

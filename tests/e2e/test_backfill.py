@@ -12,15 +12,18 @@ import sys
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
+from boto3.dynamodb.types import TypeSerializer
 
 from components import policies
-from filecopy.backfill.backfill import Backfill, Outcome, Result
+from filecopy.backfill.outcome import Outcome, Result
+from filecopy.backfill.run import Backfill
 from filecopy.embedded.configuration import PROJECT_ROOT
 from filecopy.errors import StackError
-from filecopy.stack import stack as target
+from filecopy.stack.stack import Stack
 
 from .conftest import NO_WAITS
 from .system import System, stack_up
@@ -71,6 +74,7 @@ def executions(system: System, prefix: str) -> Counter[str]:
 ODD_KEYS = ["p re/a b+c.zip", "p re/%41.zip", "p re/x&<>\"'.zip", "p re/z\x7f.zip", "p re/\uffee.zip", "p re/😀.zip"]
 
 
+@pytest.mark.slow
 def test_what_was_there_before_is_distributed_once(open_system: System) -> None:
     """Whatever the keys, a dry run copies nothing, a run copies all, and another one finds nothing to do."""
     prefix, keys = open_system.key("p re/"), [open_system.key(key) for key in ODD_KEYS]
@@ -137,6 +141,7 @@ def put_in_parts(system: System, bucket: str, key: str, content: bytes, cut: int
     return etag
 
 
+@pytest.mark.slow
 def test_what_etags_do_not_tell_is_not_copied_for_nothing(open_system: System) -> None:
     """Of a file that was uploaded in parts the copy may have another ETag. Its size and age have to do, until there is
     a record; what took a copy's place is found by that, however young it is."""
@@ -153,6 +158,7 @@ def test_what_etags_do_not_tell_is_not_copied_for_nothing(open_system: System) -
     assert outcomes(open_system, prefix) == {}
 
 
+@pytest.mark.slow
 def test_what_an_execution_is_at_work_on_is_left_alone(open_system: System) -> None:
     """An upload that is being copied is its own execution's, and no failure."""
     prefix, key = open_system.key("busy/"), open_system.key("busy/k.zip")
@@ -160,22 +166,31 @@ def test_what_an_execution_is_at_work_on_is_left_alone(open_system: System) -> N
     hold_lease(open_system, key, 3600)
     done = run(open_system, prefix)
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.endswith("\n1 object compared: 1 left to an execution that is at work.\n")
+    assert done.stdout.endswith("\n1 object compared: 1 being copied by another execution.\n")
     hold_lease(open_system, key, -1)
     assert run(open_system, prefix).stdout.endswith("\n1 object compared: 1 copied.\n")
 
 
-def test_what_the_filter_leaves_out_is_left_out() -> None:
-    """The workflow may not read other keys than those that are distributed, and would fail for each of them."""
+@pytest.mark.slow
+def test_what_the_filter_leaves_out_is_left_out(tmp_path: Path) -> None:
+    """The workflow may not read other keys than those that are copied, and would fail for each of them. So 'send' does
+    not upload them either."""
     with stack_up("-c", "keyPrefix=releases/", "-c", "keySuffix=.zip", *NO_WAITS) as system:
         put_unheard(system, "releases/a.zip", "releases/a.txt", "other/a.zip")
         assert run(system).stdout.endswith("\n1 object compared: 1 copied.\n")
         assert keys_in(system, A, "") == ["releases/a.zip"]
         refused = run(system, "other/")
         assert (refused.returncode, refused.stdout) == (1, "")
-        assert "No key that begins with 'other/' is distributed" in refused.stderr
+        assert "The stack copies no key that begins with 'other/'" in refused.stderr
+        (tmp_path / "sent.zip").write_bytes(b"sent")
+        refused = system.filecopy("send", str(tmp_path / "sent.zip"))
+        assert (refused.returncode, refused.stderr) == (1, "error: 1 of 1 files was not sent.\n")
+        assert "only keys that begin with 'releases/', not 'sent.zip'; try --key releases/\n" in refused.stdout
+        assert keys_in(system, system.source, "sent") == []
+        assert system.filecopy("send", str(tmp_path / "sent.zip"), "--key", "releases/").returncode == 0
 
 
+@pytest.mark.slow
 def test_interrupted_run_is_gone_on_with(open_system: System) -> None:
     """On a terminal a bar tells how far it is; Ctrl-C starts nothing more and says how to go on, and then nothing is
     started twice."""
@@ -197,7 +212,7 @@ def test_interrupted_run_is_gone_on_with(open_system: System) -> None:
         try:
             read_until(master, rb"\xe2\x94\x81.*\d:\d\d:\d\d.* \d+ objects compared: \d+ copied; at ")
             running.send_signal(signal.SIGINT)
-            ended = read_until(master, rb"For the rest, type: filecopy backfill \S*resumed/ --rate 2 --\S+\s+\S+")
+            ended = read_until(master, rb"To resume, type: filecopy backfill \S*resumed/ --rate 2 --\S+\s+\S+")
             assert running.wait(60) == 130
         finally:
             running.kill()
@@ -210,33 +225,75 @@ def test_interrupted_run_is_gone_on_with(open_system: System) -> None:
     assert [len(keys_in(open_system, bucket, prefix)) for bucket in open_system.destinations] == [60, 60]
 
 
-def test_copies_that_fail_are_named_and_end_the_run(open_system: System) -> None:
-    """Of objects that cannot be copied so many are told to people, and no more; the exit status is 1, and once they are
-    mended, the same command does the rest."""
-    prefix = open_system.key("failed/")
-    keys = [f"{prefix}{number:03}.zip" for number in range(100)]
+@pytest.mark.slow
+def test_objects_that_nobody_can_copy_do_not_hide_the_others(open_system: System) -> None:
+    """Archived objects and those with a customer's key are counted and named, at each run, and no execution is started
+    for them. What is behind them is copied, and an archived object is once it is restored."""
+    prefix = open_system.key("stuck/")
+    archived = [f"{prefix}archived-{number:02}.zip" for number in range(60)]
+    encrypted = [f"{prefix}encrypted-{number:02}.zip" for number in range(60)]
     with unheard(open_system):
-        for key in keys:
-            # A customer's own key, which the workflow does not have.
+        for number, key in enumerate(archived):
+            storage: Any = ("GLACIER", "DEEP_ARCHIVE")[number % 2]
+            open_system.s3.put_object(Bucket=open_system.source, Key=key, Body=b"content", StorageClass=storage)
+        for key in encrypted:
             customer = {"SSECustomerAlgorithm": "AES256", "SSECustomerKey": "k" * 32}
             open_system.s3.put_object(Bucket=open_system.source, Key=key, Body=b"content", **customer)
-    done = run(open_system, prefix, "--rate", "100")
-    lacking = ", ".join(rf"{bucket} \(missing\)" for bucket in open_system.destinations)
-    failed = re.findall(rf"✘ (\S+): failed: {lacking}: S3.", done.stdout)
-    assert done.returncode == 1
-    assert 20 <= len(failed) < 20 + 32
-    assert re.search(rf"^\d+ objects compared: {len(failed)} failed", done.stdout, re.MULTILINE)
-    assert "Each failure is a notification, so after 20 nothing more was started.\n" in done.stderr
-    assert f"Not copied everywhere: '{failed[0]}', " in done.stderr
-    command = " ".join(["filecopy backfill", prefix, "--rate 100", *open_system.named])
-    assert done.stderr.endswith(f"mend it, then type: {command}\n")
-    assert set(executions(open_system, prefix)) == set(failed)
-    put_unheard(open_system, *keys)
-    done = run(open_system, prefix, "--rate", "100")
+        open_system.s3.put_object(Bucket=open_system.source, Key=f"{prefix}good.zip", Body=b"content")
+    done = run(open_system, prefix)
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.endswith("\n100 objects compared: 100 copied.\n")
+    lacking = ", ".join(f"{bucket} (missing)" for bucket in open_system.destinations)
+    assert f"○ {archived[0]}: archived: {lacking}: restore it first, it is in GLACIER\n" in done.stdout
+    assert f"○ {encrypted[0]}: encrypted with a customer's key: {lacking}: S3 lets nobody copy it" in done.stdout
+    assert "\n121 objects compared: 1 copied, 60 archived (restore them first), 60 encrypted" in done.stdout
+    restore: Any = {"Days": 1, "GlacierJobParameters": {"Tier": "Standard"}}
+    open_system.s3.restore_object(Bucket=open_system.source, Key=archived[0], RestoreRequest=restore)
+
+    def is_restored() -> bool | None:
+        head = open_system.s3.head_object(Bucket=open_system.source, Key=archived[0])
+        return 'ongoing-request="false"' in head.get("Restore", "") or None
+
+    open_system.wait_for("the restore", is_restored)
+    assert "121 objects compared: 1 up to date, 1 copied, 59 archived" in run(open_system, prefix).stdout
+    assert set(executions(open_system, prefix)) == {f"{prefix}good.zip", archived[0]}
 
 
+@pytest.mark.slow
+def test_copies_that_fail_are_named_and_skipped_by_the_next_run(open_system: System) -> None:
+    """The exit status is 1, and the next run says that they failed before, until it is asked to try them again."""
+    prefix = open_system.key("failed/")
+    key, missing = f"{prefix}k.zip", open_system.destinations[1]
+    put_unheard(open_system, key)
+    open_system.run(open_system.job(key))
+    open_system.s3.delete_object(Bucket=missing, Key=key)
+    failed = {"destinationBucket": missing, "success": False, "error": "S3.X", "cause": "No."}
+    open_system.dynamodb.update_item(
+        TableName=open_system.table,
+        Key={"fileKey": {"S": key}, "sourceBucket": {"S": open_system.source}},
+        UpdateExpression=(
+            "SET #status = :status, successfulBuckets = :copied, failedBuckets = :failed, copyResults = :all"
+        ),
+        ExpressionAttributeNames={"#status": "status"},
+        ExpressionAttributeValues={
+            ":status": {"S": "PARTIAL_FAILURE"},
+            ":copied": {"L": [{"S": open_system.destinations[0]}]},
+            ":failed": {"L": [{"S": missing}]},
+            ":all": TypeSerializer().serialize([failed]),
+        },
+    )
+    done = run(open_system, prefix)
+    assert done.returncode == 1
+    assert f"✘ {key}: failed before: {missing} (missing): {missing}: S3.X: No.\n" in done.stdout
+    assert done.stdout.endswith("1 object compared: 1 failed before (--retry-failed tries them again).\n")
+    command = " ".join(["filecopy backfill", prefix, *open_system.named])
+    assert done.stderr.startswith(f"error: Not copied everywhere: '{key}'. ")
+    assert done.stderr.endswith(f"After fixing it, type: {command} --retry-failed\n")
+    done = run(open_system, prefix, "--retry-failed")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.endswith("\n1 object compared: 1 copied.\n")
+
+
+@pytest.mark.slow
 def test_documented_permissions_are_enough(enforced: System) -> None:
     """What docs/operations.md lists is what it takes, and without the right to list a destination that is said."""
     enforced.upload("allowed/k.zip")
@@ -253,12 +310,12 @@ def test_documented_permissions_are_enough(enforced: System) -> None:
                 policies.allow(["s3:GetBucketNotification"], buckets[:1]),
             ),
         )
-        found = target.Target(enforced.outputs, enforced.clients_of(user))
+        found = Stack(enforced.outputs, enforced.clients_of(user))
         told: list[Outcome] = []
         Backfill(found, [A, B], prefix="allowed/", rate=100, is_dry=False).run(told.append)
         return {outcome.key: outcome.result for outcome in told}
 
-    with pytest.raises(StackError, match=f"{B} does not let you look into it: that takes s3:ListBucket on arn"):
+    with pytest.raises(StackError, match=f"Access to {B} denied: you need s3:ListBucket on arn"):
         backfill(enforced.source, A)
     assert backfill(enforced.source, A, B) == {"allowed/k.zip": Result.COPIED}
     assert [enforced.get(bucket, "allowed/k.zip") for bucket in (A, B)] == [b"content"] * 2

@@ -11,6 +11,8 @@ from tests.bench import destinations, parts, starts, tables, throughput
 
 from .system import System
 
+pytestmark = pytest.mark.slow
+
 
 def test_bursts_and_their_floors(open_system: System) -> None:
     """Every file of a burst arrives, and the workflow takes longer than its copies alone."""

@@ -10,12 +10,17 @@ from typing import Any
 
 import pytest
 
-from filecopy.executions.follow import Watcher, follow
-from filecopy.executions.model import Outcome, load
+from filecopy.executions.find import read_history
+from filecopy.executions.follow import Follower, follow
+from filecopy.executions.model import Outcome
+from filecopy.polling import Poller
 from filecopy.stack.records import Part
+from handlers.s3_protocol import header_text, headers_as_they_are
 
 from .conftest import NO_WAITS, Given
 from .system import STATES_OF_A_SUCCESS, System, stack_up
+
+pytestmark = pytest.mark.slow
 
 LIMIT = 5 * 1024**2
 LARGE = random.Random(1).randbytes(3 * LIMIT + 7)  # noqa: S311 - the same at each run
@@ -144,16 +149,15 @@ def test_runs_are_told_and_are_no_retries(slow: System) -> None:
     key = slow.key("in-parts/told.zip")
     slow.put(key, LARGE)
     record = slow.wait_for("the first part", lambda: with_upload(slow.record(key)))
-    watcher = Watcher(slow.target)
+    follower = Follower(slow.target)
     parts: list[Part] = []
-    for progress in follow(watcher, record["executionId"], slow.engine.interval):
-        parts += progress.under_way.values()
-    assert (progress.status, progress.copied, progress.retries) == ("SUCCEEDED", 2, 0)
+    for progress in follow(follower, record["executionId"], Poller(slow.engine.interval)):
+        parts += progress.uploads.values()
+    assert (progress.status, progress.copy_calls.copied, progress.retries) == ("SUCCEEDED", 2, 0)
     # The looks may all fall between two rounds; what is made of a record under way, tests/unit/test_watching.py shows.
     assert {part.total for part in parts} <= {len(LARGE)}
     record = slow.finished_record(key)
-    described = slow.stepfunctions.describe_execution(executionArn=record["executionId"])
-    copies = load(slow.stepfunctions, described, record).copies
+    copies = read_history(slow.target, record["executionId"]).copies
     assert len(copies) == len(slow.destinations)
     checks = {result["destinationBucket"]: result["check"] for result in record["copyResults"]}
     assert [(copy.outcome, copy.runs, copy.check) for copy in copies] == [
@@ -208,3 +212,108 @@ def test_a_retry_of_a_large_copy_keeps_the_others(open_parts: System) -> None:
     assert (record["status"], record["totalBuckets"], record["failedBuckets"]) == ("COMPLETED", 2, [])
     assert record["copyResults"][0] == before["copyResults"][0]
     assert open_parts.get(late, key) == LARGE
+
+
+# --- What every way of copying keeps ------------------------------------------------------------------------------
+
+KEPT: dict[str, Any] = {
+    "ContentType": "text/x-odd",
+    "CacheControl": "no-store",
+    "ContentDisposition": "attachment",
+    "ContentEncoding": "identity",
+    "ContentLanguage": "en",
+    "WebsiteRedirectLocation": "/elsewhere",
+}
+# S3 stores these as they are; botocore takes neither by itself.
+RAW = {"Expires": "5d", "x-amz-meta-name": "résumé", "x-amz-meta-commit": "abc123"}
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [("kept.bin", b"small"), ("kept (by copy-worker).bin", b"small"), ("kept-in-parts.bin", LARGE)],
+    ids=["by Step Functions", "by copy-worker", "in parts"],
+)
+def test_a_copy_keeps_the_same_in_every_way_of_copying(open_parts: System, name: str, content: bytes) -> None:
+    """What a copy keeps does not depend on its size or its key. Storage class and tags are in tests/handlers, because
+    MiniStack does not keep them in every copy."""
+    key = open_parts.key(name)
+    source = {"Bucket": open_parts.source, "Key": key}
+    with headers_as_they_are(open_parts.s3, "PutObject", RAW):
+        open_parts.s3.put_object(**source, Body=content, **KEPT)
+    record = open_parts.finished_record(key)
+    assert record["status"] == "COMPLETED"
+
+    def kept(bucket: str) -> dict[str, Any]:
+        head: dict[str, Any] = {**open_parts.s3.head_object(Bucket=bucket, Key=key)}
+        return {member: head.get(member) for member in (*KEPT, "ExpiresString", "Metadata")}
+
+    there = kept(open_parts.source)
+    assert there["ExpiresString"] == "5d"
+    assert header_text(there["Metadata"]["name"]) == "résumé"
+    for bucket in open_parts.destinations:
+        assert open_parts.get(bucket, key) == content
+        assert kept(bucket) == there
+
+
+@pytest.mark.parametrize("content", [b"small", LARGE], ids=["small", "in parts"])
+def test_a_key_with_control_characters_is_copied(open_parts: System, content: bytes) -> None:
+    """S3 names the key in the answers about an upload, in XML that has no place for these characters."""
+    name = open_parts.key(f"bell-{len(content)}")
+    key = f"{name}\x08\x1f.bin"
+    record = open_parts.upload(key, content)
+    assert record["status"] == "COMPLETED"
+    assert [open_parts.get(bucket, key) for bucket in open_parts.destinations] == [content] * 2
+    # An upload that is left would be listed by its key, which botocore does not read.
+    assert unfinished(open_parts, name) == []
+
+
+def test_a_key_of_white_space_is_copied(open_parts: System) -> None:
+    """A key is any UTF-8 of 1 to 1,024 bytes."""
+    key = open_parts.key("\u00a0 ")
+    record = open_parts.upload(key, b"x")
+    assert record["status"] == "COMPLETED"
+
+
+# --- Copies of copies ---------------------------------------------------------------------------------------------
+
+
+def versions(system: System, bucket: str, key: str) -> list[str]:
+    found = system.s3.list_object_versions(Bucket=bucket, Prefix=key).get("Versions", [])
+    return [version["VersionId"] for version in found if version["Key"] == key]
+
+
+def test_what_the_destinations_have_already_is_not_copied_again(parts: System) -> None:
+    """A file that another stack has copied into the source bucket goes on to each destination, and ends there where the
+    destination has it: two stacks that copy to each other stop after one round."""
+    key, made_from = parts.key("round/file.zip"), parts.key("round/from.zip")
+    parts.upload(made_from, b"round")
+    seen: list[str] = []
+
+    def arrive() -> dict[str, Any]:
+        """The file as another stack copies it into the source bucket."""
+        copied = parts.s3.copy_object(
+            Bucket=parts.source, Key=key, CopySource={"Bucket": parts.source, "Key": made_from}
+        )["VersionId"]
+
+        def ended() -> dict[str, Any] | None:
+            record = parts.record(key)
+            is_of_it = record is not None and record.get("sourceVersionId") == copied
+            return record if is_of_it and record is not None and "completedAt" in record else None
+
+        record = parts.wait_for("the end of the copy", ended)
+        assert (record["status"], record["executionId"] in seen) == ("COMPLETED", False)
+        seen.append(record["executionId"])
+        return record
+
+    first = arrive()
+    there = {bucket: versions(parts, bucket, key) for bucket in parts.destinations}
+    assert [len(found) for found in there.values()] == [1, 1]
+    again = arrive()
+    assert {bucket: versions(parts, bucket, key) for bucket in parts.destinations} == there
+    for record in (first, again):
+        assert [[result["versionId"]] for result in record["copyResults"]] == list(there.values())
+    assert parts.attempts(again["executionId"], "copyObject") == 0
+    # What has changed goes on.
+    parts.upload(made_from, b"changed")
+    arrive()
+    assert [parts.get(bucket, key) for bucket in parts.destinations] == [b"changed"] * 2

@@ -73,6 +73,6 @@ def test_notification_that_fails_ends_in_notification_failed(system: System) -> 
     ended = system.run(system.job(key, missing), machine)
     assert (ended["status"], ended["error"]) == ("FAILED", "NotificationFailed")
     assert f"1 of 1 copies failed: {missing}" in ended["cause"]
-    assert "Nobody could be told: SNS." in ended["cause"]
+    assert "Notification failed: SNS." in ended["cause"]
     assert system.states(ended["executionArn"])[-2:] == ["SendFailureNotification", "NotificationFailed"]
     assert system.attempts(ended["executionArn"], "publish") == 1 + 2

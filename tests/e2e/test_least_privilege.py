@@ -11,7 +11,7 @@ from __future__ import annotations
 import contextlib
 import importlib
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from fnmatch import fnmatchcase
 from typing import Any
 
@@ -63,46 +63,66 @@ def read(call: dict[str, Any], what: str = "") -> set[Permission]:
     return {(action, object_arn(call["Bucket"], call["Key"]))}
 
 
+def head_object(call: dict[str, Any]) -> set[Permission]:
+    # S3 answers 404 for a missing key only to whoever may list the bucket, and 403 to others. copy-worker takes both as
+    # missing.
+    is_copy = "ExpectedBucketOwner" in call
+    return read(call) if is_copy else read(call) | {("s3:ListBucket", f"arn:aws:s3:::{call['Bucket']}")}
+
+
+def copy_object(call: dict[str, Any]) -> set[Permission]:
+    copy = object_arn(call["Bucket"], call["Key"])
+    source = read(call["CopySource"]) | read(call["CopySource"], "Tagging")
+    return source | {("s3:PutObject", copy), ("s3:PutObjectTagging", copy)}
+
+
+def upload_part_copy(call: dict[str, Any]) -> set[Permission]:
+    return read(call["CopySource"]) | on_object("PutObject")(call)
+
+
+def on_object(action: str) -> Callable[[dict[str, Any]], set[Permission]]:
+    """The permissions of a call that needs one action on one object."""
+    return lambda call: {(f"s3:{action}", object_arn(call["Bucket"], call["Key"]))}
+
+
+def on_item(action: str) -> Callable[[dict[str, Any]], set[Permission]]:
+    return lambda call: {(f"dynamodb:{action}", table_arn(call["TableName"]))}
+
+
+def on_arn(action: str, parameter: str) -> Callable[[dict[str, Any]], set[Permission]]:
+    """The permissions of a call that needs one action on the ARN that a parameter has."""
+    return lambda call: {(action, call[parameter])}
+
+
+PERMISSIONS: dict[str, Callable[[dict[str, Any]], set[Permission]]] = {
+    "HeadObject": head_object,
+    "GetObjectAttributes": lambda call: read(call) | read(call, "Attributes"),
+    "GetObjectTagging": lambda call: read(call, "Tagging"),
+    "CopyObject": copy_object,
+    "UploadPartCopy": upload_part_copy,
+    "PutObject": on_object("PutObject"),
+    "CreateMultipartUpload": on_object("PutObject"),
+    "UploadPart": on_object("PutObject"),
+    "CompleteMultipartUpload": on_object("PutObject"),
+    "AbortMultipartUpload": on_object("AbortMultipartUpload"),
+    "ListParts": on_object("ListMultipartUploadParts"),
+    "GetItem": on_item("GetItem"),
+    "UpdateItem": on_item("UpdateItem"),
+    "Invoke": on_arn("lambda:InvokeFunction", "FunctionName"),
+    "Publish": on_arn("sns:Publish", "TopicArn"),
+    "StartExecution": on_arn("states:StartExecution", "stateMachineArn"),
+    "DescribeExecution": on_arn("states:DescribeExecution", "executionArn"),
+}
+
+
 def permissions_of(operation: str, call: dict[str, Any]) -> set[Permission]:
-    """What the call of a client takes, by its operation and its parameters.
+    """The permissions that a call needs, by its operation and its parameters.
 
     Raises:
-        AssertionError: nobody has said so far what it takes.
+        AssertionError: the table above does not have the operation.
     """
-    match operation:
-        case "HeadObject":
-            # A key that is missing is told from one that is forbidden by whether the caller may list the bucket.
-            found = read(call)
-            # copy-worker takes a copy that it may not see for one that is missing.
-            is_copy = "ExpectedBucketOwner" in call
-            return found if is_copy else found | {("s3:ListBucket", f"arn:aws:s3:::{call['Bucket']}")}
-        case "GetObjectAttributes":
-            return read(call) | read(call, "Attributes")
-        case "GetObjectTagging":
-            return read(call, "Tagging")
-        case "CopyObject":
-            copy = object_arn(call["Bucket"], call["Key"])
-            source = read(call["CopySource"]) | read(call["CopySource"], "Tagging")
-            return source | {("s3:PutObject", copy), ("s3:PutObjectTagging", copy)}
-        case "UploadPartCopy":
-            return read(call["CopySource"]) | {("s3:PutObject", object_arn(call["Bucket"], call["Key"]))}
-        case "ListParts":
-            return {("s3:ListMultipartUploadParts", object_arn(call["Bucket"], call["Key"]))}
-        case "Invoke":
-            return {("lambda:InvokeFunction", call["FunctionName"])}
-        case "PutObject" | "CreateMultipartUpload" | "UploadPart" | "CompleteMultipartUpload":
-            return {("s3:PutObject", object_arn(call["Bucket"], call["Key"]))}
-        case "AbortMultipartUpload":
-            return {("s3:AbortMultipartUpload", object_arn(call["Bucket"], call["Key"]))}
-        case "GetItem" | "UpdateItem":
-            return {(f"dynamodb:{operation}", table_arn(call["TableName"]))}
-        case "Publish":
-            return {("sns:Publish", call["TopicArn"])}
-        case "StartExecution":
-            return {("states:StartExecution", call["stateMachineArn"])}
-        case "DescribeExecution":
-            return {("states:DescribeExecution", call["executionArn"])}
-    raise AssertionError(f"Which permissions does {operation} take? Say so here.")
+    assert operation in PERMISSIONS, f"Which permissions does {operation} need? Add it to PERMISSIONS."
+    return PERMISSIONS[operation](call)
 
 
 # --- What the principals do -------------------------------------------------------------------------------------

@@ -17,6 +17,8 @@ from filecopy.embedded.configuration import PROJECT_ROOT
 
 from .system import System
 
+pytestmark = pytest.mark.slow
+
 README = (PROJECT_ROOT / "README.md").read_text(encoding="utf-8")
 # tests/engines types the blocks that need the Pulumi CLI.
 WITHOUT_THE_CLI = re.sub(r"^## On (LocalStack|AWS)$.*?(?=^## )", "", README, flags=re.MULTILINE | re.DOTALL)

@@ -14,6 +14,8 @@ from tests.handlers.conftest import s3_event, s3_record
 
 from .system import Inbox, System, stack_up
 
+pytestmark = pytest.mark.slow
+
 FAR = "eu-west-1"
 QUEUE = f"arrivals-{FAR}"
 NEAR_BUCKET, FAR_BUCKET = "near-builds", "far-builds"
@@ -114,7 +116,7 @@ def test_a_dead_letter_there_is_put_back(system: System, there: Any) -> None:
     letter = s3_event(s3_record(key, bucket=FAR_BUCKET, eTag="0" * 32, size=1, versionId=None))
     there("sqs").send_message(QueueUrl=urls[QUEUE], MessageBody=letter)
     told = system.filecopy("replay", QUEUE)
-    assert (told.returncode, told.stdout) == (0, f"1 message put back into {QUEUE}.\n"), told.stderr
+    assert (told.returncode, told.stdout) == (0, f"Moved 1 message back into {QUEUE}.\n"), told.stderr
     assert arrived(system, key)["verified"] is True
     unknown = system.filecopy("replay", "arrivals-ap-south-1")
     assert f"The queues are uploads, arrivals, {QUEUE}, endings." in unknown.stderr

@@ -20,7 +20,8 @@ from typing import Any
 
 import pytest
 
-from filecopy.executions.model import History, Outcome, load, load_definition
+from filecopy.executions.find import read_definition, read_history
+from filecopy.executions.model import Outcome
 from filecopy.pages.report import headline, report_page
 
 from .system import System
@@ -47,19 +48,13 @@ addEventListener("load", () => {{
 </script>"""
 
 
-def read(system: System, execution: str, key: str) -> History:
-    return load(
-        system.stepfunctions, system.stepfunctions.describe_execution(executionArn=execution), system.record(key)
-    )
-
-
 def test_a_copy_everywhere(open_system: System) -> None:
     """An upload's execution is told state by state, with every copy and its verified arrival."""
     key = open_system.key(f"{uuid.uuid4().hex}/build.zip")
     open_system.upload(key)
     (execution,) = open_system.executions_of(key)
     open_system.finish(execution)
-    history = read(open_system, execution, key)
+    history = read_history(open_system.target, execution)
     assert (history.status, history.error, history.record_is_of_this_execution) == ("SUCCEEDED", None, True)
     assert [state.name for state in history.states] == open_system.states(execution)
     assert all(state.status == "SUCCEEDED" and state.exited for state in history.states)
@@ -69,8 +64,8 @@ def test_a_copy_everywhere(open_system: System) -> None:
         assert copy.ended
         assert history.started < copy.ended
         assert copy.arrival
-        assert copy.arrival["verified"]
-    definition = load_definition(open_system.stepfunctions, execution)
+        assert copy.arrival.is_verified
+    definition = read_definition(open_system.target, history)
     assert {state.name for state in history.states} < set(definition["States"])
     assert headline(history).text == "Copied to all 2 destinations"
     assert report_page(history, definition).count("✔ verified") == 2
@@ -83,7 +78,7 @@ def test_a_copy_that_failed_somewhere(open_system: System) -> None:
     open_system.upload(key)
     missing = open_system.bucket("invalid-bucket")
     execution = open_system.run(open_system.job(key, open_system.destinations[0], missing))["executionArn"]
-    history = read(open_system, execution, key)
+    history = read_history(open_system.target, execution)
     assert (history.status, history.error) == ("FAILED", "CopiesFailed")
     good, bad = history.copies
     assert (good.outcome, bad.outcome) == (Outcome.COPIED, Outcome.FAILED)
@@ -94,7 +89,7 @@ def test_a_copy_that_failed_somewhere(open_system: System) -> None:
     assert made == sum(open_system.attempts(execution, action) for action in ("copyObject", "invoke"))
     assert history.states[-1].name == "SomeCopiesFailed"
     assert history.states[-1].cause == f"1 of 2 copies failed: {missing}"
-    page = report_page(history, load_definition(open_system.stepfunctions, execution))
+    page = report_page(history, read_definition(open_system.target, history))
     assert "Partly failed: 1 of 2 copies failed" in page
     assert "<script" not in page
 
@@ -168,6 +163,7 @@ def look(browser: str, page: str, folder: Path) -> Seen:
     return Seen(json.loads(html.unescape(found[1])), asked, logged)
 
 
+@pytest.mark.slow
 def test_the_report_in_a_browser(open_system: System, browser: str, tmp_path: Path) -> None:
     """On a narrow screen nothing stands out of the page, with the longest of keys; nothing is fetched or complained
     of."""
@@ -175,8 +171,8 @@ def test_the_report_in_a_browser(open_system: System, browser: str, tmp_path: Pa
     open_system.upload(key)
     missing = open_system.bucket("invalid-bucket")
     execution = open_system.run(open_system.job(key, open_system.destinations[0], missing))["executionArn"]
-    history = read(open_system, execution, key)
-    page = report_page(history, load_definition(open_system.stepfunctions, execution))
+    history = read_history(open_system.target, execution)
+    page = report_page(history, read_definition(open_system.target, history))
     seen = look(browser, page, tmp_path)
     assert seen.found["title"].endswith("<b>.zip")
     assert seen.found["drawn"] is True
@@ -188,6 +184,7 @@ def test_the_report_in_a_browser(open_system: System, browser: str, tmp_path: Pa
     assert [line for line in seen.logged if "favicon" not in line] == []
 
 
+@pytest.mark.slow
 def test_the_look_sees_what_is_wrong(browser: str, tmp_path: Path) -> None:
     """A page that stands out, fetches something and complains is seen to: the test above would fail."""
     page = (

@@ -20,17 +20,18 @@ def fail(system: System, key: str, *missing: str) -> dict[str, Any]:
 
 
 def test_failed_copies_alone_are_retried_and_merged(system: System) -> None:
-    """A retry copies to the destinations that failed and to no other, and the record's counts are those of both."""
+    """A retry copies to the destinations that failed and to no other, and the record's counts are those of both. A
+    bucket that does not exist and is not a destination of the stack is left out, and is no failure of the retry."""
     key, one, two = system.key("retried.zip"), system.bucket("late-one"), system.bucket("late-two")
     before = fail(system, key, one, two)
     system.make_bucket(one)
     told = system.filecopy("retry", key)
-    assert told.returncode == 1
+    assert told.returncode == 0
     assert f"{key}: PARTIAL_FAILURE, 2 of 3 copied." in told.stdout
-    assert f"Still failed: {two}." in told.stderr
+    assert f"{two} is not a destination of the stack, so its copy is not retried." in told.stderr
     record = system.record(key)
     assert record is not None
-    assert system.attempts(record["executionId"], "copyObject") == 2
+    assert system.attempts(record["executionId"], "copyObject") == 1
     assert (record["totalBuckets"], record["successfulCopies"], record["failedCopies"]) == (3, 2, 1)
     assert record["successfulBuckets"] == [system.destinations[0], one]
     assert record["failedBuckets"] == [two]
@@ -60,6 +61,7 @@ def test_retry_through_the_api(system: System) -> None:
     assert (record["status"], record["totalBuckets"], record["failedCopies"]) == ("COMPLETED", 2, 0)
 
 
+@pytest.mark.slow
 def test_retry_of_an_unknown_file_is_told(system: System) -> None:
     """A key that was never copied is named, not retried."""
     key = system.key("never.zip")
@@ -68,6 +70,7 @@ def test_retry_of_an_unknown_file_is_told(system: System) -> None:
     assert f"There is no record of '{key}'" in told.stderr
 
 
+@pytest.mark.slow
 def test_dead_letter_is_put_back_and_handled(breakable: System) -> None:
     """An upload whose event could not be handled is copied once the reason is gone and its message is put back."""
     if breakable.letters_in("uploads"):
@@ -80,7 +83,7 @@ def test_dead_letter_is_put_back_and_handled(breakable: System) -> None:
         assert breakable.wait_for("the dead letter", lambda: breakable.letters_in("uploads") or None) == 1
         assert breakable.record(key) is None
     told = breakable.filecopy("replay", "uploads")
-    assert (told.returncode, told.stdout) == (0, "1 message put back into uploads.\n"), told.stderr
+    assert (told.returncode, told.stdout) == (0, "Moved 1 message back into uploads.\n"), told.stderr
     assert breakable.finished_record(key)["status"] == "COMPLETED"
     assert breakable.letters_in("uploads") == 0
     unknown = breakable.filecopy("replay", "letters")

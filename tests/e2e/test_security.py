@@ -15,11 +15,13 @@ from botocore.credentials import Credentials
 from botocore.exceptions import ClientError
 
 from components import policies
-from filecopy.executions.follow import Watcher
-from filecopy.operations import Operations, Retried
+from filecopy.executions.find import list_executions, read_definition, read_history
+from filecopy.executions.follow import Follower
+from filecopy.replay import replay
+from filecopy.retry import Retried, retry
 from filecopy.stack.clients import Clients
 from filecopy.stack.records import list_records, read_record
-from filecopy.stack.stack import Target
+from filecopy.stack.stack import Stack
 from tests.handlers.conftest import failed, sqs_event
 
 from .system import ACCOUNT, System, filecopy
@@ -76,12 +78,13 @@ GROUP = "/aws/lambda/replication-worker"
 ALARM = "file-copy-slow"
 A_DAY = {"startTime": int(time.time()) - 86400, "endTime": int(time.time())}
 RUNBOOK: dict[str, Call] = {
-    "watch": lambda who, system: Watcher(operated(who, system)).running(),
-    "status": lambda who, system: read_record(who("dynamodb"), system.outputs, "known.zip"),
-    "list": lambda who, system: list(list_records(who("dynamodb"), system.outputs)),
-    "report": lambda who, system: report_on(Operations(operated(who, system)), "operated.zip"),
-    "retry": lambda who, system: Operations(operated(who, system)).retry("operated.zip"),
-    "replay": lambda who, system: Operations(operated(who, system)).replay("uploads"),
+    "watch": lambda who, system: Follower(operated(who, system)).running(),
+    "status": lambda who, system: read_record(operated(who, system), "known.zip"),
+    "list": lambda who, system: list(list_records(operated(who, system))),
+    "executions": lambda who, system: list(list_executions(operated(who, system), key="operated.zip")),
+    "report": lambda who, system: report_on(operated(who, system), "operated.zip"),
+    "retry": lambda who, system: retry(operated(who, system), "operated.zip"),
+    "replay": lambda who, system: replay(operated(who, system), "uploads"),
     "stop": lambda who, system: who("stepfunctions").stop_execution(
         executionArn=system.start_waiting(f"{uuid.uuid4().hex}.zip")
     ),
@@ -122,17 +125,17 @@ RUNBOOK: dict[str, Call] = {
         LookupAttributes=[{"AttributeKey": "EventName", "AttributeValue": "StopExecution"}]
     ),
 }
-A_USERS = ("watch", "status", "list", "report", "retry", "list executions")
+A_USERS = ("watch", "status", "list", "executions", "report", "retry", "list executions")
 NOT_ENFORCED = ("read a queue again", "concurrency")
 """By the emulator (docs/engines.md)."""
 
 
-def operated(who: Clients, system: System) -> Target:
-    return Target(system.outputs, who)
+def operated(who: Clients, system: System) -> Stack:
+    return Stack(system.outputs, who)
 
 
-def report_on(operations: Operations, key: str) -> object:
-    return operations.definition_of(operations.history(key))
+def report_on(stack: Stack, key: str) -> object:
+    return read_definition(stack, read_history(stack, key))
 
 
 def test_an_operator_may_do_what_the_runbook_says_and_is_allowed_no_more(enforced: System) -> None:
@@ -156,7 +159,8 @@ def test_an_operator_may_do_what_the_runbook_says_and_is_allowed_no_more(enforce
     assert done["replay"] == 1
     retried = done["retry"]
     assert isinstance(retried, Retried)
-    assert (retried.status, retried.record["status"]) == ("SUCCEEDED", "COMPLETED")
+    assert retried.results
+    assert (retried.status, retried.results.status) == ("SUCCEEDED", "COMPLETED")
     assert used == {action for statement in enforced.operator_policy()["Statement"] for action in statement["Action"]}
 
 
@@ -350,6 +354,7 @@ def test_the_workflow_cannot_be_turned_on_other_buckets(enforced: System, as_the
     assert [item["Key"] for item in listed] == ["secret.zip"]
 
 
+@pytest.mark.slow
 def test_the_owner_of_a_bucket_is_told_what_to_add_to_its_policy(enforced: System) -> None:
     """'filecopy policy' prints JSON that names the bucket and the workflow's role, and S3 takes it as it is."""
     bucket = enforced.destinations[1]

@@ -5,14 +5,33 @@ from __future__ import annotations
 import json
 import os
 import re
-import signal
-import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
+
+import pytest
 
 from components import outputs
 from filecopy.embedded import emulator, stack
+from filecopy.embedded.configuration import PROJECT_ROOT
 
 from .system import System, filecopy, stack_up
+
+# A test that brings a stack up, says on which port, and never ends.
+ENDLESS = """
+import os, pathlib, signal
+from tests.e2e.system import stack_up
+
+def test_endless():
+    with stack_up() as system:
+        port = pathlib.Path(__file__).with_name("port")
+        port.with_suffix(".new").write_text(str(system.stack.port))
+        port.with_suffix(".new").rename(port)
+        signal.pause()
+"""
+DEADLINE = 90.0
 
 
 def processes_of(folder: Path) -> list[str]:
@@ -27,6 +46,7 @@ def processes_of(folder: Path) -> list[str]:
     return found
 
 
+@pytest.mark.slow
 def test_up_twice_is_harmless_and_down_leaves_nothing() -> None:
     """The second up changes nothing; down leaves no process and no file, or a machine would fill up."""
     with stack_up() as first:
@@ -44,17 +64,16 @@ def test_up_twice_is_harmless_and_down_leaves_nothing() -> None:
     assert again.stdout.startswith(f"No stack is up on port {first.stack.port}.")
 
 
-def test_two_stacks_do_not_meet(system: System) -> None:
+def test_two_stacks_do_not_meet(open_system: System, enforced: System) -> None:
     """A file uploaded to one stack is in no bucket and no record of another."""
-    with stack_up() as other:
-        other.upload("only-here.zip")
-        assert system.record("only-here.zip") is None
-        assert system.executions_of("only-here.zip") == []
+    enforced.upload("only-here.zip")
+    assert open_system.record("only-here.zip") is None
+    assert open_system.executions_of("only-here.zip") == []
 
 
-def test_outputs(system: System) -> None:
+def test_outputs(open_system: System) -> None:
     """Outputs come as a table, as JSON, and bare for a script."""
-    port = str(system.stack.port)
+    system, port = open_system, str(open_system.stack.port)
     bare = filecopy("outputs", outputs.STEP_FUNCTION_ARN, "--port", port)
     assert bare.stdout == f"{system.state_machine}\n"
     assert json.loads(filecopy("outputs", "--json", "--port", port).stdout) == system.outputs
@@ -66,41 +85,37 @@ def test_outputs(system: System) -> None:
     assert "There is no output 'arn'" in unknown.stderr
 
 
-def test_dead_emulator_is_told_of() -> None:
-    """A stack whose emulator died says so in a sentence, and can be taken down."""
-    with stack_up() as target:
-        folder = stack.folder_of(target.stack.port)
-        pid = json.loads((folder / "state.json").read_text())["pid"]
-        os.killpg(pid, signal.SIGKILL)
-        for command in ("up", "outputs"):
-            told = filecopy(command, "--port", str(target.stack.port))
-            assert told.returncode == 1
-            assert "has died or does not answer" in told.stderr
-            assert len(told.stderr.strip().splitlines()) == 1
+@pytest.mark.slow
+def test_a_test_run_that_is_killed_leaves_no_emulator(tmp_path: Path) -> None:
+    """A test run that cannot clean up leaves no emulator of a gigabyte, and none of its files."""
+    (tmp_path / "test_endless.py").write_text(ENDLESS, encoding="utf-8")
+    command = [sys.executable, "-m", "pytest", "-q", "-n", "1", "-p", "no:cacheprovider", "-p", "tests.conftest"]
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
+    del environment[emulator.ENDS_WITH]
+
+    def wait_for(what: str, look: Callable[[], bool]) -> None:
+        deadline = time.monotonic() + DEADLINE
+        while not look():
+            assert time.monotonic() < deadline, f"Timed out waiting for {what}."
+            time.sleep(0.05)
+
+    with subprocess.Popen(
+        [*command, f"--rootdir={PROJECT_ROOT}", str(tmp_path)],
+        cwd=PROJECT_ROOT,
+        env={**environment, "PYTHONPATH": str(PROJECT_ROOT)},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    ) as run:
+        port = tmp_path / "port"
+        wait_for("the stack to come up", lambda: port.exists() or run.poll() is not None)
+        folder = stack.folder_of(int(port.read_text()))
+        assert processes_of(folder)
+        run.kill()
+    wait_for("the emulator to end", lambda: processes_of(folder) == [])
+    wait_for("its files to be removed", lambda: not folder.exists())
 
 
-def test_busy_port_is_told_of() -> None:
-    """A port that another program listens on is named, and nothing is left behind."""
-    with socket.socket() as other:
-        other.bind(("127.0.0.1", 0))
-        other.listen()
-        port = other.getsockname()[1]
-        told = filecopy("up", "--port", str(port))
-    assert told.returncode == 1
-    assert f"Port {port} of 127.0.0.1 is taken" in told.stderr
-    assert not stack.folder_of(port).exists()
-
-
-def test_wrong_setting_creates_nothing() -> None:
-    """A setting that is not allowed is named with its value, and no emulator is left running."""
-    port = emulator.free_port()
-    told = filecopy("up", "--port", str(port), "-c", "maxConcurrency=41")
-    assert told.returncode == 1
-    assert 'maxConcurrency must be an integer from 1 to 40, not "41".' in told.stderr
-    assert not stack.folder_of(port).exists()
-    assert processes_of(stack.folder_of(port)) == []
-
-
+@pytest.mark.slow
 def test_settings_reach_the_stack() -> None:
     """Settings given on the command line are those of the stack: a prefix, other buckets, a key filter."""
     destinations = json.dumps([{"bucket": "only-one"}])
@@ -117,6 +132,7 @@ def test_settings_reach_the_stack() -> None:
         assert target.record("in/a.txt") is None
 
 
+@pytest.mark.slow
 def test_demo() -> None:
     """The demonstration shows success, failure and notification, exits 0, and leaves nothing."""
     shown = filecopy("demo")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 import json
 import os
@@ -52,7 +53,8 @@ def container(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", os.devnull)
     monkeypatch.setattr(boto3, "DEFAULT_SESSION", account.session())
     forget_everything()
-    monkeypatch.setattr(clients, "session", account.botocore_session)
+    # Not the cached function itself: its session would be forgotten with what the container keeps.
+    monkeypatch.setattr(clients, "session", functools.partial(account.botocore_session))
     yield
     forget_everything()
 

@@ -12,19 +12,23 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from handlers import clients, copy_worker
-from handlers.copy_worker import (
-    MAX_PART_BYTES,
-    MAX_PARTS,
-    MIN_PART_BYTES,
-    CopyError,
-    LostRecordError,
-    handler,
-    part_size,
-)
+from handlers import clients, copying
+from handlers.copy_worker import handler
+from handlers.copying import CopyError, LostRecordError
+from handlers.parts import MAX_PART_BYTES, MAX_PARTS, MIN_PART_BYTES, part_size, ranges
 
 from . import account
-from .conftest import SOURCE, Json, before_call, client_error, create_table, empty_account, fail_with, log_lines
+from .conftest import (
+    SOURCE,
+    Json,
+    before_call,
+    client_error,
+    create_table,
+    empty_account,
+    fail_with,
+    forget_everything,
+    log_lines,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -119,7 +123,7 @@ def copy(event: Json) -> Json:
 
 def s3_there(bucket: str = FAR) -> S3Client:
     """The handler's own client for a bucket."""
-    return copy_worker._s3(FAR_REGION if bucket == FAR else "us-east-1")
+    return copying.client_of(FAR_REGION if bucket == FAR else "us-east-1")
 
 
 def arrived(bucket: str = FAR) -> bytes:
@@ -174,6 +178,44 @@ def test_a_copy_is_the_source(bucket: str, content: bytes) -> None:
         "check": "none" if content is LARGE else "ETag",
     }
     assert (uploads(), unfinished(bucket)) == ({}, [])
+
+
+def test_a_website_redirect_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    """CopyObject leaves it out unless it is asked to keep it, so a copy would depend on its size."""
+    put(SMALL, WebsiteRedirectLocation="/new")
+    asked: list[Json] = []
+    before_call(s3_there(), "CopyObject", asked.append)
+    before_call(s3_there(), "CreateMultipartUpload", asked.append)
+    copy(wanted(source={"redirect": "/new"}))
+    copy(wanted())
+    monkeypatch.setenv("MULTIPART_THRESHOLD", "0")
+    forget_everything()
+    before_call(s3_there(), "CreateMultipartUpload", asked.append)
+    copy(wanted())
+    assert [params.get("WebsiteRedirectLocation") for params in asked] == ["/new", None, "/new"]
+
+
+def test_headers_that_botocore_refuses_are_kept_in_parts() -> None:
+    """S3 stores an Expires that is not a date, and metadata of any bytes. CopyObject keeps both, so parts do."""
+    put(LARGE)
+
+    def have_them(parsed: Json, **_more: object) -> None:
+        parsed["ExpiresString"] = "5d"
+        parsed["Metadata"] = {"name": "résumé".encode().decode("latin-1"), "commit": "abc123"}
+        parsed["ContentDisposition"] = 'attachment; filename="é.zip"'.encode().decode("latin-1")
+
+    clients.s3().meta.events.register("after-call.s3.HeadObject", have_them)
+    sent: list[Any] = []
+
+    def keep(request: Any, **_more: object) -> None:
+        sent.append(request.headers)
+
+    s3_there().meta.events.register("before-send.s3.CreateMultipartUpload", keep)
+    assert copy(wanted())["success"]
+    [headers] = sent
+    names = ("Expires", "x-amz-meta-name", "x-amz-meta-commit", "Content-Disposition")
+    values = [value.decode() if isinstance(value := headers[name], bytes) else value for name in names]
+    assert values == ["5d", "résumé", "abc123", 'attachment; filename="é.zip"']
 
 
 @pytest.mark.parametrize("content", [SMALL, LARGE], ids=["small", "large"])
@@ -548,11 +590,136 @@ def test_a_part_that_came_after_the_end_is_thrown_away_too(monkeypatch: pytest.M
             params.update(Key="another", UploadId=other)
 
     before_call(s3_there(), "AbortMultipartUpload", miss_the_first)
-    with pytest.raises(CopyError, match=r"1 parts .* still there"):
+    with pytest.raises(CopyError, match=r"still exist: 1\."):
         copy(wanted(abort=True))
     assert list(uploads()) == [FAR]
     copy(wanted(abort=True))
     assert (uploads(), unfinished()) == ({}, [])
+
+
+# --- What the destination has already ---------------------------------------------------------------------------
+
+COPIED, COPIED_IN_PARTS = {"s3Event": "ObjectCreated:Copy"}, {"s3Event": "ObjectCreated:CompleteMultipartUpload"}
+
+
+def put_there(content: bytes, bucket: str = FAR, **options: Any) -> str:
+    return account.s3().put_object(Bucket=bucket, Key=KEY, Body=content, **options)["VersionId"]
+
+
+def versions(bucket: str = FAR) -> int:
+    return len(account.s3().list_object_versions(Bucket=bucket).get("Versions", []))
+
+
+@pytest.mark.parametrize("bucket", [NEAR, FAR])
+@pytest.mark.parametrize("content", [b"", SMALL, LARGE], ids=["empty", "small", "large"])
+@pytest.mark.parametrize("event", [COPIED, COPIED_IN_PARTS], ids=["copied", "copied in parts"])
+def test_a_copy_that_exists_already_is_not_made_again(content: bytes, bucket: str, event: Json) -> None:
+    """Two stacks that copy to each other stop after one round: what came back is what was sent."""
+    put(content, **KEPT)
+    version = put_there(content, bucket, **KEPT)
+    result = copy(wanted(bucket, **event))
+    etag = wanted(bucket)["source"]["etag"]
+    assert result.pop("timestamp")
+    assert result == {
+        "destinationBucket": bucket, "success": True, "etag": etag, "versionId": version, "check": "ETag",
+    }  # fmt: skip
+    assert (versions(bucket), unfinished(bucket)) == (1, [])
+
+
+def test_a_ring_of_buckets_ends_after_one_round() -> None:
+    """A file goes from bucket to bucket, and the last of them finds that the first has it."""
+    put_there(SMALL, SOURCE, **KEPT)
+    ring = [SOURCE, NEAR, FAR]
+    event: Json = {"s3Event": "ObjectCreated:Put"}
+    made = 0
+    for source, target in zip(ring, [*ring[1:], ring[0]], strict=True):
+        head = account.s3().head_object(Bucket=source, Key=KEY)
+        before = versions(target)
+        hop = wanted(target, sourceBucket=source, **event)
+        hop["source"] |= {"versionId": head["VersionId"], "etag": head["ETag"].strip('"')}
+        assert copy(hop)["success"]
+        made += versions(target) - before
+        event = COPIED
+    assert made == 2
+
+
+@pytest.mark.parametrize(
+    ("there", "options"),
+    [
+        (None, {}),
+        (SMALL[:-1], KEPT),
+        (bytes(reversed(SMALL)), KEPT),
+        (SMALL, {**KEPT, "Metadata": {"commit": "another"}}),
+        (SMALL, {**KEPT, "ContentType": "text/plain"}),
+        (SMALL, {**KEPT, "Expires": "Wed, 21 Oct 2026 07:28:00 GMT"}),
+    ],
+    ids=["nothing", "another size", "other bytes", "other metadata", "another type", "an expiry"],
+)
+def test_what_differs_is_copied(there: bytes | None, options: Json) -> None:
+    """In a chain of stacks the next one still gets each new file, and each change of its headers."""
+    put(SMALL, **KEPT)
+    if there is not None:
+        put_there(there, **options)
+    assert copy(wanted(**COPIED))["success"]
+    assert versions() == (1 if there is None else 2)
+    assert arrived() == SMALL
+    assert account.s3().head_object(Bucket=FAR, Key=KEY)["Metadata"] == KEPT["Metadata"]
+
+
+def test_a_checksum_decides_before_the_etag() -> None:
+    """Equal bytes have different ETags if a KMS key encrypts them; a checksum tells that they are equal."""
+    put(SMALL)
+    version = put_there(SMALL)
+
+    def change(parsed: Json, **_more: object) -> None:
+        parsed.update(ETag='"another"', ChecksumCRC64NVME="AAAA")
+
+    s3_there().meta.events.register("after-call.s3.HeadObject", change)
+    result = copy(wanted(source={"checksums": {"ChecksumCRC64NVME": "AAAA"}}, **COPIED))
+    assert (result["check"], result["versionId"], versions()) == ("CRC64NVME", version, 1)
+    copy(wanted(source={"checksums": {"ChecksumCRC64NVME": "BBBB"}}, **COPIED))
+    assert versions() == 2
+    copy(wanted(source={"checksums": {}}, **COPIED))
+    assert versions() == 3
+
+
+@pytest.mark.parametrize("event", [{}, {"s3Event": "ObjectCreated:Put"}, {"s3Event": ""}])
+def test_a_persons_upload_does_not_pay_for_the_look(event: Json) -> None:
+    """A file that a person uploads again is copied again, without a request more."""
+    put(SMALL)
+    put_there(SMALL)
+    looks = counted("HeadObject")
+    assert copy(wanted(**event))["success"]
+    assert (versions(), looks) == (2, {})
+
+
+@pytest.mark.parametrize("status", [403, 404])
+def test_a_destination_that_cannot_be_looked_into_is_copied_to(status: int) -> None:
+    """S3 answers 403 also for a key that is not there, if the role may not list the bucket: chains go on."""
+    put(SMALL)
+    put_there(SMALL)
+    before_call(s3_there(), "HeadObject", fail_with(client_error(str(status), status)))
+    assert copy(wanted(**COPIED))["success"]
+    assert versions() == 2
+
+
+def test_a_busy_destination_is_looked_into_again() -> None:
+    """Whether the copy exists is not known, so the state machine tries again."""
+    put(SMALL)
+    before_call(s3_there(), "HeadObject", fail_with(client_error("503", 503)))
+    with pytest.raises(CopyError, match="503"):
+        copy(wanted(**COPIED))
+
+
+def test_an_upload_that_was_begun_for_what_exists_is_aborted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run begins a copy in parts; before the next one, the same file arrives in another way."""
+    in_small_runs(monkeypatch)
+    put(LARGE)
+    copy(wanted(**COPIED))
+    assert len(unfinished()) == 1
+    put_there(LARGE)
+    assert copy(wanted(**COPIED))["success"]
+    assert (uploads(), unfinished(), versions()) == ({}, [], 1)
 
 
 # --- What cannot be copied --------------------------------------------------------------------------------------
@@ -565,7 +732,7 @@ def test_a_missing_bucket_is_a_result(content: bytes, capsys: pytest.CaptureFixt
     result = copy(wanted("not-there"))
     assert (result["success"], result["error"]) == (False, "S3.NoSuchBucketException")
     assert result["cause"] == "The specified bucket does not exist"
-    assert [line["message"] for line in log_lines(capsys) if line["level"] == "ERROR"] == ["Copy cannot be made"]
+    assert [line["message"] for line in log_lines(capsys) if line["level"] == "ERROR"] == ["Copy failed"]
 
 
 @pytest.mark.parametrize("content", [SMALL, LARGE], ids=["small", "large"])
@@ -591,12 +758,46 @@ def test_a_source_that_goes_missing_leaves_no_parts(monkeypatch: pytest.MonkeyPa
 
 
 @pytest.mark.parametrize(("content", "operation"), [(SMALL, "CopyObject"), (LARGE, "CreateMultipartUpload")])
-def test_what_may_come_right_is_raised(content: bytes, operation: str) -> None:
-    """The state machine tries again, and says what S3 said where that is in vain."""
+@pytest.mark.parametrize("code", ["SlowDown", "InternalError", "RequestTimeout", "503"])
+def test_what_may_come_right_is_raised(content: bytes, operation: str, code: str) -> None:
+    """The state machine tries again, and says what S3 said if that is in vain."""
     put(content)
-    before_call(s3_there(), operation, fail_with(client_error("AccessDenied", 403)))
-    with pytest.raises(CopyError, match="AccessDenied"):
+    before_call(s3_there(), operation, fail_with(client_error(code, 503)))
+    with pytest.raises(CopyError, match=code):
         copy(wanted())
+
+
+CUSTOMER_KEY = "encrypted with a customer's key, which S3 does not let anyone copy without it"
+
+
+@pytest.mark.parametrize(
+    ("code", "message", "error", "cause"),
+    [
+        ("AccessDenied", "Access Denied", "AccessDenied", "Access Denied"),
+        ("403", "Forbidden", "AccessDenied", f"access to {KEY} in {SOURCE} denied"),
+        ("NoSuchKey", "The specified key does not exist.", "NoSuchKey", f"{KEY} is not in {SOURCE}"),
+        ("NoSuchVersion", "No such version.", "NoSuchKey", f"{KEY} is not in {SOURCE}"),
+        ("404", "Not Found", "NoSuchKey", f"{KEY} is not in {SOURCE}"),
+        ("InvalidObjectState", "The operation is not valid", "InvalidObjectState", "archived: restore it first"),
+        ("ObjectNotInActiveTierError", "Not active", "InvalidObjectState", "archived: restore it first"),
+        ("405", "Method Not Allowed", "MethodNotAllowed", f"the version of {KEY} is a delete marker"),
+        ("InvalidRequest", "stored using a form of Server Side Encryption.", "InvalidRequest", CUSTOMER_KEY),
+        ("InvalidRequest", "The copy source is too large", "InvalidRequest", "The copy source is too large"),
+        ("400", "Bad Request", "InvalidRequest", CUSTOMER_KEY),
+    ],
+)
+@pytest.mark.parametrize(("content", "operation"), [(SMALL, "CopyObject"), (LARGE, "UploadPartCopy")])
+def test_a_permanent_error_is_a_result(
+    content: bytes, operation: str, code: str, message: str, error: str, cause: str
+) -> None:
+    """An error that no attempt can fix is told at once, in words that say what it is, and leaves no upload."""
+    put(content)
+    refusal = client_error(code, 400)
+    refusal.response["Error"]["Message"] = message
+    before_call(s3_there(), operation, fail_with(refusal))
+    result = copy(wanted(maxCauseLength=400))
+    assert (result["success"], result["error"], result["cause"]) == (False, f"S3.{error}Exception", cause)
+    assert (uploads(), unfinished()) == ({}, [])
 
 
 def test_a_record_that_is_anothers_is_left_alone() -> None:
@@ -606,7 +807,7 @@ def test_a_record_that_is_anothers_is_left_alone() -> None:
         TableName=TABLE,
         Item={"fileKey": {"S": KEY}, "sourceBucket": {"S": SOURCE}, "leaseOwner": {"S": "another"}},
     )
-    with pytest.raises(LostRecordError, match="another execution's"):
+    with pytest.raises(LostRecordError, match="Another execution has taken over"):
         copy(wanted())
     assert (uploads(), unfinished()) == ({}, [])
 
@@ -637,7 +838,7 @@ def test_parts_of_known_files() -> None:
 def test_ranges_are_the_whole_file_once(size: int, part: int) -> None:
     """No byte is left out or copied twice."""
     at = 0
-    for number, (given_number, text) in enumerate(copy_worker._ranges(size, max(part, size // 100 + 1)), start=1):
+    for number, (given_number, text) in enumerate(ranges(size, max(part, size // 100 + 1)), start=1):
         first, last = (int(bound) for bound in text.removeprefix("bytes=").split("-"))
         assert (given_number, first) == (number, at)
         at = last + 1

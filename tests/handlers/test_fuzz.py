@@ -324,12 +324,16 @@ def is_text(value: object) -> bool:
     return isinstance(value, str) and bool(value.strip()) and len(value) <= 1024 and is_utf_8(value)
 
 
+def is_key(value: object) -> bool:
+    return isinstance(value, str) and is_utf_8(value) and 1 <= len(value.encode()) <= 1024
+
+
 def is_job(value: object) -> bool:
     return (
         isinstance(value, dict)
         and value.keys() <= JOB.keys()
         and is_bucket(value.get("sourceBucket"))
-        and is_text(value.get("sourceKey"))
+        and is_key(value.get("sourceKey"))
         and is_text(value.get("sourceVersionId", "v1"))
         and value.get("retry", False) in (True, False)
         and isinstance(value.get("retry", False), bool)

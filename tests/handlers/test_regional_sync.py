@@ -290,7 +290,7 @@ def test_a_subject_names_the_file(notifications: Notifications) -> None:
     put(DESTINATION, b"")
     track()
     assert confirm(arrival()) == failed()
-    assert [message["Subject"] for message in notifications.received()] == [f"File copy arrived damaged: {KEY}"]
+    assert [message["Subject"] for message in notifications.received()] == [f"File copy differs from its source: {KEY}"]
 
 
 def test_damage_is_told_again_when_nobody_could_be_told(notifications: Notifications) -> None:
@@ -376,9 +376,7 @@ def test_an_arrival_of_another_execution_asks_nothing_of_the_source(
     before_call(clients.s3(REGION), "HeadObject", fail_with(client_error("403", 403)))
     assert confirm(message) == (failed(0) if of_this_execution else failed())
     if not of_this_execution:
-        assert [line["message"] for line in log_lines(capsys)] == [
-            "Arrival that is none of the record's copies: another execution's, or not from the workflow"
-        ]
+        assert [line["message"] for line in log_lines(capsys)] == ["Ignored: not a copy made by the recorded execution"]
     assert_untouched(notifications)
 
 

@@ -43,6 +43,7 @@ def job(key: str, **members: str) -> dict[str, Any]:
         "sourceKey": key,
         "destinationBuckets": DESTINATIONS,
         "uploadedAt": uploaded_at,
+        "s3Event": "ObjectCreated:Put",
         **members,
     }
 
@@ -60,6 +61,13 @@ def test_a_bucket_without_versions(state_machine: StateMachine) -> None:
     """Without versions the member is left out: the workflow refuses an empty or null version."""
     assert handler(sqs_event(s3_event(s3_record("a.zip", versionId=None))), None) == failed()
     assert state_machine.inputs() == [job("a.zip")]
+
+
+def test_the_execution_knows_that_the_upload_was_a_copy(state_machine: StateMachine) -> None:
+    """Only then does it look for copies that exist already, so that a person's upload does not pay for that."""
+    copied = {**s3_record("a.zip", versionId=None), "eventName": "ObjectCreated:Copy"}
+    assert handler(sqs_event(s3_event(copied)), None) == failed()
+    assert state_machine.inputs() == [job("a.zip", s3Event="ObjectCreated:Copy")]
 
 
 def test_the_test_event_starts_nothing(state_machine: StateMachine) -> None:
@@ -154,7 +162,18 @@ def changed(upload: ObjectCreated, **members: Any) -> ObjectCreated:
 
 @given(_UPLOADS, st.integers(0), _TEXT)
 @with_example(
-    ObjectCreated(bucket=SOURCE, key="k" * 1024, version_id=None, etag="e", size=1, sequencer="s", time="t"), 2, "u"
+    ObjectCreated(
+        bucket=SOURCE,
+        key="k" * 1024,
+        version_id=None,
+        etag="e",
+        size=1,
+        sequencer="s",
+        time="t",
+        event="ObjectCreated:Put",
+    ),
+    2,
+    "u",
 )
 @settings(deadline=None)
 def test_a_name_is_what_step_functions_takes(upload: ObjectCreated, size: int, time: str) -> None:
@@ -177,7 +196,9 @@ def test_another_upload_has_another_name(upload: ObjectCreated, member: str, val
 
 def test_members_of_a_name_do_not_run_together() -> None:
     """What ends one member and what begins the next are told apart, or unlike uploads meet in one name."""
-    upload = ObjectCreated(bucket=SOURCE, key="a", version_id="b", etag="e", size=1, sequencer="c", time="t")
+    upload = ObjectCreated(
+        bucket=SOURCE, key="a", version_id="b", etag="e", size=1, sequencer="c", time="t", event="ObjectCreated:Put"
+    )
     names = {
         execution_name(changed(upload, version_id=version, sequencer=sequencer))
         for version, sequencer in (("b", "c"), ("bc", ""), ("", "bc"), ('b", "c', ""))
@@ -195,5 +216,7 @@ def test_members_of_a_name_do_not_run_together() -> None:
 )
 def test_a_name_shows_the_file(key: str, shown: str) -> None:
     """A person finds a file's execution in the console's list by the end of its key."""
-    upload = ObjectCreated(bucket=SOURCE, key=key, version_id=None, etag="e", size=1, sequencer="s", time="t")
+    upload = ObjectCreated(
+        bucket=SOURCE, key=key, version_id=None, etag="e", size=1, sequencer="s", time="t", event="ObjectCreated:Put"
+    )
     assert re.fullmatch(re.escape(shown) + "[0-9a-f]{32}", execution_name(upload))

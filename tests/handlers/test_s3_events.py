@@ -37,6 +37,7 @@ def test_every_member_is_taken_from_where_s3_puts_it() -> None:
             size=1024,
             sequencer="0055AED6DCD90281E5",
             time="2026-03-14T09:26:53.589Z",
+            event="ObjectCreated:Put",
         )
     ]
 
@@ -75,15 +76,15 @@ def test_the_test_event_tells_of_no_object() -> None:
 @pytest.mark.parametrize(
     ("body", "said"),
     [
-        ("", "not JSON"),
-        ("{", "not JSON"),
-        ("[" * 100_000, "not JSON"),
-        ("1" * 5_000, "not JSON"),
-        ("[]", "a list, not an object"),
-        ("null", "a NoneType, not an object"),
-        ("{}", "no list of Records"),
-        ('{"Records": []}', "no list of Records"),
-        ('{"Records": {}}', "no list of Records"),
+        ("", "must be JSON"),
+        ("{", "must be JSON"),
+        ("[" * 100_000, "must be JSON"),
+        ("1" * 5_000, "must be JSON"),
+        ("[]", "must be a JSON object, not a list"),
+        ("null", "must be a JSON object, not a NoneType"),
+        ("{}", "must have a list named Records"),
+        ('{"Records": []}', "must have a list named Records"),
+        ('{"Records": {}}', "must have a list named Records"),
         ('{"Records": ["text"]}', r"Records\[0\] is not as S3 sends it"),
         ('{"Records": [null]}', r"Records\[0\] is not as S3 sends it"),
     ],

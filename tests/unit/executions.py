@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from components.workflow.definition import copy_workflow_definition
-from filecopy.executions.model import Event, History, history_of
+from filecopy.executions.from_events import Event, history_of
+from filecopy.executions.model import History
+from filecopy.stack.records import TrackingRecord
 
 ARN = "arn:aws:states:us-east-1:000000000000:execution:file-copy-workflow:run"
 STARTED = datetime.fromisoformat("2026-11-23T09:33:01.423Z")
@@ -43,10 +45,14 @@ AWS_DESCRIBED, AWS_EVENTS, AWS_RECORD = _load("aws_history.json")
 WORKER_DESCRIBED, WORKER_EVENTS, WORKER_RECORD = _load("aws_worker_history.json")
 
 
+def record_of(item: Mapping[str, Any] | None) -> TrackingRecord | None:
+    return None if item is None else TrackingRecord.of(item)
+
+
 def aws(record: Mapping[str, Any] | None = AWS_RECORD) -> History:
     """A run of four destinations, two at a time, that had to wait for its turn and for a busy table. The first copy is
     made at once, the second after two retries, the third is refused four times, and the fourth's bucket is gone."""
-    return history_of(AWS_DESCRIBED, AWS_EVENTS, record)
+    return history_of(AWS_DESCRIBED, AWS_EVENTS, record_of(record))
 
 
 def aws_running(after: int) -> History:
@@ -58,7 +64,7 @@ def aws_worker(record: Mapping[str, Any] | None = WORKER_RECORD) -> History:
     """A run of a large file to four destinations, two at a time, through copy-worker. The first copy takes three runs,
     the second one, after Lambda had no room for it; the third is refused four times, and cannot even be aborted, and
     of the fourth copy-worker says that the bucket is gone."""
-    return history_of(WORKER_DESCRIBED, WORKER_EVENTS, record)
+    return history_of(WORKER_DESCRIBED, WORKER_EVENTS, record_of(record))
 
 
 def aws_worker_running(after: int) -> History:
@@ -171,7 +177,7 @@ class MiniStack:
             **last,
             **described,
         }
-        return history_of(whole, self.events, record, read_at=at)
+        return history_of(whole, self.events, record_of(record), read_at=at)
 
 
 def ministack(key: str = "k.zip", error: str = "S3.NoSuchBucketException", cause: str = "It is gone") -> History:

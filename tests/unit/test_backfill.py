@@ -1,4 +1,4 @@
-"""What a backfill takes for missing, stale or up to date, and that it holds no more of long listings than of short."""
+"""filecopy/backfill: the objects that are copied, those that are skipped, and when a run ends."""
 
 from __future__ import annotations
 
@@ -6,23 +6,34 @@ import json
 import threading
 import time
 import tracemalloc
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from decimal import Decimal
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from boto3.dynamodb.types import TypeSerializer
 from botocore.exceptions import ClientError
 from hypothesis import given
 from hypothesis import strategies as st
 
 from components import outputs
-from filecopy.backfill import backfill
-from filecopy.backfill.backfill import Backfill, Difference, Listed, Outcome, Pace, Result, Row
+from filecopy import polling
+from filecopy.backfill import comparison, executions, listing
+from filecopy.backfill import run as running
+from filecopy.backfill.comparison import Difference
+from filecopy.backfill.executions import MAX_FAILURES, MAX_FAILURES_IN_A_ROW, Pace
+from filecopy.backfill.listing import Listed, Row
+from filecopy.backfill.outcome import Outcome, Result, judge
+from filecopy.backfill.run import AT_ONCE, Backfill
 from filecopy.errors import StackError
-from filecopy.stack.stack import Target
+from filecopy.stack.key_filter import KeyFilter
+from filecopy.stack.records import TrackingRecord
+from filecopy.stack.stack import Stack
 
+from .executions import record_of
 from .mocks import REGION, arn
 from .scripted_aws import ScriptedClients
 
@@ -39,9 +50,9 @@ def test_rows_are_what_looking_each_key_up_would_give(source: list[str], one: li
     """Of listings in S3's order, that of UTF-8, each key of the source is found once, with the copies it has."""
     source, one, two = (sorted(keys, key=str.encode) for keys in (source, one, two))
     copies = {
-        name: backfill.in_order(name, [listed(key) for key in keys]) for name, keys in (("one", one), ("two", two))
+        name: listing.in_order(name, [listed(key) for key in keys]) for name, keys in (("one", one), ("two", two))
     }
-    rows = list(backfill.merge(backfill.in_order("source", [listed(key) for key in source]), copies))
+    rows = list(listing.merge(listing.in_order("source", [listed(key) for key in source]), copies))
     assert [row.key for row in rows] == source
     for row in rows:
         assert row.copies == {
@@ -57,7 +68,7 @@ def test_a_destination_is_not_read_beyond_what_the_source_has() -> None:
             assert number < 4, "read on for nothing"
             yield listed(f"{number}")
 
-    assert [row.copies["d"] is not None for row in backfill.merge([listed("0"), listed("2")], {"d": endless()})] == [
+    assert [row.copies["d"] is not None for row in listing.merge([listed("0"), listed("2")], {"d": endless()})] == [
         True,
         True,
     ]
@@ -66,7 +77,7 @@ def test_a_destination_is_not_read_beyond_what_the_source_has() -> None:
 def test_a_listing_in_another_order_is_refused() -> None:
     """Of a bucket that lists in another order, copies that are there would be taken for missing."""
     with pytest.raises(StackError, match="odd lists 'a' after 'b', so it cannot be compared"):
-        list(backfill.in_order("odd", [listed("b"), listed("a")]))
+        list(listing.in_order("odd", [listed("b"), listed("a")]))
 
 
 @pytest.mark.parametrize(
@@ -80,7 +91,7 @@ def test_a_listing_in_another_order_is_refused() -> None:
 )
 def test_size_and_etag_settle_most(copy: Listed | None, found: Difference | None) -> None:
     """Equal ETags are equal bytes, whenever they came; different ones say nothing yet."""
-    assert backfill.difference(listed(), copy) is found
+    assert comparison.difference(listed(), copy) is found
 
 
 def record(source: str = "e", made: str | None = None, arrived: str | None = None, **more: Any) -> dict[str, Any]:
@@ -113,30 +124,16 @@ def test_record_and_then_the_times_settle_the_rest(
     known: dict[str, Any] | None, copy: Listed, found: Difference | None
 ) -> None:
     """Nothing is copied again that the workflow is known to have copied, and what is older than the source is."""
-    assert backfill.by_record_or_age(known, listed(), "d", copy) == found
+    assert comparison.by_record_or_age(record_of(known), listed(), "d", copy) == found
 
 
 def test_prefixes_that_exclude_each_other_are_told() -> None:
-    """The narrower of the two is listed; where no key can have both, that is said instead of 'nothing to do'."""
-    assert backfill.narrowed("", "") == ""
-    assert backfill.narrowed("releases/1", "releases/") == "releases/1"
-    assert backfill.narrowed("rel", "releases/") == "releases/"
-    with pytest.raises(StackError, match="No key that begins with 'logs/' is distributed: the stack's keyPrefix is"):
-        backfill.narrowed("logs/", "releases/")
-
-
-def test_filter_is_that_of_uploads() -> None:
-    """The notification to the queue of uploads has the filter; where there is none, that is said."""
-    ours = {
-        "QueueArn": arn("sqs", "uploads"),
-        "Filter": {"Key": {"FilterRules": [{"Name": "Prefix", "Value": "a/"}, {"Name": "Suffix", "Value": ".zip"}]}},
-    }
-    url = "https://sqs.us-east-1.amazonaws.com/123456789012/uploads"
-    found = backfill.filter_of_uploads({"QueueConfigurations": [{"QueueArn": arn("sqs", "no")}, ours]}, "source", url)
-    assert found == ("a/", ".zip")
-    assert backfill.filter_of_uploads({"QueueConfigurations": [{"QueueArn": ours["QueueArn"]}]}, "s", url) == ("", "")
-    with pytest.raises(StackError, match="source tells the queue uploads of no upload"):
-        backfill.filter_of_uploads({}, "source", url)
+    """The narrower of the two is listed; if no key can have both, that is said instead of 'nothing to do'."""
+    assert KeyFilter().narrow("") == ""
+    assert KeyFilter("releases/").narrow("releases/1") == "releases/1"
+    assert KeyFilter("releases/").narrow("rel") == "releases/"
+    with pytest.raises(StackError, match="The stack copies no key that begins with 'logs/': its keyPrefix is"):
+        KeyFilter("releases/").narrow("logs/")
 
 
 @pytest.mark.parametrize(
@@ -153,45 +150,68 @@ def test_filter_is_that_of_uploads() -> None:
 )
 def test_an_execution_is_at_work_as_long_as_it_holds_the_lease(found: dict[str, Any] | None, busy: bool) -> None:
     """What is being copied is left alone, and what a dead execution left in progress is not, for ever."""
-    assert backfill.is_busy(found, 1000.0) is busy
+    assert executions.has_lease(record_of(found), 1000.0) is busy
 
 
 def test_name_is_the_same_for_the_same_work_only() -> None:
     """Two runs give one execution for the same copies; after a change of source or copy, or a failure, another."""
     row = Row(listed("ä/b c.zip"), {"a": None, "b": listed(etag="old"), "c": listed()})
-    name = backfill.execution_name("source", row, ["a", "b"], 1)
-    assert name == backfill.execution_name("source", row, ["b", "a"], 1)
+    name = executions.execution_name("source", row, ["a", "b"], 1)
+    assert name == executions.execution_name("source", row, ["b", "a"], 1)
     assert name.startswith("b-c-zip-backfill-")
     others = [
-        backfill.execution_name("source", Row(listed("ä/b c.zip", modified=LATER), row.copies), ["a", "b"], 1),
-        backfill.execution_name("source", Row(row.source, {**row.copies, "b": listed(etag="new")}), ["a", "b"], 1),
-        backfill.execution_name("source", row, ["a"], 1),
-        backfill.execution_name("source", row, ["a", "b"], 2),
+        executions.execution_name("source", Row(listed("ä/b c.zip", modified=LATER), row.copies), ["a", "b"], 1),
+        executions.execution_name("source", Row(row.source, {**row.copies, "b": listed(etag="new")}), ["a", "b"], 1),
+        executions.execution_name("source", row, ["a"], 1),
+        executions.execution_name("source", row, ["a", "b"], 2),
     ]
     assert len({name, *others}) == 5
-    assert len(backfill.execution_name("source", Row(listed("k" * 1000), {}), [], 1)) == 80
+    assert len(executions.execution_name("source", Row(listed("k" * 1000), {}), [], 1)) == 80
 
 
 @pytest.mark.parametrize(
-    ("found", "why"),
+    ("found", "result", "why", "failed"),
     [
-        ({"successfulBuckets": ["a", "b"], "failedBuckets": ["c"]}, None),
+        ({"successfulBuckets": ["a", "b"]}, Result.COPIED, None, set()),
         (
             {
                 "successfulBuckets": ["a"],
+                "failedBuckets": ["b"],
                 "copyResults": [{"destinationBucket": "b", "success": False, "error": "S3.X", "cause": "No."}],
             },
+            Result.FAILED,
             "b: S3.X: No.",
+            {"b"},
         ),
-        ({"successfulBuckets": ["a"]}, "b"),
+        ({"successfulBuckets": ["a"]}, Result.FAILED, "b", {"b"}),
         # Stopped: what was copied is what an earlier execution copied.
-        ({"successfulBuckets": ["a", "b"], "problem": "ABORTED"}, "ABORTED"),
+        ({"successfulBuckets": ["a", "b"], "problem": "ABORTED"}, Result.FAILED, "ABORTED", {"a", "b"}),
+        # The execution failed, because the record keeps the failed copies of others.
+        (
+            {"successfulBuckets": ["a", "b"], "failedBuckets": ["other"]},
+            Result.FAILED,
+            "copied, but the execution failed, because the record has an older failure: other",
+            set(),
+        ),
+        (
+            {"successfulBuckets": ["a", "b"], "failedBuckets": ["no-such"]},
+            Result.FAILED,
+            (
+                "copied, but the execution failed, because the record has an older failure: no-such (not a destination"
+                " of the stack; the next upload of the file clears this failure)"
+            ),
+            set(),
+        ),
     ],
 )
-def test_failure_is_of_what_was_needed(found: dict[str, Any], why: str | None) -> None:
-    """A destination that failed before and is not this run's does not make it fail, nor is an old success taken for
-    this one."""
-    assert backfill.failure(found, ["a", "b"]) == why
+def test_an_object_is_copied_if_its_execution_succeeded(
+    found: dict[str, Any], result: Result, why: str | None, failed: set[str]
+) -> None:
+    """With copies in all destinations that needed one. An execution that failed is not a success, whoever made it
+    fail, and an old success is not this one's."""
+    needed = {"a": Difference.MISSING, "b": Difference.MISSING}
+    outcome = judge("k", needed, TrackingRecord.of(found), ["a", "b", "other"])
+    assert (outcome.result, outcome.error, set(outcome.failed)) == (result, why, failed)
 
 
 def test_pace_is_kept_and_ends_when_it_is_over() -> None:
@@ -231,9 +251,10 @@ class _Listings:
             }
 
 
-def target(s3: Any, workflow: Any = None) -> Target:
+def target(s3: Any, workflow: Any = None) -> Stack:
     told = {
         outputs.SOURCE_BUCKET: "source",
+        outputs.DESTINATION_BUCKETS: ["a", "b"],
         outputs.UPLOAD_QUEUE_URL: "https://example.com/uploads",
         outputs.STEP_FUNCTION_ARN: arn("states", "stateMachine:machine"),
     }
@@ -247,7 +268,7 @@ def target(s3: Any, workflow: Any = None) -> Target:
         def in_region(self, _region: str | None) -> Clients:
             return self
 
-    return Target(told, Clients())  # type: ignore[arg-type]
+    return Stack(told, Clients())  # type: ignore[arg-type]
 
 
 def run(s3: Any) -> tuple[Backfill, list[Outcome]]:
@@ -263,12 +284,13 @@ def test_each_bucket_is_asked_in_its_own_region() -> None:
         outputs.SOURCE_BUCKET: "source",
         outputs.DESTINATION_REGIONS: {"near": REGION, "far": "eu-west-1"},
     }
-    found = Backfill(Target(told, ScriptedClients()), ["near", "far"], prefix="", rate=10, is_dry=False)
-    assert {bucket: client.meta.region_name for bucket, client in found._s3.items()} == {
+    found = Backfill(Stack(told, ScriptedClients()), ["near", "far"], prefix="", rate=10, is_dry=False)
+    assert {bucket: client.meta.region_name for bucket, client in found._objects.clients.items()} == {
         "source": REGION, "near": REGION, "far": "eu-west-1",
     }  # fmt: skip
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_the_objects() -> None:
     """Twenty times the objects take no more memory: a page of each bucket is all that is held."""
     peaks = []
@@ -287,9 +309,9 @@ def test_memory_does_not_grow_with_the_objects() -> None:
         (
             403,
             "AccessDenied",
-            "a does not let you look into it: that takes s3:ListBucket on arn:aws:s3:::a; where it is",
+            "Access to a denied: you need s3:ListBucket on arn:aws:s3:::a. If the bucket belongs to another account,",
         ),
-        (404, "NoSuchBucket", "There is no bucket a. Make it, or leave it out: --to"),
+        (404, "NoSuchBucket", "The bucket a does not exist. Create it, or name the other destinations with --to."),
     ],
 )
 def test_a_bucket_that_cannot_be_listed_is_told(status: int, code: str, said: str) -> None:
@@ -307,130 +329,439 @@ def test_a_bucket_that_cannot_be_listed_is_told(status: int, code: str, said: st
     assert str(raised.value).startswith(said)
 
 
-class _OneObject(_Listings):
-    """An object in each bucket, of one size, with ETags that do not tell, and a checksum each where it has one."""
+# --- Runs -------------------------------------------------------------------------------------------------------
 
-    def __init__(self, **checksums: str) -> None:
-        super().__init__(1)
-        self._checksums = checksums
-        self.heads: list[str] = []
-
-    def get_paginator(self, _name: str) -> Any:
-        def paginate(Bucket: str, Prefix: str) -> list[dict[str, Any]]:  # noqa: N803 - as boto3 has it
-            item = {"Key": f"{Prefix}k", "Size": 1, "ETag": f'"{Bucket}-2"', "LastModified": EARLIER}
-            return [{"Contents": [item]}]
-
-        pages = SimpleNamespace()
-        pages.paginate = paginate
-        return pages
-
-    def head_object(self, **asked: str) -> dict[str, Any]:
-        bucket = asked["Bucket"]
-        self.heads.append(bucket)
-        if self._checksums.get(bucket) == "refused":
-            answer: Any = {"Error": {"Code": "400"}, "ResponseMetadata": {"HTTPStatusCode": 400}}
-            raise ClientError(answer, "HeadObject")
-        checksum = {"ChecksumCRC64NVME": self._checksums[bucket]} if bucket in self._checksums else {}
-        return {"ContentLength": 1, "ETag": f'"{bucket}-2"', "LastModified": EARLIER, **checksum}
+DATE = "Sat, 31 Jan 2026 08:00:00 GMT"
+BEGAN = "2026-01-31T08:00:00.000Z"
+MACHINE = arn("states", "stateMachine:machine")
 
 
-class _Workflow:
-    """Step Functions, where executions of these names are there already, with a status each."""
+class World(ScriptedClients):
+    """The buckets, the records and the executions of a stack. Each execution ends when it is looked at."""
 
-    class exceptions:  # noqa: N801 - as boto3 has it
-        class ExecutionAlreadyExists(Exception):  # noqa: N818
-            pass
-
-    def __init__(self, **existing: str) -> None:
-        self.existing = existing
+    def __init__(self, *keys: str, destinations: tuple[str, ...] = ("a", "b")) -> None:
+        super().__init__()
+        self.destinations = destinations
+        self.objects: dict[str, dict[str, dict[str, Any]]] = {bucket: {} for bucket in ("source", *destinations)}
+        for key in keys:
+            self.put("source", key)
+        self.records: dict[str, dict[str, Any]] = {}
+        self.customers: set[str] = set()
+        """The keys that are encrypted with a customer's key."""
+        self.denied: set[str] = set()
+        """The keys that this user may not read."""
+        self.error_of: Callable[[str, str], str | None] = lambda _key, _bucket: None
+        """The error of a copy, by key and destination."""
         self.jobs: dict[str, dict[str, Any]] = {}
+        """The executions that were started here, by name."""
+        self.existing: dict[str, dict[str, Any]] = {}
+        """Others, by name: what DescribeExecution answers."""
+        self.writes_records = True
+        self._current = threading.local()
+        self._writing = threading.Lock()
 
-    def start_execution(self, *, stateMachineArn: str, name: str, input: str) -> dict[str, str]:  # noqa: A002, N803
-        if name in self.existing:
-            raise self.exceptions.ExecutionAlreadyExists
-        self.jobs[name] = json.loads(input)
-        return {"executionArn": f"{stateMachineArn.replace(':stateMachine:', ':execution:')}:{name}"}
+    def put(self, bucket: str, key: str, etag: str = "e", **more: Any) -> None:
+        self.objects[bucket][key] = {"ContentLength": 1, "ETag": f'"{etag}"', "LastModified": EARLIER, **more}
 
-    def describe_execution(self, *, executionArn: str) -> dict[str, str]:  # noqa: N803
-        return {"status": self.existing[executionArn.split(":")[-1]]}
+    @property
+    def stack(self) -> Stack:
+        told = {
+            outputs.SOURCE_BUCKET: "source",
+            outputs.DESTINATION_BUCKETS: list(self.destinations),
+            outputs.UPLOAD_QUEUE_URL: "https://example.com/uploads",
+            outputs.DYNAMODB_TABLE_NAME: "table",
+            outputs.STEP_FUNCTION_ARN: MACHINE,
+        }
+        return Stack(told, self)
+
+    def backfill(self, *to: str, **more: Any) -> tuple[Backfill, dict[str, Outcome]]:
+        work = Backfill(self.stack, to or self.destinations, prefix="", **{"rate": 1000, "is_dry": False, **more})
+        told: list[Outcome] = []
+        work.run(told.append)
+        assert len({outcome.key for outcome in told}) == len(told)
+        return work, {outcome.key: outcome for outcome in told}
+
+    def started(self) -> list[str]:
+        return [job["sourceKey"] for job in self.jobs.values()]
+
+    def _record(self, params: dict[str, Any], model: Any, context: dict[str, Any], **_: Any) -> None:
+        self._current.params = params
+        super()._record(params, model, context)
+
+    def _answer(self, model: Any, **_: Any) -> tuple[Any, dict[str, Any]]:
+        with self._writing:
+            answer = getattr(self, f"_{model.name}")(self._current.params)
+        status = 200
+        if "Error" in answer:
+            status = answer.setdefault("ResponseMetadata", {}).setdefault("HTTPStatusCode", 400)
+        return SimpleNamespace(status_code=status), answer
+
+    # The names of the operations.
+    # ruff: noqa: N802
+    def _GetBucketNotificationConfiguration(self, _: Any) -> dict[str, Any]:
+        date = {"HTTPHeaders": {"date": DATE}}
+        return {"QueueConfigurations": [{"QueueArn": arn("sqs", "uploads")}], "ResponseMetadata": date}
+
+    def _ListObjectsV2(self, given: dict[str, Any]) -> dict[str, Any]:
+        found = self.objects[given["Bucket"]]
+        return {
+            "Contents": [
+                {
+                    "Key": key,
+                    "Size": found[key]["ContentLength"],
+                    "ETag": found[key]["ETag"],
+                    "LastModified": found[key]["LastModified"],
+                    "StorageClass": found[key].get("StorageClass", "STANDARD"),
+                }
+                for key in sorted(found)
+            ]
+        }
+
+    def _HeadObject(self, given: dict[str, Any]) -> dict[str, Any]:
+        key = given["Key"]
+        if key not in self.objects[given["Bucket"]]:
+            return {"Error": {"Code": "404"}, "ResponseMetadata": {"HTTPStatusCode": 404}}
+        if key in self.customers:
+            return {"Error": {"Code": "400"}, "ResponseMetadata": {"HTTPStatusCode": 400}}
+        if key in self.denied:
+            return {"Error": {"Code": "403"}, "ResponseMetadata": {"HTTPStatusCode": 403}}
+        return dict(self.objects[given["Bucket"]][key])
+
+    def _GetObject(self, given: dict[str, Any]) -> dict[str, Any]:
+        code = "InvalidRequest" if given["Key"] in self.customers else "ExpiredToken"
+        return {"Error": {"Code": code, "Message": code}}
+
+    def _StartExecution(self, given: dict[str, Any]) -> dict[str, Any]:
+        name = given["name"]
+        if name in self.existing or name in self.jobs:
+            return {"Error": {"Code": "ExecutionAlreadyExists", "Message": "It is there."}}
+        self.jobs[name] = job = json.loads(given["input"])
+        execution = f"{MACHINE.replace(':stateMachine:', ':execution:')}:{name}"
+        if self.writes_records:
+            self.records[job["sourceKey"]] = self._record_after(job, execution)
+        return {"executionArn": execution}
+
+    def _record_after(self, job: dict[str, Any], execution: str) -> dict[str, Any]:
+        """The record after an execution, which keeps the results of other destinations."""
+        key, mine = job["sourceKey"], job["destinationBuckets"]
+        errors = {bucket: self.error_of(key, bucket) for bucket in mine}
+        before = self.records.get(key, {}) if job["retry"] else {}
+        kept_failed = [bucket for bucket in before.get("failedBuckets", []) if bucket not in mine]
+        kept_copied = [bucket for bucket in before.get("successfulBuckets", []) if bucket not in mine]
+        failed = kept_failed + [bucket for bucket in mine if errors[bucket]]
+        for bucket in mine:
+            if not errors[bucket]:
+                self.objects.get(bucket, {})[key] = dict(self.objects["source"][key])
+        source = self.objects["source"][key]
+        return {
+            "executionId": execution,
+            "status": "FAILED" if failed else "COMPLETED",
+            "startTime": BEGAN,
+            "completedAt": BEGAN,
+            "sourceETag": source["ETag"].strip('"'),
+            "sourceSize": source["ContentLength"],
+            "failedBuckets": failed,
+            "successfulBuckets": kept_copied + [bucket for bucket in mine if not errors[bucket]],
+            "copyResults": [
+                {"destinationBucket": bucket, "success": False, "error": error, "cause": "No."}
+                for bucket, error in errors.items()
+                if error
+            ],
+        }
+
+    def _item(self, key: str) -> dict[str, Any]:
+        found = self.records[key]
+        return {name: TypeSerializer().serialize(value) for name, value in {"fileKey": key, **found}.items()}
+
+    def _GetItem(self, given: dict[str, Any]) -> dict[str, Any]:
+        key = given["Key"]["fileKey"]["S"]
+        return {"Item": self._item(key)} if key in self.records else {}
+
+    def _BatchGetItem(self, given: dict[str, Any]) -> dict[str, Any]:
+        [(table, asked)] = given["RequestItems"].items()
+        keys = [key["fileKey"]["S"] for key in asked["Keys"]]
+        return {"Responses": {table: [self._item(key) for key in keys if key in self.records]}}
+
+    def _DescribeExecution(self, given: dict[str, Any]) -> dict[str, Any]:
+        name = given["executionArn"].rpartition(":")[2]
+        return self.existing.get(name, {"status": "FAILED" if self.writes_records else "RUNNING"})
 
 
-def settle(s3: _OneObject, records: list[dict[str, Any] | None], workflow: Any, monkeypatch: Any) -> Outcome:
-    """What becomes of the object, where the record is so at each look; the last for ever. With no execution that runs,
-    it is that of the one that was started."""
+@pytest.fixture(autouse=True)
+def short_interval(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(polling, "INTERVAL_ON_EMULATOR", 0.001)
 
-    def read(*_: Any) -> dict[str, Any] | None:
-        if len(records) > 1:
-            return records.pop(0)
-        started = [*workflow.jobs, *workflow.existing] if workflow else []
-        told = f"{arn('states', 'execution:machine')}:{started[0]}" if started else None
-        return records[0] and {**records[0], "executionId": told}
 
-    monkeypatch.setattr(backfill, "read_record", read)
-    work = Backfill(target(s3, workflow), ["a", "b"], prefix="", rate=10, is_dry=workflow is None)
-    told: list[Outcome] = []
-    work.run(told.append)
-    assert work.results == {told[0].result: 1}
-    return told[0]
+def names(count: int, prefix: str = "") -> list[str]:
+    return [f"{prefix}{number:03}.zip" for number in range(count)]
+
+
+ARCHIVED = [
+    {"StorageClass": "GLACIER"},
+    {"StorageClass": "DEEP_ARCHIVE"},
+    {"StorageClass": "GLACIER", "Restore": 'ongoing-request="true"'},
+    {"StorageClass": "INTELLIGENT_TIERING", "ArchiveStatus": "ARCHIVE_ACCESS"},
+]
+READABLE = [
+    {"StorageClass": "GLACIER_IR"},
+    {"StorageClass": "GLACIER", "Restore": 'ongoing-request="false", expiry-date="Fri, 21 Dec 2029 00:00:00 GMT"'},
+    {"StorageClass": "INTELLIGENT_TIERING"},
+]
+
+
+@pytest.mark.parametrize("is_dry", [False, True])
+def test_archived_objects_are_skipped_and_do_not_hide_the_others(is_dry: bool) -> None:
+    """However many there are. Objects that were restored, or that S3 reads at once, are copied."""
+    world = World(*names(120), "y.zip", "z.zip")
+    for number, key in enumerate(names(120)):
+        world.put("source", key, **ARCHIVED[number % len(ARCHIVED)])
+    for number, more in enumerate(READABLE):
+        world.put("source", f"x{number}.zip", **more)
+    for bucket in world.destinations:
+        # It was copied before it was archived.
+        world.put(bucket, "000.zip", **ARCHIVED[0])
+    work, told = world.backfill(is_dry=is_dry)
+    done = Result.TO_BE_COPIED if is_dry else Result.COPIED
+    assert work.results == {Result.ARCHIVED: 119, done: 5, Result.UP_TO_DATE: 1}
+    assert told["001.zip"].error == "restore it first, it is in DEEP_ARCHIVE"
+    assert told["003.zip"].error == "restore it first, it is in ARCHIVE_ACCESS"
+    assert sorted(world.started()) == ([] if is_dry else ["x0.zip", "x1.zip", "x2.zip", "y.zip", "z.zip"])
+
+
+def test_objects_with_a_customers_key_are_skipped_and_do_not_hide_the_others() -> None:
+    """Only GetObject says why HeadObject was a bad request. Another reason is not taken for a customer's key."""
+    world = World(*names(120), "z.zip")
+    world.customers = set(names(120))
+    work, told = world.backfill()
+    assert work.results == {Result.CUSTOMER_KEY: 120, Result.COPIED: 1}
+    assert told["000.zip"].error == "S3 lets nobody copy it without that key"
+    assert world.started() == ["z.zip"]
+
+
+def test_objects_that_cannot_be_compared_do_not_hide_the_others() -> None:
+    """This user may not read them, which notifies nobody, so there is no limit."""
+    world = World(*names(120), "z.zip")
+    world.denied = set(names(120))
+    work, told = world.backfill()
+    assert work.results == {Result.NOT_COMPARED: 120, Result.COPIED: 1}
+    assert str(told["000.zip"].error).startswith(
+        "Access to source denied: you need s3:GetObject on arn:aws:s3:::source"
+    )
+
+
+def test_copies_that_always_fail_do_not_hide_the_others_in_this_run_or_the_next() -> None:
+    """A destination that fails again and again gets no more copies, and the other destination gets all of them. The
+    next run skips the copies that failed before, and so finds what is behind them."""
+    world = World(*names(120), "z.zip")
+    world.error_of = lambda key, bucket: "S3.AccessDenied" if bucket == "b" and key != "z.zip" else None
+    work, told = world.backfill()
+    assert work.failures.stopped == {"b"}
+    assert not work.is_cut_short
+    assert set(world.objects["a"]) == set(world.objects["source"])
+    failed = {key for key, outcome in told.items() if outcome.result is Result.FAILED}
+    assert MAX_FAILURES_IN_A_ROW <= len(failed) < MAX_FAILURES_IN_A_ROW + AT_ONCE
+    assert told[min(failed)].error == "b: S3.AccessDenied: No."
+    # Each run comes further.
+    for _ in range(10):
+        if "z.zip" in world.objects["b"]:
+            break
+        world.jobs.clear()
+        before = {key for key, record in world.records.items() if "b" in record["failedBuckets"]}
+        work, told = world.backfill()
+        assert {key for key, one in told.items() if one.result is Result.FAILED_BEFORE} == before
+        assert not before & set(world.started())
+    assert "z.zip" in world.objects["b"]
+    assert told[min(failed)].error == "b: S3.AccessDenied: No."
+
+
+def test_a_run_notifies_people_of_so_many_failures_and_no_more() -> None:
+    """Failures here and there do not stop a destination, but each is a notification."""
+    world = World(*names(400))
+    world.error_of = lambda key, bucket: "S3.X" if int(key[:3]) % 2 and bucket == "b" else None
+    work, _ = world.backfill()
+    assert work.is_cut_short
+    assert MAX_FAILURES <= work.results[Result.FAILED] < MAX_FAILURES + AT_ONCE
+    assert work.failures.stopped == set()
+
+
+def test_failed_copies_are_tried_again_when_that_is_asked_for() -> None:
+    """And without asking when the object is another one, or when a destination was not tried."""
+    world = World("k.zip")
+    world.error_of = lambda _key, bucket: "S3.X" if bucket == "b" else None
+    assert world.backfill()[0].results == {Result.FAILED: 1}
+    assert world.backfill()[0].results == {Result.FAILED_BEFORE: 1}
+    assert world.backfill(is_dry=True)[0].results == {Result.FAILED_BEFORE: 1}
+    assert world.backfill(retries_failed=True)[0].results == {Result.FAILED: 1}
+    world.error_of = lambda *_: None
+    assert world.backfill(retries_failed=True)[0].results == {Result.COPIED: 1}
+    world.error_of = lambda _key, bucket: "S3.X" if bucket == "b" else None
+    world.put("source", "k.zip", etag="other")
+    assert world.backfill()[0].results == {Result.FAILED: 1}
+    world.objects["a"].clear()
+    assert world.backfill()[0].results == {Result.FAILED: 1}
 
 
 @pytest.mark.parametrize(
-    ("checksums", "result", "differences"),
+    ("record", "result"),
     [
-        ({"source": "x", "a": "x", "b": "x"}, Result.UP_TO_DATE, {}),
-        ({"source": "x", "a": "x", "b": "y"}, Result.TO_BE_COPIED, {"b": Difference.CHECKSUM}),
-        # Without checksums and a record, the times.
-        ({}, Result.UP_TO_DATE, {}),
-        # S3 does not say, which is one object's matter.
-        ({"a": "refused"}, Result.FAILED, {"a": Difference.UNDECIDED, "b": Difference.UNDECIDED}),
+        ({"problem": "It is gone.", "failedBuckets": ["a", "b"]}, Result.FAILED_BEFORE),
+        # Before this version was there.
+        ({"problem": "It is gone.", "failedBuckets": ["a", "b"], "startTime": "2026-01-31T07:00:00Z"}, Result.COPIED),
+        # Stopped: nothing says that the copies fail.
+        ({"problem": "ABORTED"}, Result.COPIED),
+        ({"failedBuckets": ["a"], "sourceETag": "e", "sourceSize": 1}, Result.COPIED),
+        ({"failedBuckets": ["a", "b"], "sourceETag": "older", "sourceSize": 1}, Result.COPIED),
+        ({"failedBuckets": ["a", "b"], "sourceETag": "e", "sourceSize": 1}, Result.FAILED_BEFORE),
+        ({"failedBuckets": ["a", "b"], "sourceETag": "e", "sourceSize": 1, "status": "IN_PROGRESS"}, Result.COPIED),
     ],
 )
-def test_checksums_tell_where_etags_do_not(
-    checksums: dict[str, str], result: Result, differences: dict[str, Difference], monkeypatch: pytest.MonkeyPatch
+def test_copies_failed_before_if_the_record_says_so_of_this_version(record: dict[str, Any], result: Result) -> None:
+    """Nothing is skipped that was not tried."""
+    world = World("k.zip")
+    world.records["k.zip"] = {"executionId": "earlier", "status": "FAILED", "startTime": BEGAN, **record}
+    assert world.backfill()[0].results == {result: 1}
+
+
+def test_failures_of_the_record_are_copied_again_too() -> None:
+    """An old failure that is fixed by now would make the execution fail, and notify people once more. Buckets that are
+    not destinations stay out, and then the execution has failed."""
+    world = World("k.zip")
+    world.put("a", "k.zip")
+    world.records["k.zip"] = {
+        "status": "FAILED", "executionId": "earlier", "failedBuckets": ["a"], "startTime": BEGAN,
+    }  # fmt: skip
+    assert world.backfill()[1]["k.zip"].result is Result.COPIED
+    [job] = world.jobs.values()
+    assert job == {"sourceBucket": "source", "sourceKey": "k.zip", "destinationBuckets": ["a", "b"], "retry": True}
+    world.records["k.zip"] |= {"failedBuckets": ["no-such"], "status": "FAILED"}
+    world.objects["b"].clear()
+    outcome = world.backfill()[1]["k.zip"]
+    assert (outcome.result, set(outcome.failed)) == (Result.FAILED, set())
+    assert str(outcome.error).startswith("copied, but the execution failed, because the record has an older failure")
+    assert list(world.jobs.values())[-1]["destinationBuckets"] == ["b"]
+
+
+CHECKSUMS = {
+    # Equal bytes are not copied again because their ETags differ, and different ones of one size are.
+    "equal": ({"source": "x", "a": "x", "b": "x"}, Result.UP_TO_DATE, {}),
+    "different": ({"source": "x", "a": "x", "b": "y"}, Result.TO_BE_COPIED, {"b": Difference.CHECKSUM}),
+    # Without checksums and a record, the times.
+    "unknown": ({}, Result.UP_TO_DATE, {}),
+}
+
+
+def with_checksums(checksums: dict[str, str]) -> World:
+    world = World()
+    for bucket in world.objects:
+        more = {"ChecksumCRC64NVME": checksums[bucket]} if bucket in checksums else {}
+        world.put(bucket, "k", f"{bucket}-2", **more)
+    return world
+
+
+@pytest.mark.parametrize(("checksums", "result", "differences"), CHECKSUMS.values(), ids=CHECKSUMS.keys())
+def test_checksums_decide_where_etags_do_not(
+    checksums: dict[str, str], result: Result, differences: dict[str, Difference]
 ) -> None:
-    """Equal bytes are not copied again because their ETags differ, and different ones of one size are."""
-    outcome = settle(_OneObject(**checksums), [None], None, monkeypatch)
+    """ETags of equal bytes differ if one object was uploaded in parts."""
+    outcome = with_checksums(checksums).backfill(is_dry=True)[1]["k"]
     assert (outcome.result, outcome.differences) == (result, differences)
 
 
-DONE = {"status": "COMPLETED", "successfulBuckets": ["a", "b"], "completedAt": "2026-01-31T07:00:00.000Z"}
 DIFFERENT = {"source": "x", "a": "x", "b": "y"}
+DONE = {"status": "COMPLETED", "successfulBuckets": ["a", "b"], "executionId": "earlier", "startTime": BEGAN}
 
 
-def test_what_the_record_has_as_failed_is_copied_again_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An old failure that is mended since would make the execution fail, and tell people of it once more. Buckets that
-    are no destinations stay out of it."""
-    workflow = _Workflow()
-    outcome = settle(_OneObject(**DIFFERENT), [{**DONE, "failedBuckets": ["a", "no"]}, DONE], workflow, monkeypatch)
-    assert (outcome.result, outcome.differences) == (Result.COPIED, {"b": Difference.CHECKSUM})
-    [job] = workflow.jobs.values()
-    assert job == {"sourceBucket": "source", "sourceKey": "k", "destinationBuckets": ["a", "b"], "retry": True}
+def test_what_was_copied_since_the_listing_is_compared_again() -> None:
+    """An upload that was copied while the buckets were listed is not copied a second time."""
+    world = with_checksums(DIFFERENT)
+    world.records["k"] = {**DONE, "completedAt": "2026-01-31T08:00:01.000Z"}
+    get_item = world._GetItem
 
+    def copied_meanwhile(given: dict[str, Any]) -> dict[str, Any]:
+        world.put("b", "k", "b-2", ChecksumCRC64NVME="x")
+        return get_item(given)
 
-def test_what_was_copied_since_the_listing_is_looked_at_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An upload that came through while the buckets were listed is not copied a second time."""
-    s3 = _OneObject(**DIFFERENT)
-    workflow = _Workflow()
-
-    def head_object(**asked: str) -> dict[str, Any]:
-        # The copy is there by the second look.
-        if asked["Bucket"] == "b" and "b" in s3.heads:
-            s3._checksums["b"] = "x"
-        return _OneObject.head_object(s3, **asked)
-
-    monkeypatch.setattr(s3, "head_object", head_object, raising=False)
-    outcome = settle(s3, [{**DONE, "completedAt": "2026-01-31T08:00:01.000Z"}], workflow, monkeypatch)
-    assert (outcome.result, workflow.jobs) == (Result.UP_TO_DATE, {})
+    world._GetItem = copied_meanwhile  # type: ignore[method-assign]
+    assert world.backfill()[1]["k"].result is Result.UP_TO_DATE
+    assert world.jobs == {}
 
 
 @pytest.mark.parametrize("status", ["RUNNING", "FAILED"])
-def test_another_run_of_the_same_is_followed_and_not_repeated(status: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The execution that a run before this one started, and that has not begun yet, is waited for; after one that has
-    ended in vain there is another."""
+def test_another_run_of_the_same_is_followed_and_not_repeated(status: str) -> None:
+    """The execution that an earlier run started, and that has not begun yet, is waited for; after one that has failed
+    there is another."""
+    world = with_checksums(DIFFERENT)
     row = Row(Listed("k", 1, "source-2", EARLIER), {"b": Listed("k", 1, "b-2", EARLIER)})
-    first, second = (backfill.execution_name("source", row, ["b"], attempt) for attempt in (1, 2))
-    workflow = _Workflow(**{first: status})
-    outcome = settle(_OneObject(**DIFFERENT), [None, DONE], workflow, monkeypatch)
+    first, second = (executions.execution_name("source", row, ["b"], attempt) for attempt in (1, 2))
+    world.existing = {first: {"status": status}}
+    before = {**DONE, "completedAt": "2026-01-31T07:00:00.000Z"}
+    world.records["k"] = before
+
+    def batch(given: dict[str, Any]) -> dict[str, Any]:
+        world.records["k"] = {**before, "executionId": f"{MACHINE.replace(':stateMachine:', ':execution:')}:{first}"}
+        return World._GetItem(world, given)
+
+    if status == "RUNNING":
+        looks = iter(range(10))
+        get_item = world._GetItem
+        world._GetItem = lambda given: batch(given) if next(looks) > 2 else get_item(given)  # type: ignore[method-assign]
+    outcome = world.backfill()[1]["k"]
     assert outcome.result is Result.COPIED
-    assert list(workflow.jobs) == ([] if status == "RUNNING" else [second])
+    assert list(world.jobs) == ([] if status == "RUNNING" else [second])
     assert str(outcome.execution_arn).endswith(first if status == "RUNNING" else second)
+
+
+@pytest.mark.parametrize(
+    ("described", "result", "error"),
+    [
+        ({"status": "SUCCEEDED", "output": '{"status": "COMPLETED"}'}, Result.COPIED, None),
+        # The newer version is another execution's.
+        ({"status": "SUCCEEDED", "output": '{"status": "SUPERSEDED"}'}, Result.BUSY, None),
+        ({"status": "FAILED", "error": "TrackingFailed", "cause": "No."}, Result.FAILED, "TrackingFailed: No."),
+        ({"status": "TIMED_OUT"}, Result.FAILED, "TIMED_OUT"),
+    ],
+)
+def test_an_execution_without_a_record_is_described(
+    described: dict[str, Any], result: Result, error: str | None
+) -> None:
+    """It could not write the record, or another execution has written it since."""
+    world = World("k.zip")
+    world.writes_records = False
+    world.records["k.zip"] = DONE
+    world._DescribeExecution = lambda given: described  # type: ignore[method-assign]  # noqa: ARG005
+    outcome = world.backfill()[1]["k.zip"]
+    assert (outcome.result, outcome.error) == (result, error)
+
+
+def test_records_are_read_together() -> None:
+    """However many copies are in progress, a look is one request for all records, and one for an execution."""
+    world = World(*names(100))
+    work, _ = world.backfill()
+    assert work.results == {Result.COPIED: 100}
+    counts = Counter(name for name, _ in world.calls)
+    # Before each start its record is read, and its source.
+    assert counts["HeadObject"] == counts["StartExecution"] == 100
+    # A look at a single one needs no batch.
+    assert counts["GetItem"] < 100 + 30
+    assert max(len(given["RequestItems"]["table"]["Keys"]) for given in world.of("BatchGetItem")) <= AT_ONCE
+    assert counts["DescribeExecution"] == 0
+    assert running.LOOKS_PER_DESCRIPTION > 1
+
+
+def test_an_interruption_counts_what_is_in_progress() -> None:
+    """Nothing more is started, and the summary says what continues."""
+    world = World(*names(100))
+    world.writes_records = False
+    work = Backfill(world.stack, ["a", "b"], prefix="", rate=1000, is_dry=False)
+    look = work._look
+
+    def interrupted() -> Iterator[Outcome]:
+        if len(world.jobs) >= AT_ONCE:
+            raise KeyboardInterrupt
+        return look()
+
+    work._look = interrupted  # type: ignore[method-assign]
+    with pytest.raises(KeyboardInterrupt):
+        work.run(lambda _: None)
+    assert work.results == {Result.STILL_COPYING: len(world.jobs)}
+    assert len(world.jobs) == AT_ONCE

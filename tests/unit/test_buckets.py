@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Sequence
 from dataclasses import replace
@@ -37,6 +38,7 @@ ABORT_UPLOADS = {
 }
 
 
+@functools.cache
 def buckets(**changes: Any) -> Recording:
     """The buckets of a stack with these settings."""
     return record(lambda: BuildBuckets("builds", replace(DEFAULTS, **changes)))

@@ -7,17 +7,19 @@ import importlib.util
 import json
 import os
 import re
+import shlex
 import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from importlib.machinery import ModuleSpec
 from pathlib import Path
 from typing import Any
 
 import pytest
 import typer
+from botocore.exceptions import ClientError
 from typer.testing import CliRunner
 
 from components import policies
@@ -25,8 +27,9 @@ from filecopy.cli import app
 from filecopy.embedded import configuration, emulator, stack
 from filecopy.embedded.configuration import PROJECT_ROOT
 from filecopy.errors import StackError, missing_package
-from filecopy.operations import Operations, Retried
-from filecopy.stack import stack as target
+from filecopy.retry import Retried
+from filecopy.stack import stack as deployed
+from filecopy.stack.records import TrackingRecord
 
 from .scripted_aws import ScriptedClients
 
@@ -107,9 +110,9 @@ def test_outputs_of_no_stack(arguments: tuple[str, ...]) -> None:
     ("arguments", "said"),
     [
         (("-c", "maxConcurency=5"), "There is no setting 'maxConcurency'. The settings are namePrefix, "),
-        (("-c", "maxConcurrency"), "--config takes NAME=VALUE, not 'maxConcurrency'."),
-        (("-c", "=5"), "--config takes NAME=VALUE, not '=5'."),
-        (("--emulator", "SFN_WAIT_SCALE"), "--emulator takes NAME=VALUE, not 'SFN_WAIT_SCALE'."),
+        (("-c", "maxConcurrency"), "--config must be NAME=VALUE, not maxConcurrency."),
+        (("-c", "=5"), "--config must be NAME=VALUE, not =5."),
+        (("--emulator", "SFN_WAIT_SCALE"), "--emulator must be NAME=VALUE, not SFN_WAIT_SCALE."),
     ],
 )
 def test_options_that_mean_nothing(project: Path, arguments: tuple[str, ...], said: str) -> None:
@@ -203,7 +206,7 @@ def test_a_resource_that_cannot_be_made(monkeypatch: pytest.MonkeyPatch, project
     error = {"Error": {"Code": "LimitExceededException", "Message": "Too many tables"}}
     monkeypatch.setattr(stack, "Clients", lambda *_: ScriptedClients(CreateTable=error))
     said = refusal("up", "--port", str(PORT))
-    assert said.startswith("The emulator did not make aws:dynamodb/table:Table 'tracking': ")
+    assert said.startswith("The emulator did not create aws:dynamodb/table:Table 'tracking': ")
     assert said.endswith("Too many tables")
     assert (stopped, list(project.iterdir())) == ([FAKE_PID], [])
 
@@ -226,18 +229,24 @@ def test_a_stack_is_up_after_up(monkeypatch: pytest.MonkeyPatch, stopped: list[i
     status, output, _ = run("up", *port)
     assert status == 0
     assert f"The stack is up at http://127.0.0.1:{PORT} (" in output
-    assert f"Take it down with: filecopy down --port {PORT}\n" in output
+    # What to type next works from here, where filecopy may not be on the PATH.
+    next_steps = re.findall(r"(?m)^(?:Point|Take).*?with: +(.*)$", output)
+    assert len(next_steps) == 2
+    environment = re.fullmatch(r'eval "\$\((\S*filecopy) env --port (\d+)\)"', next_steps[0])
+    assert environment
+    assert environment[2] == str(PORT)
+    assert next_steps[1] == f"{environment[1]} down --port {PORT}"
 
     assert run("outputs", "dynamodb_table_name", *port) == (0, "FileCopyTracking\n", "")
     assert run("outputs", "destination_buckets", *port) == (0, '["region-a-builds", "region-b-builds"]\n', "")
     status, output, _ = run("outputs", "--json", *port)
     assert json.loads(output)["api_gateway_url"] == f"http://127.0.0.1:{PORT}/restapis/api/live/_user_request_"
     assert refusal("outputs", "table", *port).startswith(
-        "There is no output 'table'. The outputs are region, endpoint, step_function_"
+        "There is no output table. The outputs are region, endpoint, step_function_"
     )
 
     assert f"The stack was up at http://127.0.0.1:{PORT}.\n" in run("up", *port)[1]
-    assert "is never changed, only made" in refusal("up", "-c", "maxConcurrency=5", *port)
+    assert "cannot be changed. Run" in refusal("up", "-c", "maxConcurrency=5", *port)
     assert stopped == []
     assert run("down", *port)[:2] == (0, f"The stack on port {PORT} is down.\n")
     assert stopped == [FAKE_PID]
@@ -251,6 +260,10 @@ def test_another_port_has_a_stack(project: Path) -> None:
         f"No stack is up on port 4570. There is one on port {PORT}. Run 'filecopy up --port 4570'."
     )
     assert run("down", "--port", "4570")[1] == f"No stack is up on port 4570. There is one on port {PORT}.\n"
+    for port in (4571, 4572):
+        (project / ".filecopy" / str(port)).mkdir()
+    said = run("down", "--port", "4570")[1]
+    assert said == f"No stack is up on port 4570. There are stacks on ports 4571, 4572 and {PORT}.\n"
 
 
 @pytest.mark.parametrize("state", [{}, {"pid": FAKE_PID, "port": PORT}])
@@ -259,7 +272,8 @@ def test_a_half_made_stack(project: Path, stopped: list[int], state: dict[str, A
     write_state(project, state)
     said = refusal("up", "--port", str(PORT))
     assert said == (
-        f"A stack is just being made on port {PORT}, or was left half-made. Wait, or run 'filecopy down --port {PORT}'."
+        f"Another command creates a stack on port {PORT}, or was killed while it did."
+        f" Wait, or run 'filecopy down --port {PORT}'."
     )
     expected = f"No stack is up on port {PORT}. Run 'filecopy up --port {PORT}'."
     assert refusal("outputs", "--port", str(PORT)) == expected
@@ -272,9 +286,63 @@ def test_a_stack_whose_emulator_died(project: Path, stopped: list[int]) -> None:
     folder = write_state(project, {"pid": os.getpid(), "port": PORT, "region": "us-east-1", "outputs": {}})
     for command in (("outputs",), ("up",)):
         said = refusal(*command, "--port", str(PORT))
-        assert said.startswith(f"The emulator on port {PORT} has died or does not answer; its log is {folder}")
+        assert said.startswith(f"The emulator on port {PORT} has died, and its files are lost. Its log is {folder}")
     assert run("down", "--port", str(PORT))[0] == 0
     assert (stopped, list(project.iterdir())) == ([], [])
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("", "Expecting value: line 1 column 1 (char 0)"),
+        ("[]", "it is not a JSON object"),
+        ('{"pid": "1"}', "pid is '1'"),
+        ('{"pid": 1, "port": 4599, "outputs": {}}', "region is missing"),
+    ],
+)
+def test_a_damaged_state_file(project: Path, stopped: list[int], text: str, problem: str) -> None:
+    """A state file that is cut off or was edited is named with what is wrong, and down clears it away."""
+    file = write_state(project, {}) / "state.json"
+    file.write_text(text, encoding="utf-8")
+    for command in (("outputs",), ("up",)):
+        assert refusal(*command, "--port", str(PORT)) == (
+            f"The state file {file} is damaged: {problem}. Run 'filecopy down --port {PORT}', then"
+            f" 'filecopy up --port {PORT}'."
+        )
+    assert run("down", "--port", str(PORT))[:2] == (0, f"The stack on port {PORT} is down.\n")
+    assert (stopped, list(project.iterdir())) == ([], [])
+
+
+def test_an_emulator_whose_process_is_not_known(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An emulator that down cannot end is not passed over."""
+    write_state(project, {})
+    monkeypatch.setattr(emulator, "answers", lambda port: port == PORT)
+    said = refusal("down", "--port", str(PORT))
+    assert said.startswith(f"The files of the stack on port {PORT} are removed, but an emulator still answers there, ")
+    assert list(project.iterdir()) == []
+
+
+def test_a_stacks_folder_that_is_a_file(project: Path) -> None:
+    """What is in the way of a stack's folder is named, by up and by down."""
+    (project / ".filecopy").write_text("mine")
+    folder = project / ".filecopy" / str(PORT)
+    assert refusal("up", "--port", str(PORT)).startswith(
+        f"The files of the stack in {folder} cannot be changed: Not a directory. "
+    )
+    (project / ".filecopy").unlink()
+    folder.parent.mkdir()
+    folder.write_text("mine")
+    assert refusal("down", "--port", str(PORT)).startswith(
+        f"The files of the stack in {folder} cannot be changed: Not a directory. Make sure that it is a folder "
+    )
+
+
+def test_a_folder_that_is_no_stacks(project: Path) -> None:
+    """A folder that somebody put beside those of the stacks is not taken for one."""
+    write_state(project, {}).with_name("4566.old").mkdir()
+    assert refusal("outputs", "--port", "4570").startswith(
+        f"No stack is up on port 4570. There is one on port {PORT}. "
+    )
 
 
 # --- Policy -----------------------------------------------------------------------------------------------------
@@ -288,7 +356,7 @@ def up_with_theirs(monkeypatch: pytest.MonkeyPatch, project: Path) -> None:
     """A stack that is up and has a destination of somebody else's, and no emulator that would answer a call."""
     monkeypatch.setattr(emulator, "runs", lambda pid: pid == FAKE_PID)
     monkeypatch.setattr(emulator, "answers", lambda port: port == PORT)
-    monkeypatch.setattr(target, "Clients", ScriptedClients)
+    monkeypatch.setattr(deployed, "Clients", ScriptedClients)
     outputs = {
         "region": "us-east-1",
         "endpoint": f"http://127.0.0.1:{PORT}",
@@ -317,8 +385,7 @@ def test_policy_of_the_stacks_own_bucket() -> None:
     status, output, errors = run("policy", "region-a-builds", "--port", str(PORT))
     assert (status, json.loads(output)["Statement"][0]["Resource"]) == (0, "arn:aws-cn:s3:::region-a-builds/*")
     assert errors == (
-        "region-a-builds is the stack's own bucket, and takes copies without this: the owner of one that has"
-        " existing: true needs it.\n"
+        "region-a-builds belongs to the stack, and needs no policy. An external bucket (existing: true) does.\n"
     )
 
 
@@ -327,8 +394,8 @@ def test_policy_of_the_stacks_own_bucket() -> None:
 def test_policy_of_no_destination(bucket: str) -> None:
     """A misspelt bucket gets no policy that would be of no use; the refusal lists the destinations and what to do."""
     assert refusal("policy", bucket, "--port", str(PORT)) == (
-        f"{bucket!r} is no destination of the stack; its destinations are region-a-builds, theirs."
-        " Add it to the setting destinations, with existing: true, and deploy."
+        f"{shlex.quote(bucket)} is not a destination of the stack. Its destinations are region-a-builds, theirs."
+        " Add the bucket to the setting destinations, with existing: true, and deploy."
     )
 
 
@@ -407,10 +474,13 @@ def test_policy_of_a_deployer_where_the_environment_says_the_region(monkeypatch:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        ((), "policy takes a BUCKET or --deployer, and one of them alone"),
-        (("theirs", "--deployer"), "policy takes a BUCKET or --deployer, and one of them alone"),
-        (("theirs", "--account", "123456789012", "--part", "1"), "--account, --part: only together with --deployer."),
-        (("theirs", "-c", "namePrefix=a-"), "--config: only together with --deployer."),
+        ((), "policy takes a BUCKET or --deployer, not both"),
+        (("theirs", "--deployer"), "policy takes a BUCKET or --deployer, not both"),
+        (
+            ("theirs", "--account", "123456789012", "--part", "1"),
+            "--account, --part cannot be used without",
+        ),
+        (("theirs", "-c", "namePrefix=a-"), "--config cannot be used without --deployer."),
         (("--deployer",), "--account must be the twelve digits of the AWS account, not left out."),
         (("--deployer", "--account", "12"), "--account must be the twelve digits of the AWS account, not 12."),
         (DEPLOYER[1:], "--region must be a region of AWS, such as us-east-1, not left out."),
@@ -426,16 +496,48 @@ def test_policy_with_wrong_options(arguments: tuple[str, ...], said: str) -> Non
     assert refusal("policy", *arguments).startswith(said)
 
 
+@pytest.mark.usefixtures("up_with_theirs")
+@pytest.mark.parametrize(
+    ("arguments", "output"),
+    [
+        (("policy", "theirs"), "step_function_role_arn"),
+        (("policy", "theirs"), "copy_worker_role_arn"),
+        (("policy", "theirs"), "destination_buckets"),
+        (("send", __file__), "destination_buckets"),
+        (("replay",), "dead_letter_queue_urls"),
+    ],
+)
+def test_a_stack_of_an_older_program(project: Path, arguments: tuple[str, ...], output: str) -> None:
+    """A command that needs an output that the stack does not have says which, and what to do."""
+    file = project / ".filecopy" / str(PORT) / "state.json"
+    state = json.loads(file.read_text(encoding="utf-8"))
+    state["outputs"].pop(output, None)
+    file.write_text(json.dumps(state), encoding="utf-8")
+    assert refusal(*arguments, "--port", str(PORT)) == (
+        f"The stack has no output {output}. Deploy it with this version of the program."
+    )
+
+
 # --- What other people chose ------------------------------------------------------------------------------------
 
-ODD = "a\x1b[2J\x1b]0;title\x07\x9b31m\u202egpj.\u200b\r[red]b[/red]"
-SHOWN = "a?[2J?]0;title??31m?gpj.??[red]b[/red]"
+ODD = "a\x1b[2J\x1b]0;title\x07\x9b31m\u202egpj.\u200b\r[red]b[/red]:boom:"
+SHOWN = "a?[2J?]0;title??31m?gpj.??[red]b[/red]:boom:"
+
+
+def test_an_error_of_aws_ends_before_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    """AWS's sentences have no full stop."""
+
+    def get(_port: int) -> stack.EmbeddedStack:
+        raise ClientError({"Error": {"Code": "AccessDenied", "Message": "You may not"}}, "GetItem")
+
+    monkeypatch.setattr(stack, "get", get)
+    assert refusal("outputs").endswith(": You may not. Check the credentials, the region and the stack.")
 
 
 def test_an_error_says_nothing_to_the_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     """An error with a name in it that somebody chose clears no screen, sets no title, and has lines of its own only."""
 
-    def get(_port: int) -> stack.Stack:
+    def get(_port: int) -> stack.EmbeddedStack:
         raise StackError(f"{ODD} is wrong:\n  {ODD}")
 
     monkeypatch.setattr(stack, "get", get)
@@ -472,8 +574,8 @@ def test_a_key_says_nothing_to_the_terminal(
     monkeypatch: pytest.MonkeyPatch, retried: dict[str, Any] | None, said: str
 ) -> None:
     """A file whose key is an escape sequence, or markup, is shown as what it is called, on one line."""
-    result = None if retried is None else Retried("execution-1", "SUCCEEDED", None, retried)
-    monkeypatch.setattr(Operations, "retry", lambda *_: result)
+    result = None if retried is None else Retried("execution-1", "SUCCEEDED", None, TrackingRecord.of(retried))
+    monkeypatch.setattr("filecopy.retry.retry", lambda *_: result)
     status, output, _ = run("retry", ODD, "--port", str(PORT))
     assert (status, output.split()) == (0, said.split())
 
@@ -500,7 +602,7 @@ def test_a_retry_without_results(
 ) -> None:
     """A retry that was stopped, or that could not write its record, is said to have ended so, with the execution to
     look at. What an earlier execution left in the record is not told as its results."""
-    monkeypatch.setattr(Operations, "retry", lambda *_: Retried("execution-1", *ended, record))
+    monkeypatch.setattr("filecopy.retry.retry", lambda *_: Retried("execution-1", *ended, TrackingRecord.of(record)))
     assert refusal("retry", "build-123.zip", "--port", str(PORT)) == (
         f"The retry ended as {ended[0]} and left no results in the record. See: filecopy history execution-1"
     )
@@ -509,20 +611,44 @@ def test_a_retry_without_results(
 @pytest.mark.usefixtures("up_with_theirs")
 def test_a_retry_that_fails_again(monkeypatch: pytest.MonkeyPatch) -> None:
     """The outcome is printed, and what is still missing is the error."""
-    retried = Retried("execution-1", "FAILED", "CopiesFailed", {"executionId": "execution-1", **WITH_RESULTS})
-    monkeypatch.setattr(Operations, "retry", lambda *_: retried)
+    retried = Retried(
+        "execution-1", "FAILED", "CopiesFailed", TrackingRecord.of({"executionId": "execution-1", **WITH_RESULTS})
+    )
+    monkeypatch.setattr("filecopy.retry.retry", lambda *_: retried)
     status, output, errors = run("retry", "k.zip", "--port", str(PORT))
     assert (status, errors) == (1, "error: Still failed: theirs.\n")
     assert output == "k.zip: FAILED, 0 of 1 copied. Execution: execution-1\n"
 
 
 @pytest.mark.usefixtures("up_with_theirs")
+@pytest.mark.parametrize("others", [False, True])
+def test_a_retry_that_leaves_a_bucket_out(others: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A bucket that is not a destination is named, and does not make the retry fail."""
+    after = TrackingRecord.of({"executionId": "execution-1", **WITH_RESULTS, "failedBuckets": ["no-such"]})
+
+    def retry(_stack: object, _key: str, on_left_out: Callable[[list[str]], None]) -> Retried | None:
+        on_left_out(["no-such"])
+        return Retried("execution-1", "FAILED", "CopiesFailed", after) if others else None
+
+    monkeypatch.setattr("filecopy.retry.retry", retry)
+    status, output, errors = run("retry", "k.zip", "--port", str(PORT))
+    assert status == 0
+    assert errors.startswith("no-such is not a destination of the stack, so its copy is not retried. The next upload")
+    assert output == (
+        "k.zip: FAILED, 0 of 1 copied. Execution: execution-1\n" if others else "No other copy of k.zip has failed.\n"
+    )
+
+
+@pytest.mark.usefixtures("up_with_theirs")
 def test_a_retry_of_an_older_upload(monkeypatch: pytest.MonkeyPatch) -> None:
     """The file was uploaded anew since: the retry makes no copy, and says why."""
-    retried = Retried("execution-1", "SUCCEEDED", None, {"executionId": "execution-2", **WITH_RESULTS})
-    monkeypatch.setattr(Operations, "retry", lambda *_: retried)
+    retried = Retried(
+        "execution-1", "SUCCEEDED", None, TrackingRecord.of({"executionId": "execution-2", **WITH_RESULTS})
+    )
+    monkeypatch.setattr("filecopy.retry.retry", lambda *_: retried)
     assert refusal("retry", "a b.zip", "--port", str(PORT)) == (
-        "Nothing was tried: a newer upload has taken the place of the one that failed. See: filecopy status 'a b.zip'"
+        "Nothing was retried: there is a newer upload of the file, which has an execution of its own."
+        " See: filecopy status 'a b.zip'"
     )
 
 

@@ -15,6 +15,7 @@ from components.aws_rules import MAX_CONCURRENCY_BOUND
 from components.workflow.definition import copy_workflow_definition
 from components.workflow.limits import COPY_TIMEOUT, COPY_WORKER_TIMEOUT, LEASE_GRACE
 from handlers import copy_job
+from handlers.keys import MAX_KEY_BYTES
 
 TOPIC = "arn:aws:sns:eu-west-1:123456789012:file-copy-failures"
 WORKER = "arn:aws:lambda:eu-west-1:123456789012:function:copy-worker"
@@ -128,12 +129,27 @@ def test_retries_are_the_users(name: str, attempts: int, interval: int, rate: fl
     }
 
 
-def test_missing_bucket_and_key_are_not_retried() -> None:
-    """Neither comes back within seconds, and the person who can mend it should hear at once."""
-    assert COPY_STATES["CopyToBucket"]["Retry"][0] == {
-        "ErrorEquals": ["S3.NoSuchBucketException", "S3.NoSuchKeyException"],
+@pytest.mark.parametrize("name", ["ReadSource", "CopyToBucket"])
+def test_permanent_errors_are_not_retried(name: str) -> None:
+    """None of them goes away within seconds, and the person who can fix it is notified at once."""
+    assert TASKS[name]["Retry"][0] == {
+        "ErrorEquals": [
+            f"S3.{error}"
+            for error in (
+                *("NoSuchBucketException", "NoSuchKeyException", "InvalidObjectStateException"),
+                *("ObjectNotInActiveTierErrorException", "AccessDeniedException", "MethodNotAllowedException"),
+                "InvalidRequestException",
+            )
+        ],
         "MaxAttempts": 0,
     }
+
+
+def test_an_error_that_has_no_name_of_its_own_is_left_to_copy_worker() -> None:
+    """AWS calls a forbidden copy and a busy S3 alike. copy-worker sees S3's code, and retries only what may succeed."""
+    copy = COPY_STATES["CopyToBucket"]
+    assert {"ErrorEquals": ["S3.S3Exception"], "MaxAttempts": 0} in copy["Retry"][:-1]
+    assert 'Error = "S3.S3Exception" ? {"destinationBucket": $states.input}' in copy["Catch"][0]["Output"]
 
 
 def test_copy_that_timed_out_is_not_retried_and_keeps_the_lease() -> None:
@@ -169,7 +185,7 @@ def test_no_text_of_somebody_else_is_a_variable_by_itself() -> None:
         for step in (state, *state.get("Catch", [])):
             assigned |= step.get("Assign", {})
     own = {"executionId", "startTime"}
-    lists_and_numbers = {"turn", "leaseUntil", "results", "remaining"}
+    lists_and_numbers = {"turn", "leaseUntil", "results", "remaining", "destinations"}
     objects = {"job", "regions", "owners", "source", "summary", "problem"}
     assert assigned.keys() == own | lists_and_numbers | objects
     first = STATES["ValidateInput"]["Assign"]
@@ -222,6 +238,7 @@ def test_arguments_come_from_the_stack() -> None:
         copy_worker_arn=WORKER + "2",
         max_concurrency=MAX_CONCURRENCY_BOUND,
         multipart_threshold=12345,
+        destinations=["near", "far"],
         regions={"far": "eu-west-1"},
         owners={"theirs": "210987654321"},
     )
@@ -230,6 +247,7 @@ def test_arguments_come_from_the_stack() -> None:
         assert made["States"][name]["MaxConcurrency"] == MAX_CONCURRENCY_BOUND
     assert text.count(f'"FunctionName": "{WORKER}2"') == 2
     assert text.count("$source.size > 12345") == 2
+    assert made["States"]["ValidateInput"]["Assign"]["destinations"] == ["near", "far"]
     assert made["States"]["ValidateInput"]["Assign"]["regions"] == {"far": "eu-west-1"}
     assert made["States"]["ValidateInput"]["Assign"]["owners"] == {"theirs": "210987654321"}
     assert text.count('"TableName": "Other"') == 4
@@ -256,4 +274,4 @@ def test_no_function_that_an_engine_lacks() -> None:
 def test_limits_are_those_of_the_function() -> None:
     """What the API takes, the state machine takes: one bound, in both."""
     assert f"of 1 to {copy_job.MAX_DESTINATIONS} bucket names" in STATES["ValidateInput"]["Assign"]["job"]
-    assert f"$length($input.sourceKey) <= {copy_job.MAX_KEY_LENGTH}" in STATES["ValidateInput"]["Assign"]["job"]
+    assert f"$keyBytes <= {MAX_KEY_BYTES} " in STATES["ValidateInput"]["Assign"]["job"]

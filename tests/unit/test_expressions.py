@@ -11,6 +11,7 @@ import pytest
 from components.workflow.definition import copy_workflow_definition
 from components.workflow.limits import EXECUTION_TIMEOUT, MAX_DESTINATIONS
 from handlers import copy_job
+from tests.keys import KEYS, NOT_KEYS, NOT_STRINGS
 
 THEIRS, OUR_ACCOUNT, THEIR_ACCOUNT = "partner-builds", "123456789012", "210987654321"
 STATES: dict[str, Any] = copy_workflow_definition(
@@ -20,6 +21,7 @@ STATES: dict[str, Any] = copy_workflow_definition(
     copy_worker_arn="w",
     max_concurrency=10,
     multipart_threshold=100,
+    destinations=["near-builds", "far-builds", "region-a-builds", "region-b-builds"],
     regions={"far-builds": "eu-west-1"},
     owners={THEIRS: THEIR_ACCOUNT},
 )["States"]
@@ -36,7 +38,7 @@ def evaluated(expression: str, **variables: Any) -> Any:
     """The value of a field, by the implementation of JSONata that the embedded stack uses."""
     made = jsonata.Jsonata.jsonata(expression.removeprefix("{% ").removesuffix(" %}"))
     scope = made.create_frame()
-    named = {name: ASSIGNED[name] for name in ("regions", "owners")}
+    named = {name: ASSIGNED[name] for name in ("regions", "owners", "destinations")}
     for name, value in {"executionId": EXECUTION, "job": JOB, "problem": NO_PROBLEM, **named, **variables}.items():
         scope.bind(name, value)
     return made.evaluate(None, scope)
@@ -46,9 +48,15 @@ def done_by_s3(key: str) -> Any:
     """The destinations of a file called ``key`` that S3 is asked to copy to. The others are copy-worker's."""
     found = {"job": {**JOB, "sourceKey": key}, "source": source()}
     copying = STATES["CopyToMultipleBuckets"]
-    direct, remaining = evaluated(copying["Items"], **found), evaluated(copying["Assign"]["remaining"], **found)
+    direct, remaining = evaluated(copying["Items"], **found), left_to_worker([], **found)
     assert direct + remaining == JOB["destinationBuckets"]
     return direct
+
+
+def left_to_worker(results: list[Any], **variables: Any) -> Any:
+    """$remaining after CopyToMultipleBuckets, whose iterations gave ``results``."""
+    assign = STATES["CopyToMultipleBuckets"]["Assign"]["remaining"]
+    return evaluated(assign, states={"result": results}, **variables)
 
 
 def source(**head: Any) -> Any:
@@ -148,7 +156,7 @@ def test_a_cause_is_what_was_said(cause: str | None, said: str) -> None:
     """What a function raises comes as JSON, which nobody wants to read in a notification."""
     error = {"Error": "CopyError", **({"Cause": cause} if cause is not None else {})}
     for task in (COPY, WORKER):
-        result = evaluated(task["Catch"][0]["Output"], states={"input": "near-builds", "errorOutput": error})
+        result = evaluated(task["Catch"][-1]["Output"], states={"input": "near-builds", "errorOutput": error})
         assert (result["success"], result["cause"]) == (False, said)
 
 
@@ -170,7 +178,7 @@ def test_a_file_with_checksums_of_its_parts_is_for_copy_worker(head: dict[str, s
     found = {"source": source(**head)}
     assert found["source"].get("checksumOfParts") == algorithm
     copying = STATES["CopyToMultipleBuckets"]
-    direct, remaining = evaluated(copying["Items"], **found), evaluated(copying["Assign"]["remaining"], **found)
+    direct, remaining = evaluated(copying["Items"], **found), left_to_worker([], **found)
     assert (direct, remaining) == (([], ["near-builds"]) if algorithm else (["near-builds"], []))
 
 
@@ -202,12 +210,163 @@ def test_what_s3_is_asked_for_and_what_copy_worker_does(size: int) -> None:
     job = {**JOB, "destinationBuckets": ["near-builds", "far-builds", THEIRS]}
     copying = STATES["CopyToMultipleBuckets"]
     found = {"job": job, "source": source(ContentLength=size)}
-    direct, remaining = evaluated(copying["Items"], **found), evaluated(copying["Assign"]["remaining"], **found)
+    direct, remaining = evaluated(copying["Items"], **found), left_to_worker([], **found)
     assert (direct, remaining) == (
         (["near-builds", THEIRS], ["far-builds"]) if size == 100 else ([], job["destinationBuckets"])
     )
     found = {"job": job, "source": {}, "problem": {**NO_PROBLEM, "source": "no"}}
-    assert evaluated(copying["Items"], **found) == evaluated(copying["Assign"]["remaining"], **found) == []
+    assert evaluated(copying["Items"], **found) == left_to_worker([], **found) == []
+
+
+def test_a_copy_whose_error_step_functions_cannot_tell_is_copy_workers() -> None:
+    """It has no result yet, and so is neither made nor failed; those of the others are kept."""
+    error = {"Error": "S3.S3Exception", "Cause": "Access Denied (Service: S3, Status Code: 403)"}
+    left = evaluated(COPY["Catch"][0]["Output"], states={"input": THEIRS, "errorOutput": error})
+    assert left == {"destinationBucket": THEIRS}
+    job = {**JOB, "destinationBuckets": ["near-builds", "far-builds", THEIRS]}
+    made = {"destinationBucket": "near-builds", "success": True}
+    results = [made, left]
+    assert left_to_worker(results, job=job, source=source()) == ["far-builds", THEIRS]
+    kept = STATES["CopyToMultipleBuckets"]["Assign"]["results"]
+    assert evaluated(kept, results=[], states={"result": results}) == [made]
+
+
+@pytest.mark.parametrize("event", ["ObjectCreated:Copy", "ObjectCreated:CompleteMultipartUpload", "ObjectCreated:Put"])
+def test_an_upload_by_a_copy_is_copy_workers(event: str) -> None:
+    """copy-worker looks if the destination has the file already. A person's upload is copied by S3 itself."""
+    job = evaluated(ASSIGNED["job"], states={"input": {**JOB, "s3Event": event}})
+    direct = evaluated(STATES["CopyToMultipleBuckets"]["Items"], job=job, source=source())
+    assert direct == ([] if event == "ObjectCreated:Copy" else ["near-builds"])
+    assert left_to_worker([], job=job, source=source()) == (["near-builds"] if not direct else [])
+    assert evaluated(WORKER["Arguments"]["Payload"]["s3Event"], job=job) == event
+
+
+@pytest.mark.parametrize("given", [{}, {"s3Event": 5}, {"s3Event": None}])
+def test_a_start_by_hand_has_no_event(given: dict[str, Any]) -> None:
+    """copy-worker gets an empty string then: a member that is undefined would be an error."""
+    assert evaluated(ASSIGNED["job"], states={"input": {**JOB, **given}})["s3Event"] == ""
+
+
+@pytest.mark.parametrize(("count", "length"), [(1, 400), (150, 400), (200, 300), (1000, 60)])
+def test_copy_worker_is_told_how_long_a_cause_may_be(count: int, length: int) -> None:
+    """As long as those of Step Functions' own errors: all results have to fit into an execution."""
+    job = {**JOB, "destinationBuckets": ["b"] * count}
+    assert evaluated(WORKER["Arguments"]["Payload"]["maxCauseLength"], job=job) == length
+
+
+def test_a_website_redirect_is_copied() -> None:
+    """CopyObject leaves it out unless it is asked to keep it, and copies in parts keep it."""
+    arguments = COPY["Arguments"]
+    found = source(WebsiteRedirectLocation="/new")
+    assert found["redirect"] == "/new"
+    asked = evaluated(arguments, states={"input": "near-builds"}, source=found)
+    assert asked["WebsiteRedirectLocation"] == "/new"
+    assert "WebsiteRedirectLocation" not in evaluated(arguments, states={"input": "near-builds"}, source=source())
+
+
+# --- The source cannot be copied ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("head", "problem"),
+    [
+        ({}, ""),
+        ({"StorageClass": "STANDARD_IA"}, ""),
+        ({"StorageClass": "GLACIER_IR"}, ""),
+        ({"StorageClass": "INTELLIGENT_TIERING"}, ""),
+        ({"StorageClass": "GLACIER"}, "k.zip is archived (GLACIER): restore it first"),
+        ({"StorageClass": "DEEP_ARCHIVE"}, "k.zip is archived (DEEP_ARCHIVE): restore it first"),
+        (
+            {"StorageClass": "GLACIER", "Restore": 'ongoing-request="true"'},
+            "k.zip is archived (GLACIER): restore it first",
+        ),
+        ({"StorageClass": "GLACIER", "Restore": 'ongoing-request="false", expiry-date="Fri, 21 Dec 2026"'}, ""),
+        (
+            {"StorageClass": "INTELLIGENT_TIERING", "ArchiveStatus": "DEEP_ARCHIVE_ACCESS"},
+            "k.zip is archived (DEEP_ARCHIVE_ACCESS): restore it first",
+        ),
+    ],
+)
+def test_an_archived_source_is_not_tried(head: dict[str, str], problem: str) -> None:
+    """S3 would refuse each copy of it, with every retry. Its HeadObject succeeds."""
+    found = evaluated(STATES["ReadSource"]["Assign"]["problem"], states={"result": {"ETag": '"e"', **head}})
+    assert found == {**NO_PROBLEM, "source": problem}
+
+
+AWS_SAYS = "null (Service: S3, Status Code: {}, Request ID: ABC)"
+CUSTOMER_KEY = "k.zip is encrypted with a customer's key, which S3 does not let anyone copy without it"
+
+
+@pytest.mark.parametrize(
+    ("error", "cause", "problem"),
+    [
+        ("S3.S3Exception", AWS_SAYS.format(404), "k.zip is not in global-builds"),
+        ("S3.NoSuchKeyException", "gone", "k.zip is not in global-builds"),
+        ("S3.S3Exception", "S3 returned status 404", "k.zip is not in global-builds"),
+        ("S3.S3Exception", AWS_SAYS.format(403), "access to k.zip in global-builds denied"),
+        ("S3.AccessDeniedException", "Access Denied", "access to k.zip in global-builds denied"),
+        ("S3.S3Exception", AWS_SAYS.format(400), CUSTOMER_KEY),
+        ("S3.S3Exception", "S3 returned status 400", CUSTOMER_KEY),
+        ("S3.S3Exception", "Slow Down (Service: S3, Status Code: 503)", None),
+        ("States.Timeout", None, "States.Timeout: "),
+    ],
+)
+def test_a_source_that_cannot_be_read_is_told_in_words(error: str, cause: str | None, problem: str | None) -> None:
+    """HeadObject's answer has only a status. A person reads what it means; another error is told as it is."""
+    catch = STATES["ReadSource"]["Catch"][0]["Assign"]["problem"]
+    output = {"Error": error, **({"Cause": cause} if cause else {})}
+    found = evaluated(catch, states={"errorOutput": output})
+    assert found == {**NO_PROBLEM, "source": f"{error}: {cause}" if problem is None else problem}
+
+
+def test_a_problem_shows_the_end_of_a_key_in_plain_letters() -> None:
+    """A key forges no line, and its end says which file it is."""
+    catch = STATES["ReadSource"]["Catch"][0]["Assign"]["problem"]
+    output = {"Error": "S3.NoSuchKeyException", "Cause": "gone"}
+    found = evaluated(catch, states={"errorOutput": output}, job={**JOB, "sourceKey": "x" * 900 + "/\né.zip"})
+    assert found["source"] == f"{'x' * 93}/??.zip is not in global-builds"
+
+
+# --- What a retry keeps ------------------------------------------------------------------------------------------
+
+
+def test_a_failed_copy_to_what_is_no_destination_does_not_stay() -> None:
+    """Nothing could ever fix it, so each later retry and backfill of the file would fail because of it."""
+
+    def result(bucket: str, *, success: bool) -> dict[str, Any]:
+        members = {"etag": {"S": "e"}} if success else {"error": {"S": "E"}, "cause": {"S": "c"}}
+        return {
+            "M": {
+                "destinationBucket": {"S": bucket},
+                "success": {"BOOL": success},
+                "timestamp": {"S": "t"},
+                **members,
+            }
+        }
+
+    attributes = {
+        "copyResults": {
+            "L": [
+                result("region-a-builds", success=True),
+                result("region-b-builds", success=False),
+                result("invalid-bucket", success=False),
+                result("by-hand", success=True),
+            ]
+        },
+        "successfulBuckets": {"L": [{"S": "region-a-builds"}, {"S": "by-hand"}]},
+        "failedBuckets": {"L": [{"S": "region-b-builds"}, {"S": "invalid-bucket"}]},
+    }
+    answer = {"result": {"Attributes": attributes}}
+    assign = STATES["AcquireLease"]["Assign"]
+    job = {**JOB, "retry": True}
+    assert [kept["destinationBucket"] for kept in evaluated(assign["results"], states=answer, job=job)] == [
+        *("region-a-builds", "region-b-builds", "by-hand"),
+    ]
+    summary = evaluated(assign["summary"], states=answer, job=job)
+    assert (summary["successfulBuckets"], summary["failedBuckets"]) == (
+        ["region-a-builds", "by-hand"],
+        ["region-b-builds"],
+    )
 
 
 def test_who_waits_for_a_turn_has_room_in_the_history() -> None:
@@ -265,13 +424,32 @@ def test_an_execution_that_has_lost_the_record_copies_no_more() -> None:
 def test_what_is_no_name_of_a_bucket_is_no_destination(destinations: list[Any], named: str) -> None:
     """What passes ValidateInput is a job that the other states can do: an empty list or a null among the names would
     end as a record that cannot be written."""
-    with pytest.raises(jsonata.jexception.JException, match="destinationBuckets must hold bucket names only") as error:
+    with pytest.raises(
+        jsonata.jexception.JException, match="destinationBuckets must contain only bucket names"
+    ) as error:
         evaluated(ASSIGNED["job"], states={"input": {**JOB, "destinationBuckets": destinations}})
     assert named in str(error.value)
     assert any(
-        "destinationBuckets must hold bucket names only" in one
+        "destinationBuckets must contain only bucket names" in one
         for one in copy_job.problems({**JOB, "destinationBuckets": destinations})
     )
+
+
+@pytest.mark.parametrize("key", KEYS.values(), ids=KEYS)
+def test_validate_input_takes_each_key(key: str) -> None:
+    """The state machine has the rule of the API: 1 to 1,024 bytes, of white space, too."""
+    job = evaluated(ASSIGNED["job"], states={"input": {**JOB, "sourceKey": key}})
+    assert job["sourceKey"] == key
+    assert copy_job.problems({**JOB, "sourceKey": key}) == []
+
+
+@pytest.mark.parametrize("key", [*NOT_KEYS.values(), *NOT_STRINGS], ids=lambda key: repr(key)[:20])
+def test_validate_input_refuses_what_is_not_a_key(key: object) -> None:
+    """What the API refuses, the state machine refuses, and both name the member and the rule alike."""
+    with pytest.raises((jsonata.jexception.JException, UnicodeEncodeError)) as error:
+        evaluated(ASSIGNED["job"], states={"input": {**JOB, "sourceKey": key}})
+    [problem] = copy_job.problems({**JOB, "sourceKey": key})
+    assert isinstance(error.value, UnicodeEncodeError) or problem in str(error.value)
 
 
 def test_a_problem_is_kept_beside_the_others() -> None:

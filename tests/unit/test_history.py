@@ -13,25 +13,16 @@ from botocore.exceptions import ClientError
 from botocore.validate import ParamValidator
 from rich.console import Console
 
-from filecopy import executions
-from filecopy.executions.model import (
-    Calls,
-    Copy,
-    Event,
-    History,
-    Outcome,
-    StateStatus,
-    history_of,
-    load,
-    load_definition,
-    show,
-)
+from filecopy.executions.find import describe, read_definition, read_history
+from filecopy.executions.from_events import Event, history_of
+from filecopy.executions.model import Calls, Copy, History, Outcome, StateStatus
+from filecopy.screens.history import show_history
+from filecopy.stack.stack import Stack
 
 from .executions import (
     ARN,
     AWS_DESCRIBED,
     AWS_EVENTS,
-    AWS_RECORD,
     DEFINITION,
     WORKER_DESCRIBED,
     WORKER_EVENTS,
@@ -55,7 +46,7 @@ def copies(history: History) -> dict[str, Copy]:
 
 def printed(history: History, full: bool = False, width: int = 200) -> str:
     console = Console(file=io.StringIO(), width=width, highlight=False)
-    show(console, history, full)
+    show_history(console, history, full)
     file = console.file
     assert isinstance(file, io.StringIO)
     return file.getvalue()
@@ -88,7 +79,7 @@ def test_the_execution() -> None:
     assert history.cause == "2 of 4 copies failed: partner-builds, acme-gone-builds"
     assert history.stopped is not None
     assert (history.stopped - history.started).total_seconds() == pytest.approx(13.861)
-    assert history.job["sourceKey"] == "releases/build-124.zip"
+    assert history.job.key == "releases/build-124.zip"
     assert (history.output, history.record_is_of_this_execution) == (None, True)
 
 
@@ -146,7 +137,7 @@ def test_attempts_of_each_copy() -> None:
     assert (found["partner-builds"].retries, found["acme-region-b-builds"].version_id) == (3, "Vb7tK9")
     arrival = found["acme-region-a-builds"].arrival
     assert arrival
-    assert arrival["verified"]
+    assert arrival.is_verified
     # Of the four, the last began when the second had ended.
     ended, began = found["acme-region-b-builds"].ended, found["acme-gone-builds"].started
     assert ended
@@ -335,7 +326,7 @@ def test_rounds_on_ministack() -> None:
         Calls(scheduled=1, succeeded=1, failed=0),
     ]
     assert (history.path.entered["RunCopyWorker"], history.path.entered.get("CopyToBucket")) == (5, None)
-    assert "not recorded, 3 runs" in printed(history)
+    assert "  3 runs " in printed(history)
     run = MiniStack()
     run.begin()
     run.copy([])
@@ -407,7 +398,7 @@ def test_results_that_only_the_record_has() -> None:
     theirs = run.history(record={**mine, "executionId": f"{ARN}-2"})
     assert [copy.outcome for copy in theirs.copies] == [Outcome.UNKNOWN] * 2
     assert not theirs.record_is_of_this_execution
-    assert "another execution's" in printed(theirs)
+    assert "another execution" in printed(theirs)
     old = {**mine, "copyResults": [{**result, "timestamp": "2026-11-23T09:00:00.000Z"} for result in results]}
     assert [copy.outcome for copy in run.history(record=old).copies] == [Outcome.UNKNOWN] * 2
 
@@ -415,37 +406,30 @@ def test_results_that_only_the_record_has() -> None:
 # --- Reading and showing ----------------------------------------------------------------------------------------
 
 
-def test_load_asks_again_when_it_ended_meanwhile() -> None:
-    """An execution that ends between the two questions is not half running and half over."""
-    answers = [AWS_DESCRIBED]
-
-    class Paginator:
-        def paginate(self, **_: object) -> list[dict[str, Any]]:
-            return [{"events": AWS_EVENTS[:50]}, {"events": AWS_EVENTS[50:]}]
-
-    class Client:
-        def describe_execution(self, **_: object) -> dict[str, Any]:
-            return answers.pop(0)
-
-        def get_paginator(self, _: str) -> Paginator:
-            return Paginator()
-
-        def describe_state_machine_for_execution(self, **_: object) -> dict[str, Any]:
-            return {"definition": json.dumps(DEFINITION)}
-
-    history = load(Client(), {**AWS_DESCRIBED, "status": "RUNNING"}, AWS_RECORD)
-    assert (history.status, len(history.states), answers) == ("FAILED", 12, [])
-    assert load_definition(Client(), ARN) == DEFINITION
+def test_an_execution_that_ends_while_it_is_read() -> None:
+    """An execution that ends between two requests has ended: the events are read last."""
+    running = {name: value for name, value in AWS_DESCRIBED.items() if name not in ("stopDate", "error", "cause")}
+    clients = ScriptedClients(
+        DescribeExecution={**running, "status": "RUNNING"},
+        GetExecutionHistory={"events": AWS_EVENTS},
+        DescribeStateMachineForExecution={"definition": json.dumps(DEFINITION)},
+    )
+    stack = Stack({"source_bucket": "another", "step_function_arn": "arn:aws:states:::stateMachine:m"}, clients)
+    history = read_history(stack, AWS_DESCRIBED["executionArn"])
+    assert (history.status, history.error, len(history.states)) == ("FAILED", "CopiesFailed", 12)
+    assert history.stopped == AWS_EVENTS[-1]["timestamp"]
+    assert clients.of("GetItem") == []
+    assert read_definition(stack, history) == DEFINITION
 
 
 @pytest.mark.parametrize("code", ["ExecutionDoesNotExist", "InvalidArn"])
 def test_no_such_execution(code: str) -> None:
     """What does not exist, or is no ARN at all, is none; another refusal is not taken for that."""
     client = ScriptedClients(DescribeExecution={"Error": {"Code": code, "Message": "no"}})("stepfunctions")
-    assert executions.describe(client, ARN) is None
+    assert describe(client, ARN) is None
     refusing = ScriptedClients(DescribeExecution={"Error": {"Code": "AccessDeniedException", "Message": "no"}})
     with pytest.raises(ClientError):
-        executions.describe(refusing("stepfunctions"), ARN)
+        describe(refusing("stepfunctions"), ARN)
 
 
 def test_as_json() -> None:

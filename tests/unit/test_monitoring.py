@@ -18,6 +18,7 @@ from components.monitoring.metrics import Watched
 from components.names import ALARM_NAMES_BEGIN_WITH
 from filecopy.cli import app
 from filecopy.embedded.configuration import PROJECT_ROOT
+from handlers import environment
 
 from .mocks import EMULATOR, Recording, arn, project
 from .test_program import FUNCTIONS
@@ -303,9 +304,9 @@ def test_functions_measure_what_alarms_and_dashboard_show(
         "input": json.dumps(job), "output": json.dumps({"status": "COMPLETED"}),
     }  # fmt: skip
     body = json.dumps({"detail": detail})
-    watcher.environment.cache_clear()
+    environment._parse.cache_clear()
     watcher.handler({"Records": [{"messageId": "m", "body": body}]}, None)
-    watcher.environment.cache_clear()
+    environment._parse.cache_clear()
     line = json.loads(capsys.readouterr().out)
     [declared] = line["_aws"]["CloudWatchMetrics"]
     [dimensions] = declared["Dimensions"]

@@ -14,15 +14,21 @@ import pytest
 
 from components import handler_function
 from components.handler_function import HANDLERS, package
-from filecopy.embedded.provisioning import _zip
+from filecopy.embedded.provisioning.functions import zip_of
 
 MODULES = {
-    "replication-worker": {"replication_worker", "clients", "log", "s3_events", "sqs_batch", "text"},
-    "step-function-invoker": {"step_function_invoker", "clients", "copy_job", "http", "log"},
-    "build-worker": {"build_worker", "clients", "http", "log"},
-    "regional-sync": {"regional_sync", "clients", "content", "log", "s3_events", "sqs_batch", "text", "tracking"},
-    "copy-worker": {"copy_worker", "checksums", "clients", "log", "text", "tracking"},
-    "execution-watcher": {"execution_watcher", "clients", "log", "sqs_batch", "text", "tracking"},
+    name: {name.replace("-", "_"), "environment", "log", *modules}
+    for name, modules in {
+        "replication-worker": {"arns", "clients", "s3_events", "s3_protocol", "sqs_batch", "text"},
+        "step-function-invoker": {"clients", "copy_job", "http", "keys", "s3_protocol"},
+        "build-worker": {"clients", "http", "s3_protocol", "text"},
+        "regional-sync": {"arns", "clients", "comparison", "s3_events", "s3_protocol", "sqs_batch", "text", "tracking"},
+        "copy-worker": {
+            *("arns", "checksums", "clients", "copying", "existing_copy", "multipart", "parts", "permanent"),
+            *("s3_protocol", "text", "tracking", "upload_record"),
+        },
+        "execution-watcher": {"clients", "s3_protocol", "sqs_batch", "text", "tracking"},
+    }.items()
 }
 """The modules of each function's package, beyond the package's own ``__init__``."""
 
@@ -121,17 +127,17 @@ def test_modules_import_each_other_in_a_way_that_is_understood() -> None:
 @pytest.mark.parametrize("name", MODULES)
 def test_the_same_code_is_the_same_package(name: str, handlers: Path) -> None:
     """A package made again, from files as young as a new clone's, has the same bytes: nothing is deployed for it."""
-    first = _zip(package(name))
+    first = zip_of(package(name))
     for age, path in enumerate(sorted(handlers.iterdir())):
         os.utime(path, (age, age * 1_000_000))
         path.chmod(0o755)
-    assert _zip(package(name)) == first
+    assert zip_of(package(name)) == first
 
 
 def test_a_change_makes_new_packages_only_where_it_is_used(handlers: Path) -> None:
     """A change of one module deploys the functions that use it, and leaves the others as they are."""
-    before = {name: _zip(package(name)) for name in MODULES}
+    before = {name: zip_of(package(name)) for name in MODULES}
     with (handlers / "tracking.py").open("a", encoding="utf-8") as module:
         module.write("# changed\n")
-    changed = {name for name in MODULES if _zip(package(name)) != before[name]}
+    changed = {name for name in MODULES if zip_of(package(name)) != before[name]}
     assert changed == {"copy-worker", "regional-sync", "execution-watcher"}

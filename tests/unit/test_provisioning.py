@@ -1,4 +1,4 @@
-"""filecopy/embedded/provisioning.py: everything that the program says is made, and what cannot be made is said."""
+"""filecopy/embedded/provisioning: creates everything that the program declares, or names what it cannot create."""
 
 from __future__ import annotations
 
@@ -352,7 +352,7 @@ def test_what_is_not_handled_is_an_error(resource_type: str, inputs: dict[str, A
     assert f" {named}." in message
     assert "'some-name'" in message
     assert resource_type in message
-    assert message.endswith("Add it to filecopy/embedded/provisioning.py.")
+    assert message.endswith("Add it to filecopy/embedded/provisioning/.")
 
 
 def test_a_property_without_a_value_is_none() -> None:
@@ -369,7 +369,7 @@ def test_a_component_is_nothing_to_make() -> None:
 
 def test_a_look_up_is_an_error() -> None:
     """A call such as aws.get_region is refused by name: an invented answer would end up in a policy."""
-    with pytest.raises(StackError, match="does not answer aws:index/getRegion:getRegion"):
+    with pytest.raises(StackError, match="cannot call aws:index/getRegion:getRegion"):
         EmulatorProvider(ScriptedClients()).call(MockCallArgs("aws:index/getRegion:getRegion", {}, ""))
 
 
@@ -390,7 +390,7 @@ def test_a_function_that_does_not_start_is_an_error(monkeypatch: pytest.MonkeyPa
     """A function that failed to become active is named at once: its first event would fail much later."""
     monkeypatch.setattr("time.sleep", lambda _: pytest.fail("It was waited for."))
     clients = ScriptedClients(GetFunctionConfiguration={"State": "Failed"})
-    with pytest.raises(StackError, match="function 'worker' is Failed"):
+    with pytest.raises(StackError, match="'worker' did not become Active: its state is Failed"):
         make("aws:lambda/function:Function", FUNCTION, clients)
 
 
@@ -423,5 +423,5 @@ def test_a_package_has_the_same_bytes_for_the_same_content(tmp_path: Path) -> No
 
 def test_a_package_takes_files_only() -> None:
     """An asset that would not be packed is an error, not a function without that module."""
-    with pytest.raises(StackError, match=r"'a\.py' is <pulumi\.asset.StringAsset"):
+    with pytest.raises(StackError, match=r"'a\.py' .* must be a FileAsset, not <pulumi\.asset.StringAsset"):
         package(pulumi.AssetArchive({"a.py": pulumi.StringAsset("1")}))

@@ -187,9 +187,15 @@ def test_the_timeline_has_every_state_and_copy() -> None:
     timeline = text[text.index("<h2>Timeline") : text.index("<h2>State machine")]
     names = re.findall(r'</span> (?:<span class="code">)?([\w-]+)', timeline)
     states = [state.name for state in aws().states]
+    # The attempt to take the lease that failed, and the wait after it, are one line.
+    assert states[1:4] == ["AcquireLease", "WaitForTurn", "AcquireLease"]
+    del states[1]
     copies = [copy.bucket for copy in aws().copies]
     at = states.index("CopyToMultipleBuckets") + 1
     assert names == [*states[:at], *copies, *states[at:]]
+    wait = next(line for line in timeline.splitlines() if "WaitForTurn" in line)
+    assert "waited once" in wait
+    assert re.findall(r'<i class="(\w*)"', wait) == ["span"], "waiting is no failure"
     line = next(line for line in timeline.splitlines() if "partner-builds" in line)
     assert line.count('<i class="bad"') == 4
     for start, length in re.findall(r"--from: ([\d.]+)%; --long: ([\d.]+)%", timeline):

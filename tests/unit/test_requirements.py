@@ -11,10 +11,13 @@ import subprocess
 import sys
 import tomllib
 import zipfile
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytest
+import typer
 
+from filecopy.cli import app
 from filecopy.embedded.configuration import PROJECT_ROOT
 from filecopy.errors import EMBEDDED, missing_package
 
@@ -75,8 +78,13 @@ class Refusal:
             asked_for.append(name)
             raise ModuleNotFoundError(f"No module named {name!r}", name=name)
 
-refused, commands = json.loads(sys.argv[1])
+refused, missing, commands = json.loads(sys.argv[1])
+for module in refused:
+    sys.modules.pop(module, None)
 sys.meta_path.insert(0, Refusal())
+for module, names in missing.items():
+    for name in names:
+        delattr(__import__(module), name)
 
 from typer.testing import CliRunner
 from filecopy.cli import app
@@ -95,6 +103,7 @@ OPERATORS = {
     "watch": ["--once"],
     "status": ["build-123.zip"],
     "list": [],
+    "executions": [],
     "history": ["build-123.zip"],
     "report": ["build-123.zip"],
     "retry": ["build-123.zip"],
@@ -126,6 +135,7 @@ def declared(name: str) -> set[str]:
     return {re.split(r"[\[<>=]", line)[0] for line in lines if line and line[0].isalpha()}
 
 
+@pytest.mark.slow
 def test_the_program_runs_with_what_pulumi_installs() -> None:
     """ "pulumi install" installs only requirements.txt. If the program imports another package, a deployment from a
     fresh clone fails."""
@@ -173,9 +183,11 @@ def in_pyproject() -> tuple[set[str], set[str]]:
     return names[0], names[1]
 
 
-def without_the_extra(commands: list[list[str]]) -> list[tuple[int, str, str, list[str]]]:
-    """Each command's status, output, errors, and what it tried to import that the extra installs."""
-    arguments = [sys.executable, "-c", WITHOUT_THE_EXTRA, json.dumps([EMBEDDED, commands])]
+def without_the_extra(
+    commands: list[list[str]], modules: Sequence[str] = EMBEDDED, missing: Mapping[str, Sequence[str]] | None = None
+) -> list[tuple[int, str, str, list[str]]]:
+    """Each command's status, output, errors, and what it tried to import of the modules that are not there."""
+    arguments = [sys.executable, "-c", WITHOUT_THE_EXTRA, json.dumps([modules, missing or {}, commands])]
     result = subprocess.run(arguments, cwd=PROJECT_ROOT, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
     return [tuple(json.loads(line)) for line in result.stdout.splitlines()]
@@ -202,9 +214,9 @@ def test_help_needs_no_extra() -> None:
         assert f"Example: {'eval ' if command[0] == 'env' else 'filecopy '}" in output
 
 
-def test_an_operators_command_needs_no_extra(tmp_path: Path) -> None:
-    """A deployed stack is worked on without Pulumi and without the emulator, which take longer to import than all else:
-    each command comes as far as the stack, which does not answer here."""
+@pytest.fixture
+def stack(tmp_path: Path) -> Path:
+    """The outputs of a stack that does not answer."""
     stack = tmp_path / "outputs.json"
     machine = "arn:aws:states:us-east-1:123456789012:stateMachine:file-copy-workflow"
     outputs = {
@@ -220,10 +232,28 @@ def test_an_operators_command_needs_no_extra(tmp_path: Path) -> None:
         "dead_letter_queue_urls": {"uploads": "http://127.0.0.1:9/uploads-dead-letters"},
     }
     stack.write_text(json.dumps(outputs), encoding="utf-8")
-    commands = [
+    return stack
+
+
+def on(stack: Path) -> list[list[str]]:
+    """The operator's commands on this stack."""
+    return [
         [command, *(str(stack) if argument == "FILE" else argument for argument in arguments), "--stack", str(stack)]
         for command, arguments in OPERATORS.items()
     ]
+
+
+def test_every_command_is_an_operators_or_of_the_embedded_stack() -> None:
+    """A new command is tested here, too."""
+    commands = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+    assert set(commands) == {*OPERATORS, "graph", "up", "down", "demo"}
+
+
+@pytest.mark.slow
+def test_an_operators_command_needs_no_extra(stack: Path) -> None:
+    """A deployed stack is worked on without Pulumi and without the emulator, which take longer to import than all else:
+    each command comes as far as the stack, which does not answer here."""
+    commands = on(stack)
     for command, (status, output, errors, asked_for) in zip(commands, without_the_extra(commands), strict=True):
         assert asked_for == [], command
         if command[0] in OFFLINE:
@@ -231,6 +261,23 @@ def test_an_operators_command_needs_no_extra(tmp_path: Path) -> None:
         else:
             assert status == 1, command
             assert "127.0.0.1:9" in errors, command
+
+
+@pytest.mark.slow
+def test_an_operators_command_needs_no_posix(stack: Path) -> None:
+    """Windows has neither these modules nor these signals and calls. A deployed stack is worked on from there, too."""
+    modules = ("fcntl", "termios", "tty", "pty", "grp", "pwd", "resource", "syslog")
+    missing = {
+        "signal": ("SIGHUP", "SIGKILL", "SIGUSR1", "SIGPIPE", "SIGALRM", "pthread_kill"),
+        "os": ("killpg", "setsid", "getuid", "geteuid", "fork", "getpgid", "mkfifo"),
+        "time": ("tzset",),
+    }
+    commands = on(stack)
+    for command, (status, output, errors, asked_for) in zip(
+        commands, without_the_extra(commands, modules, missing), strict=True
+    ):
+        assert asked_for == [], command
+        assert (status, bool(output)) == (0, True) if command[0] in OFFLINE else "127.0.0.1:9" in errors, command
 
 
 def test_what_needs_the_extra_says_how_to_install_it() -> None:
@@ -244,6 +291,7 @@ def test_what_needs_the_extra_says_how_to_install_it() -> None:
     assert missing_package("typer").endswith("'pip install .'.")
 
 
+@pytest.mark.slow
 def test_the_wheel_has_every_module(tmp_path: Path) -> None:
     """The wheel has all files of the packages, with their subpackages, and runs without the checkout."""
     for name in (*PACKAGES, "pyproject.toml", "README.md", "LICENSE"):

@@ -59,6 +59,26 @@ def test_a_shell_is_pointed_at_aws() -> None:
     assert found["FILECOPY_STACK"] == "/some where/outputs.json"
 
 
+def test_the_program_is_named_as_it_can_be_typed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """By its path, relative where it is below the current folder, or by its name where the PATH has it."""
+    scripts = tmp_path / "checkout" / ".venv" / "bin"
+    scripts.mkdir(parents=True)
+    for name in ("python", "filecopy"):
+        (scripts / name).touch(mode=0o755)
+    monkeypatch.setattr("sys.executable", str(scripts / "python"))
+    monkeypatch.setenv("PATH", "/usr/bin")
+    monkeypatch.chdir(tmp_path / "checkout")
+    assert shell.program() == ".venv/bin/filecopy"
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert shell.program() == str(scripts / "filecopy")
+    monkeypatch.setenv("PATH", str(scripts))
+    assert shell.program() == "filecopy"
+    (tmp_path / "filecopy").touch(mode=0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{scripts}")
+    assert shell.program() == str(scripts / "filecopy"), "another filecopy comes first"
+
+
 @pytest.mark.parametrize("values", [ON_AWS, ON_AN_EMULATOR])
 def test_commands_are_those_of_this_installation(values: dict[str, Any]) -> None:
     """The folder of this filecopy comes first, and the person's own folders stay."""

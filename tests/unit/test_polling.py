@@ -1,0 +1,205 @@
+"""The interval at which commands ask AWS: at most two requests of a kind a second, for one execution or file."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from queue import Empty
+from typing import Any
+
+import pytest
+
+from components import outputs
+from filecopy import polling
+from filecopy.backfill import run
+from filecopy.backfill.comparison import Difference
+from filecopy.backfill.run import Backfill
+from filecopy.errors import StackError
+from filecopy.executions.follow import Follower, follow, follow_running
+from filecopy.polling import INTERVAL_ON_AWS, INTERVAL_ON_EMULATOR, Poller
+from filecopy.retry import retry
+from filecopy.sending.follow import Follower as SentFollower
+from filecopy.sending.upload import Sent
+from filecopy.stack.stack import Stack
+
+from .executions import ARN, STARTED, MiniStack
+from .scripted_aws import ScriptedClients
+
+SECONDS = 60
+OUTPUTS = {
+    outputs.DYNAMODB_TABLE_NAME: "FileCopyTracking",
+    outputs.SOURCE_BUCKET: "global-builds",
+    outputs.DESTINATION_BUCKETS: ["a"],
+    outputs.STEP_FUNCTION_ARN: "arn:aws:states:us-east-1:000000000000:stateMachine:file-copy-workflow",
+}
+RECORD = {
+    "fileKey": {"S": "k.zip"},
+    "sourceBucket": {"S": "global-builds"},
+    "executionId": {"S": ARN},
+    "status": {"S": "IN_PROGRESS"},
+    "destinationBuckets": {"L": [{"S": "a"}]},
+}
+FAILED = {**RECORD, "status": {"S": "FAILED"}}
+
+
+class Clock:
+    """A clock that only waiting moves. A command that waits for nothing would never end, so it ends here."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+        self.waits = 0
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> bool:
+        self.waits += 1
+        assert self.waits <= 100 * SECONDS, f"{self.waits} waits in {self.now - 1000:.1f} s"
+        self.now += seconds
+        return False
+
+
+class OnAws(ScriptedClients):
+    """Clients of AWS; nothing is sent."""
+
+    is_emulator = False
+
+
+class OnEmulator(ScriptedClients):
+    """Clients of an emulator; nothing is sent."""
+
+    is_emulator = True
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr(polling, "time", clock)
+    monkeypatch.setattr(run, "time", clock)
+    return clock
+
+
+def running() -> dict[str, Any]:
+    """The answers for an execution that does not end."""
+    run = MiniStack()
+    run.begin()
+    run.copy([])
+    run.enter("Map", "CopyThroughWorker")
+    described = {
+        "executionArn": ARN,
+        "stateMachineArn": OUTPUTS[outputs.STEP_FUNCTION_ARN],
+        "status": "RUNNING",
+        "startDate": STARTED,
+        "input": json.dumps(run.job),
+    }
+    return {
+        "DescribeExecution": described,
+        "GetExecutionHistory": {"events": run.events[::-1]},
+        "ListExecutions": {"executions": [{"executionArn": ARN, "startDate": STARTED}]},
+        "StartExecution": {"executionArn": ARN},
+        "GetItem": {"Item": RECORD},
+        "BatchGetItem": {"Responses": {}},
+    }
+
+
+def watch_one(stack: Stack, clock: Clock) -> None:
+    for _ in follow(Follower(stack), ARN, Poller.of(stack)):
+        if clock.now >= 1000 + SECONDS:
+            return
+
+
+def watch_all(stack: Stack, clock: Clock) -> None:
+    for _ in follow_running(Follower(stack), Poller.of(stack)):
+        if clock.now >= 1000 + SECONDS:
+            return
+
+
+def send(stack: Stack, _clock: Clock) -> None:
+    sent = [Sent("k.zip", "v", "2026-01-31T08:00:00.000Z")]
+    with pytest.raises(StackError, match="1 of 1 files"):
+        list(SentFollower(stack, sent, ["a"]).outcomes(SECONDS))
+
+
+def wait_for_retry(stack: Stack, _clock: Clock) -> None:
+    with pytest.raises(StackError, match="is still running"):
+        retry(stack, "k.zip")
+
+
+def backfill(stack: Stack, clock: Clock) -> None:
+    work = Backfill(stack, ["a"], prefix="", rate=10, is_dry=False)
+
+    class Prepared:
+        """A queue that stays empty."""
+
+        def get(self, timeout: float) -> None:
+            clock.sleep(timeout)
+            raise Empty
+
+    work._prepared = Prepared()  # type: ignore[assignment]
+    work._started = {
+        f"{number}.zip": run.Started(f"{number}.zip", ARN, {"a": Difference.MISSING}) for number in range(32)
+    }
+    while clock.now < 1000 + SECONDS:
+        work._collect(lambda _: None, work._interval)
+
+
+WAITS: dict[str, tuple[Callable[[Stack, Clock], None], dict[str, Any]]] = {
+    "watch KEY": (watch_one, RECORD),
+    "watch": (watch_all, RECORD),
+    "send": (send, RECORD),
+    "retry, for another execution": (wait_for_retry, RECORD),
+    "retry, for its own execution": (wait_for_retry, FAILED),
+    "backfill": (backfill, RECORD),
+}
+
+
+@pytest.mark.parametrize(("command", "record"), WAITS.values(), ids=WAITS.keys())
+def test_nothing_asks_aws_more_than_twice_a_second(
+    command: Callable[[Stack, Clock], None], record: dict[str, Any], clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever a command waits for: AWS bills these requests, and limits them for the whole account."""
+    monkeypatch.setattr("filecopy.retry.TIMEOUT", float(SECONDS))
+    clients = OnAws(**{**running(), "GetItem": {"Item": record}})
+    command(Stack(OUTPUTS, clients), clock)
+    waited = clock.now - 1000
+    assert waited >= SECONDS
+    for operation in {name for name, _ in clients.calls}:
+        assert len(clients.of(operation)) <= 2 * waited, operation
+
+
+def test_only_the_poller_waits() -> None:
+    """A command with a loop of its own would have an interval of its own. An emulator that starts is not AWS."""
+    folder = Path(polling.__file__).parent
+    sleeping = {
+        file.relative_to(folder).as_posix()
+        for file in folder.rglob("*.py")
+        if re.search(r"\bsleep\b", file.read_text(encoding="utf-8"))
+    }
+    assert sleeping - {"embedded/emulator.py", "embedded/provisioning/functions.py"} == {"polling.py"}
+
+
+def test_the_intervals() -> None:
+    """AWS is asked once a second. An emulator is on this machine and costs nothing."""
+    assert INTERVAL_ON_AWS >= 0.5
+    assert INTERVAL_ON_EMULATOR >= 0.05
+    assert Poller.of(Stack(OUTPUTS, OnAws())).interval == INTERVAL_ON_AWS
+    assert Poller.of(Stack(OUTPUTS, OnEmulator())).interval == INTERVAL_ON_EMULATOR
+
+
+def looks(poller: Poller, clock: Clock, timeout: float, requests: int = 1) -> Iterator[float]:
+    for pause in poller.looks(timeout):
+        pause.requests = requests
+        yield clock.now - 1000
+
+
+def test_looks_are_due_at_once_and_after_each_interval(clock: Clock) -> None:
+    """The last look is after the time is up, so that nothing that happens in the last interval is missed."""
+    assert list(looks(Poller(1.0), clock, timeout=2.5)) == [0, 1, 2, 3]
+
+
+def test_many_requests_make_the_pause_longer(clock: Clock) -> None:
+    """Fifty executions are not read fifty times a second on AWS, where an account may read twenty."""
+    poller = Poller.of(Stack(OUTPUTS, OnAws()))
+    assert list(looks(poller, clock, timeout=9, requests=50)) == [0, 5, 10]
