@@ -58,8 +58,8 @@ def run_program(mocks: pulumi.runtime.Mocks, configuration: Mapping[str, str], *
     if str(PROJECT_ROOT) not in sys.path:
         sys.path.insert(0, str(PROJECT_ROOT))
     try:
-        # Pulumi keeps its state in context variables, and this run has its own. Pulumi may swallow an interrupt and wait
-        # forever, so there is a deadline.
+        # Pulumi keeps its state in context variables, and this run has its own. Pulumi may swallow an interrupt and
+        # then waits forever, so there is a deadline.
         return asyncio.run(asyncio.wait_for(run(), DEADLINE))
     finally:
         # The next run would wait for outputs that a failed run did not resolve.
