@@ -265,15 +265,15 @@ def send(
 def backfill(
     prefix: Annotated[str, typer.Argument(metavar="PREFIX", help="Only keys that begin with this.")] = "",
     to: Annotated[list[str] | None, typer.Option(metavar="BUCKET", help="Only this destination. Repeatable.")] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be copied, and start nothing.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be copied, but start nothing.")] = False,
     retry_failed: Annotated[
-        bool, typer.Option("--retry-failed", help="Also copy the objects whose copies failed before.")
+        bool, typer.Option("--retry-failed", help="Also copy files whose copies failed before.")
     ] = False,
     rate: Annotated[
         float,
         typer.Option(
             metavar="NUMBER",
-            help="Start so many executions a second, at most. The default leaves room for uploads.",
+            help="Executions to start a second, at most. The default leaves room for uploads.",
             min=0.1,
             max=100,
         ),
@@ -284,10 +284,10 @@ def backfill(
     port: Port = embedded.DEFAULT_PORT,
     stack_name: StackName = None,
 ) -> None:
-    """Copy objects that are in the source bucket already to each destination that lacks them, or has other content.
+    """Copy existing files to each destination that lacks them, or has other content.
 
-    Buckets are compared by their listings, so the same command resumes an interrupted run.
-    Objects that keyPrefix and keySuffix of the stack exclude are skipped.
+    The buckets are compared, so a second run continues where the first one stopped.
+    Files that keyPrefix and keySuffix exclude are not copied.
 
     Example: filecopy backfill releases/ --dry-run
     """
@@ -306,13 +306,13 @@ def backfill(
             failed = backfill_screen.backfill(out, err, work, as_json=as_json)
         except KeyboardInterrupt:
             err.print(
-                f"Interrupted. Copies that were started continue. To resume, type: {shown(again)}", soft_wrap=True
+                f"Interrupted. The copies that were started continue. To resume, type: {shown(again)}", soft_wrap=True
             )
             raise typer.Exit(130) from None
         if failed:
             raise StackError(
                 f"Not copied everywhere: {backfill_screen.some_of(failed)}. See the reason with 'filecopy status KEY'."
-                f" After fixing it, type: {again}{'' if retry_failed else ' --retry-failed'}"
+                f" After fixing the cause, type: {again}{'' if retry_failed else ' --retry-failed'}"
             )
 
 

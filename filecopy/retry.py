@@ -82,7 +82,7 @@ def retry(
 
 
 def _can_take_copies(stack: Stack, bucket: str) -> bool:
-    """Whether the workflow may copy to a bucket. Anyone may start an execution with any bucket."""
+    """Return true if the workflow may copy to a bucket. Anyone may start an execution with any bucket."""
     if bucket in stack.destinations:
         return True
     if not stack.clients.is_emulator:

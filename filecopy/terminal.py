@@ -64,7 +64,7 @@ _STYLES = {
     "IN_PROGRESS": "cyan",
     "RUNNING": "cyan",
     Outcome.COPIED: "green",
-    Outcome.UNDER_WAY: "cyan",
+    Outcome.IN_PROGRESS: "cyan",
     Outcome.WAITING: "",
     Outcome.NOT_TRIED: "",
     Outcome.UNKNOWN: "",
@@ -74,7 +74,7 @@ _SIGNS = {
     "RUNNING": "…",
     "CAUGHT": "!",
     Outcome.COPIED: "✔",
-    Outcome.UNDER_WAY: "…",
+    Outcome.IN_PROGRESS: "…",
     Outcome.WAITING: "…",
     Outcome.NOT_TRIED: "○",
     Outcome.UNKNOWN: "?",
@@ -108,6 +108,9 @@ def _escaped(character: str) -> str:
     if character in _ESCAPES:
         return _ESCAPES[character]
     code = ord(character)
+    if 0xDC80 <= code <= 0xDCFF:
+        # Python decodes a byte of a file name that is not UTF-8 to this.
+        return f"\\x{code - 0xDC00:02x}"
     return f"\\x{code:02x}" if code < 0x80 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
 
 

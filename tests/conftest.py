@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import gc
 import os
-from pathlib import Path
 
 import pytest
+from xdist.scheduler import LoadFileScheduling
 
 from filecopy.embedded.emulator import ENDS_WITH
 
@@ -14,16 +14,20 @@ from filecopy.embedded.emulator import ENDS_WITH
 # process ID of the run that started them.
 os.environ.setdefault(ENDS_WITH, str(os.getpid()))
 
-END_TO_END = Path(__file__).parent / "e2e"
+END_TO_END = "tests/e2e/"
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Group the tests for ``--dist loadgroup``: all end-to-end tests go to one worker, because they share two stacks.
-    The tests of any other file stay together."""
-    for item in items:
-        group = END_TO_END if item.path.parent == END_TO_END else item.path
-        item.add_marker(pytest.mark.xdist_group(str(group)))
+class OneWorkerForAllStacks(LoadFileScheduling):  # type: ignore[misc] # xdist has no types
+    """Send all end-to-end tests to one worker, because they share two stacks, and those of any other file to one."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return END_TO_END if nodeid.startswith(END_TO_END) else str(super()._split_scope(nodeid))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> LoadFileScheduling | None:
+    """Schedule ``--dist loadgroup``. xdist's own groups have no effect with pytest 9."""
+    return OneWorkerForAllStacks(config, log) if config.getvalue("dist") == "loadgroup" else None
 
 
 def pytest_collection_finish() -> None:

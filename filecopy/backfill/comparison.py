@@ -82,14 +82,17 @@ def is_about(record: TrackingRecord, source: Listed) -> bool:
     return (record.etag, record.size) == (source.etag, source.size)
 
 
-def needs_restore(head: Any) -> bool:
-    """Whether an object is archived and not restored.
+def archive_problem(head: Any) -> str | None:
+    """The reason why an object must be restored before it can be copied; ``None`` if it need not.
 
     Args:
         head: the answer of HeadObject.
     """
-    is_archived = head.get("StorageClass") in _ARCHIVES or "ArchiveStatus" in head
-    return is_archived and 'ongoing-request="false"' not in head.get("Restore", "")
+    storage, restore = head.get("StorageClass"), head.get("Restore", "")
+    archive = head.get("ArchiveStatus") or (storage if storage in _ARCHIVES else None)
+    if archive is None or 'ongoing-request="false"' in restore:
+        return None
+    return f"its restore from {archive} has not finished" if restore else f"restore it first, it is in {archive}"
 
 
 class Objects:
@@ -138,17 +141,16 @@ class Objects:
 
     def refusal(self, error: ClientError, bucket: str, action: str) -> Exception:
         """The exception to raise for S3's refusal: a sentence where the user can do something about it."""
+        or_leave_out = "" if bucket == self.source else " Or name the other destinations with --to."
         if error.response["Error"]["Code"] == "NoSuchBucket":
-            return StackError(
-                f"The bucket {bucket} does not exist. Create it, or name the other destinations with --to."
-            )
+            return StackError(f"The bucket {bucket} does not exist. Create it.{or_leave_out}")
         if error.response["ResponseMetadata"]["HTTPStatusCode"] != 403:
             return error
         arn = policies.bucket_arn(bucket, like=self._stack.state_machine)
         resource = f"{arn}/*, and kms:Decrypt on its key if it has one" if action == "s3:GetObject" else arn
         return StackError(
             f"Access to {bucket} denied: you need {action} on {resource}. If the bucket belongs to another account, its"
-            " policy has to allow it, too. Or name the other destinations with --to."
+            f" policy has to allow it, too.{or_leave_out}"
         )
 
     def compare(

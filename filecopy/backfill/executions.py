@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-import re
 import threading
 import time
 from collections import Counter
 from collections.abc import Iterable
 from itertools import count
 
-from filecopy.executions.names import execution_arn
 from filecopy.stack.records import TrackingRecord
 from filecopy.stack.stack import Stack
+from handlers import arns
 
 from .listing import Row
 
@@ -21,10 +19,6 @@ from .listing import Row
 # so nothing more is copied there.
 MAX_FAILURES_IN_A_ROW = 20
 MAX_FAILURES = 50
-
-# Step Functions API reference, StartExecution: at most 80 characters; others than these break CloudWatch logs.
-_MAX_NAME_LENGTH = 80
-_NOT_IN_A_NAME = re.compile(r"[^0-9A-Za-z_-]+")
 
 
 def has_lease(record: TrackingRecord | None, now: float) -> bool:
@@ -37,10 +31,7 @@ def execution_name(bucket: str, row: Row, destinations: Iterable[str], attempt: 
     interruption, computes the same name."""
     copies = {name: (copy and copy.etag) for name, copy in row.copies.items() if name in destinations}
     identity = [bucket, row.key, row.source.etag, row.source.modified.isoformat(), sorted(copies.items()), attempt]
-    digest = f"backfill-{hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:32]}"
-    # The end of a key is its file name, which people look for in a list of executions.
-    readable = _NOT_IN_A_NAME.sub("-", row.key)[-(_MAX_NAME_LENGTH - len(digest) - 1) :].strip("-")
-    return f"{readable}-{digest}" if readable else digest
+    return arns.execution_name(row.key, identity, kind="backfill-")
 
 
 def start(stack: Stack, row: Row, copies: Iterable[str], also: Iterable[str]) -> str:
@@ -67,7 +58,7 @@ def start(stack: Stack, row: Row, copies: Iterable[str], also: Iterable[str]) ->
             started = workflow.start_execution(stateMachineArn=machine, name=name, input=json.dumps(job))
             return str(started["executionArn"])
         except workflow.exceptions.ExecutionAlreadyExists:
-            arn = execution_arn(machine, name)
+            arn = arns.execution_arn(machine, name)
             if workflow.describe_execution(executionArn=arn)["status"] == "RUNNING":
                 return arn
             # It has ended, and the copies are still needed.

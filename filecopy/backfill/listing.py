@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from filecopy.errors import StackError
+from filecopy.terminal import quoted
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +70,8 @@ def in_order(bucket: str, listing: Iterable[Listed]) -> Iterator[Listed]:
     for item in listing:
         if item.key <= last:
             raise StackError(
-                f"{bucket} lists {item.key!r} after {last!r}, so it cannot be compared. Name the other destinations"
-                " with --to."
+                f"{bucket} lists {quoted(item.key)} after {quoted(last)}, so it cannot be compared. Name the other"
+                " destinations with --to."
             )
         last = item.key
         yield item

@@ -22,7 +22,7 @@ from filecopy.stack import key_filter
 from filecopy.stack.records import TrackingRecord, read_record, read_records
 from filecopy.stack.stack import Stack
 
-from .comparison import CustomerKeyError, Difference, Objects, differences_of, is_about, needs_restore
+from .comparison import CustomerKeyError, Difference, Objects, archive_problem, differences_of, is_about
 from .executions import Failures, Pace, has_lease, start
 from .listing import Row, merge, objects_of
 from .outcome import Outcome, Result, describe_failures, judge
@@ -190,10 +190,10 @@ class Backfill:
         try:
             return self._compare_and_start(row, listed)
         except CustomerKeyError:
-            why = "S3 lets nobody copy it without that key"
+            why = "S3 refuses to copy it without that key"
             return Outcome(row.key, Result.CUSTOMER_KEY, listed, error=why)
         except (ClientError, StackError) as error:
-            # One object that cannot be read does not stop the others, and nobody was notified.
+            # One object that cannot be read does not stop the others, and causes no notification.
             return Outcome(row.key, Result.NOT_COMPARED, listed, error=str(error))
 
     def _compare_and_start(self, row: Row, listed: Mapping[str, Difference]) -> Outcome | Started:
@@ -205,9 +205,8 @@ class Backfill:
         differences |= self._objects.compare(row.key, head, undecided, self._record)
         if not differences:
             return Outcome(row.key, Result.UP_TO_DATE)
-        if needs_restore(head):
-            tier = head.get("ArchiveStatus") or head["StorageClass"]
-            return Outcome(row.key, Result.ARCHIVED, differences, error=f"restore it first, it is in {tier}")
+        if why := archive_problem(head):
+            return Outcome(row.key, Result.ARCHIVED, differences, error=why)
         record = self._record(row.key)
         if has_lease(record, time.time()):
             return Outcome(row.key, Result.BUSY, differences)

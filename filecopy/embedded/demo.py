@@ -19,6 +19,7 @@ from rich.text import Text
 from components import outputs
 from filecopy.errors import StackError
 from filecopy.executions.follow import Follower
+from filecopy.executions.names import Job
 from filecopy.polling import Poller
 from filecopy.stack.clients import Clients
 from filecopy.stack.records import read_record
@@ -205,7 +206,7 @@ class Demonstration:
         arn = self.outputs[outputs.STEP_FUNCTION_ARN]
         for execution in self.workflow.list_executions(stateMachineArn=arn)["executions"]:
             described = self.workflow.describe_execution(executionArn=execution["executionArn"])
-            if json.loads(described["input"])["sourceKey"] == key:
+            if Job.parse(described["input"]).key == key:
                 return str(execution["executionArn"])
         return None
 

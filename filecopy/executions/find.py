@@ -17,10 +17,11 @@ from filecopy.polling import Poller
 from filecopy.stack.records import read_record
 from filecopy.stack.stack import Stack
 from filecopy.terminal import command, quoted
+from handlers.arns import execution_arn
 
 from .from_events import history_of
 from .model import RUNNING, STATUSES, History
-from .names import Job, execution_arn
+from .names import Job
 
 # Number of running executions that are looked at. Each look is a request.
 MAX_FOLLOWED = 50

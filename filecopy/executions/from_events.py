@@ -368,7 +368,7 @@ def _outcome(trace: _Trace, result: CopyResult | None, *, is_over: bool) -> Outc
     if trace.is_untouched:
         return Outcome.NOT_TRIED if is_over else Outcome.WAITING
     if not is_over:
-        return Outcome.UNDER_WAY
+        return Outcome.IN_PROGRESS
     # Either the last run ended without the copy, or its end is not recorded.
     return Outcome.FAILED if trace.is_left else Outcome.UNKNOWN
 
@@ -481,7 +481,7 @@ def _path(states: Sequence[State], copies: Sequence[Copy], branches: _Branches) 
 
 
 def _has_failed(group: Sequence[Event]) -> bool:
-    """Whether the execution left a Task after an attempt that failed. A Task that waits for a retry has not failed."""
+    """Return true if the last attempt of a Task failed, and the execution left it. A Task may wait for a retry."""
     attempts = _attempts(group)
     return bool(attempts and attempts[-1].error) and any("stateExitedEventDetails" in event for event in group)
 
@@ -501,7 +501,7 @@ def _exited(event: Event) -> Mapping[str, Any]:
 
 
 def _is_for_text(iteration: Sequence[Sequence[Event]]) -> bool:
-    """Whether an iteration has started with a string, which is a destination."""
+    """Return true if an iteration has started with a string, which is a destination."""
     return bool(iteration) and isinstance(parse_json(_entered(iteration[0][0]).get("input")), str)
 
 

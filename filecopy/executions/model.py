@@ -48,7 +48,7 @@ class Outcome(StrEnum):
 
     COPIED = "copied"
     FAILED = "failed"
-    UNDER_WAY = "under way"
+    IN_PROGRESS = "in progress"
     WAITING = "waiting"
     NOT_TRIED = "not tried"
     UNKNOWN = "not known"
@@ -150,7 +150,7 @@ class Copy:
     etag: str | None
     version_id: str | None
     check: str | None
-    """How the copy was verified: the name of a checksum, ``ETag`` or ``none``."""
+    """The check that verified the copy: the name of a checksum, ``ETag`` or ``none``."""
     arrival: Arrival | None
     """The copy as regional-sync found it."""
 

@@ -1,4 +1,4 @@
-"""Names, ARNs and inputs of executions."""
+"""Inputs of executions, and JSON in their events. Names and ARNs are in ``handlers/arns.py``."""
 
 from __future__ import annotations
 
@@ -33,16 +33,6 @@ class Job:
                 else ()
             ),
         )
-
-
-def execution_arn(state_machine_arn: str, name: str) -> str:
-    """The ARN of the execution with this name."""
-    return f"{state_machine_arn.replace(':stateMachine:', ':execution:')}:{name}"
-
-
-def execution_name(arn: str) -> str:
-    """The name in an execution's ARN."""
-    return arn.rpartition(":")[2]
 
 
 def parse_json(text: str | None) -> Any:

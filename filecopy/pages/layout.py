@@ -1,4 +1,4 @@
-"""Where each state and each transition of a state machine goes in a drawing.
+"""Layout of a diagram: the place of each state and transition of a state machine.
 
 The main path goes down the middle: from the start to the end of an execution without errors. States that lead to
 failure are on its right; states that lead back to it, or to another end, on its left. A Map has its item processor in
@@ -324,7 +324,7 @@ class _Transition:
         """It leads to the left."""
         twins = [other for other in edges if (other.source, other.target) == (edge.source, edge.target)]
         self.number = twins.index(edge)
-        """How many transitions between the same states come before it."""
+        """The number of transitions between the same states before this one."""
         self.is_blocked = any(
             cell.column == self.from_.column and self.from_.row < cell.row < self.to.row for cell in cells.values()
         )

@@ -43,7 +43,7 @@ SIGNS = {GOOD: "✔", BAD: "✘", BUSY: "…", QUIET: "○"}
 OUTCOME_KINDS = {
     Outcome.COPIED: GOOD,
     Outcome.FAILED: BAD,
-    Outcome.UNDER_WAY: BUSY,
+    Outcome.IN_PROGRESS: BUSY,
     Outcome.WAITING: BUSY,
     Outcome.NOT_TRIED: QUIET,
     Outcome.UNKNOWN: QUIET,
@@ -101,7 +101,7 @@ def _template() -> Template:
     )
     environment.filters["printable"] = printable
     environment.globals.update(
-        SIGNS=SIGNS, NOT_RECORDED=NOT_RECORDED, moment=moment, pretty=pretty, seconds=between, told=error_text
+        SIGNS=SIGNS, NOT_RECORDED=NOT_RECORDED, moment=moment, pretty=pretty, seconds=between, error_text=error_text
     )
     return environment.get_template("report.html.j2")
 
@@ -119,14 +119,14 @@ def _on_one_line(value: object) -> object:
 
 @dataclass(frozen=True)
 class Headline:
-    """How the execution ended, in a sentence, and the kind of that: good, bad, busy or quiet."""
+    """A sentence about the outcome of the execution, and its kind: good, bad, busy or quiet."""
 
     kind: str
     text: str
 
 
 def headline(history: History) -> Headline:
-    """Return the sentence that somebody wants to read first."""
+    """Return the sentence that a reader needs first."""
     if history.status == "SUCCEEDED":
         return _success(history)
     counts = Counter(copy.outcome for copy in history.copies)
@@ -153,7 +153,7 @@ def _failure(history: History, counts: Mapping[Outcome, int], made: str) -> str:
         "CopiesFailed": f"Partly failed: {copies}" if counts[Outcome.COPIED] else "Failed: no copy was made",
         "SourceUnreadable": "Failed: the source could not be read",
         "TrackingFailed": f"The tracking record could not be written; {copies}",
-        "NotificationFailed": f"{copies}, and nobody could be told",
+        "NotificationFailed": f"{copies}; the notification failed, too",
     }
     return sentences.get(history.error or "", f"Failed: {history.error or 'no error is recorded'}")
 
@@ -174,7 +174,7 @@ class Try:
 
 @dataclass(frozen=True)
 class Arrival:
-    """What regional-sync found at the destination."""
+    """The copy as regional-sync found it at the destination."""
 
     is_verified: bool
     check: str
@@ -238,7 +238,7 @@ def _attempt_kind(attempt: Attempt) -> str:
 
 
 def _arrival(copy: Copy) -> Arrival | None:
-    if copy.arrival is None or copy.outcome in (Outcome.UNDER_WAY, Outcome.WAITING):
+    if copy.arrival is None or copy.outcome in (Outcome.IN_PROGRESS, Outcome.WAITING):
         return None
     return Arrival(
         is_verified=copy.arrival.is_verified,
@@ -308,7 +308,7 @@ class _Scale:
 
 
 def _timeline(history: History) -> Timeline:
-    # A stopped execution of an emulator may go on for a moment.
+    # A stopped execution of an emulator may continue for a moment.
     last = max([history.ended, *(state.exited for state in history.states if state.exited)])
     scale = _Scale(history.started, last)
     return Timeline(
@@ -361,7 +361,7 @@ def _state_row(history: History, scale: _Scale, state: State) -> Row:
     elif state.retries:
         when.append(f"{tries(state)} attempts")
     if state.status is StateStatus.CAUGHT:
-        when.append("went on after an error")
+        when.append("continued after an error")
     bars = _bars(history, scale, scale.bar(state.entered, until, kind), state.attempts)
     return Row(state.name, is_copy=False, kind=kind, when=", ".join(when), bars=bars)
 

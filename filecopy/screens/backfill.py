@@ -32,7 +32,7 @@ _QUIET_ON_TERMINAL = _QUIET | {Result.COPIED, Result.ARCHIVED}
 _ADVICE = {
     Result.ARCHIVED: "restore them first",
     Result.FAILED_BEFORE: "--retry-failed tries them again",
-    Result.CUSTOMER_KEY: "S3 lets nobody copy them without that key",
+    Result.CUSTOMER_KEY: "S3 refuses to copy them without that key",
 }
 
 

@@ -7,8 +7,8 @@ from collections.abc import Container, Sequence
 from rich.console import Console
 
 from filecopy.executions.find import Listed
-from filecopy.executions.names import execution_name
 from filecopy.terminal import Column, Row, duration, error_text, local, now, print_table, short_time, shown, styled
+from handlers.arns import name_of
 
 _EXECUTIONS = (
     Column("File"),
@@ -41,6 +41,6 @@ def _execution(console: Console, one: Listed, is_waiting: bool) -> Row:
         started,
         f"{styled(one.status)}, waiting" if is_waiting else styled(one.status),
         "" if one.took is None else duration(one.took),
-        shown(execution_name(one.arn)),
+        shown(name_of(one.arn)),
         shown(error_text(one.error, one.cause)),
     ]

@@ -133,8 +133,8 @@ def _attempt_rows(history: History, attempts: tuple[Attempt, ...], printed: str,
         printed = error or printed
 
 
-def _result(status: str) -> Text:
-    return Text(printable(f"{sign_of(status)} {status}"), style=style_of(status))
+def _result(status: str, label: str | None = None) -> Text:
+    return Text(printable(f"{sign_of(status)} {label or status}"), style=style_of(status))
 
 
 def _print_data(console: Console, name: str, input_: str | None, output: str | None) -> None:

@@ -8,11 +8,11 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, ProgressColumn, Task, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
-from filecopy.sending.follow import Follower, Outcome
+from filecopy.sending.follow import CopyFollower, Outcome
 from filecopy.sending.plan import NotSent, Plan, Upload
 from filecopy.sending.upload import Sending, Sent
 from filecopy.stack.stack import Stack
-from filecopy.terminal import BAD, GOOD, command, counted, duration, shown, size
+from filecopy.terminal import BAD, GOOD, command, counted, duration, quoted, shown, size
 
 
 def send(
@@ -48,7 +48,7 @@ def send(
 
 
 def show_not_sent(console: Console, one: NotSent) -> None:
-    console.print(f"{BAD} {shown(one.path)}: not sent: {shown(one.reason)}", soft_wrap=True)
+    console.print(f"{BAD} {shown(quoted(str(one.path)))}: not sent: {shown(one.reason)}", soft_wrap=True)
 
 
 class _Speed(ProgressColumn):
@@ -129,7 +129,7 @@ def follow_copies(
     """
     has_summary = console.is_terminal and len(sent) > 1
     places = counted(len(destinations), "destination")
-    follower = Follower(stack, sent, destinations)
+    follower = CopyFollower(stack, sent, destinations)
     failed = complete = ended = 0
     bars = Progress(
         TextColumn("Copying"),
@@ -173,12 +173,12 @@ def show_outcome(console: Console, outcome: Outcome, destinations: Sequence[str]
     if record and record.took is not None:
         line += f", {duration(record.took)}"
     if outcome.is_superseded:
-        line += "; a newer upload of this key was copied instead"
+        line += "; a newer upload has replaced it"
     if not outcome.missing:
         console.print(f"{GOOD} {shown(key)}: {line}", soft_wrap=True)
         return
     why = f" ({shown(outcome.problem)})" if outcome.problem else ""
     console.print(f"{BAD} {shown(key)}: {line}. Missing: {shown(', '.join(outcome.missing))}{why}", soft_wrap=True)
-    # Without a record there is nothing to show the status of.
-    next_command = command("status", key) if record else command("history", outcome.execution_arn or key)
-    console.print(f"  See: {shown(next_command)}", soft_wrap=True)
+    # Without a record, there is only the execution.
+    see = command("status", key) if record else command("history", str(outcome.execution_arn))
+    console.print(f"  See: {shown(see)}", soft_wrap=True)

@@ -92,7 +92,7 @@ def _line(history: History) -> str:
 
 def _counts(history: History) -> str:
     retries = f", {history.retries} retries" if history.retries else ""
-    uploaded = f", {_progress(history.uploaded)} under way" if history.uploaded else ""
+    uploaded = f", {_progress(history.uploaded)} in progress" if history.uploaded else ""
     return f"{_copied(history)} copied{retries}{uploaded}"
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -10,10 +9,12 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from filecopy.errors import StackError
-from filecopy.executions.names import Job, execution_name
+from filecopy.executions.names import Job
 from filecopy.polling import Poller
 from filecopy.stack.records import MAX_KEYS, Part, TrackingRecord, read_records
 from filecopy.stack.stack import Stack
+from filecopy.terminal import quoted
+from handlers import arns
 
 from .upload import Sent
 
@@ -24,9 +25,7 @@ _FAILED = ("FAILED", "TIMED_OUT", "ABORTED")
 # Looks at the record of an execution that has failed, until execution-watcher must have closed it.
 LOOKS_AFTER_FAILURE = 30
 
-# replication-worker puts the end of the key into the execution's name, with "-" for the characters that a name cannot
-# have.
-_NOT_IN_A_NAME = re.compile(r"[^0-9A-Za-z_-]+")
+# replication-worker puts the end of the key into the execution's name (handlers/arns.py). Names have room for more.
 _LENGTH_IN_NAME = 40
 
 
@@ -54,7 +53,7 @@ class _Failure:
     looks_left: int = LOOKS_AFTER_FAILURE
 
 
-class Follower:
+class CopyFollower:
     """Follows the copies of some files. Each look is one request, whatever the number of files."""
 
     def __init__(self, stack: Stack, sent: Sequence[Sent], destinations: Sequence[str]) -> None:
@@ -97,7 +96,7 @@ class Follower:
             on_look()
             if not self._waiting:
                 return
-        names = ", ".join(repr(key) for key in list(self._waiting)[:5])
+        names = ", ".join(quoted(key) for key in list(self._waiting)[:5])
         more = ", …" if len(self._waiting) > 5 else ""
         raise StackError(
             f"Timed out after {timeout:.0f} s: {len(self._waiting)} of {len(self._sent)} files have not finished:"
@@ -140,7 +139,7 @@ class Follower:
     def _list_failed(self, status: str) -> None:
         """Find the latest executions that failed and that may be of a file that waits."""
         earliest = min(datetime.fromisoformat(one.after) for one in self._waiting.values()) - timedelta(seconds=2)
-        names = {_NOT_IN_A_NAME.sub("-", key).strip("-")[-_LENGTH_IN_NAME:].strip("-") for key in self._waiting}
+        names = {arns.in_a_name(key)[-_LENGTH_IN_NAME:].strip("-") for key in self._waiting}
         listed = self._workflow.list_executions(
             stateMachineArn=self._stack.state_machine, statusFilter=status, maxResults=100
         )
@@ -149,7 +148,7 @@ class Follower:
             if (
                 arn not in self._seen
                 and execution["startDate"] >= earliest
-                and any(name in execution_name(arn) for name in names)
+                and any(name in arns.name_of(arn) for name in names)
             ):
                 self._seen.add(arn)
                 self._suspects.append(arn)

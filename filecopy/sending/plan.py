@@ -11,6 +11,7 @@ from pathlib import Path
 
 from filecopy.errors import StackError
 from filecopy.stack.key_filter import KeyFilter
+from filecopy.terminal import quoted
 from handlers.keys import problem_of_key
 
 from .unchanged import reason_of
@@ -76,10 +77,12 @@ def plan(paths: Sequence[Path], key: str | None, key_filter: KeyFilter | None = 
                 found.append(one)
     count = len(found) + len(result.not_sent)
     if not count:
-        raise StackError(f"There is no file in {', '.join(repr(str(path)) for path in paths)}.")
+        raise StackError(f"There is no file in {', '.join(quoted(str(path)) for path in paths)}.")
     prefix, name = (key, None) if key and key.endswith("/") else ("", key)
     if name and count > 1:
-        raise StackError(f"--key {name!r} is for one file, and there are {count}. End it with / to make it a prefix.")
+        raise StackError(
+            f"--key {quoted(name)} is for one file, and there are {count}. End it with / to make it a prefix."
+        )
     for one in found:
         upload = Upload(one.path, name or f"{prefix}{one.name}", one.size)
         if reason := _problem_of(upload.key, key_filter):
@@ -87,7 +90,7 @@ def plan(paths: Sequence[Path], key: str | None, key_filter: KeyFilter | None = 
         else:
             result.uploads.append(upload)
     keys = Counter(upload.key for upload in result.uploads)
-    if twice := sorted(repr(name) for name, number in keys.items() if number > 1):
+    if twice := sorted(quoted(name) for name, number in keys.items() if number > 1):
         raise StackError(f"Two files would get the same key: {', '.join(twice)}. Send them one by one, with --key.")
     return result
 
@@ -133,7 +136,7 @@ def _in_folder(root: Path, folder: Path, above: dict[tuple[int, int], Path]) -> 
         return
     identity = (status.st_dev, status.st_ino)
     if identity in above:
-        yield NotSent(folder, f"a link back to {str(above[identity])!r}, which it is in")
+        yield NotSent(folder, f"a link back to {quoted(str(above[identity]))}, which it is in")
         return
     inside = {**above, identity: folder}
     for path in paths:

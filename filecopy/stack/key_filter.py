@@ -26,11 +26,14 @@ class KeyFilter:
         """The reason why the stack does not copy ``key``, with a key that it copies; ``None`` if it copies it."""
         if not key.startswith(self.prefix):
             other = self.prefix if self.prefix.endswith("/") else f"{self.prefix}{key}"
-            return f"the stack copies only keys that begin with {self.prefix!r}, not {key!r}; try --key {quoted(other)}"
+            return (
+                f"the stack copies only keys that begin with {quoted(self.prefix)}, not {quoted(key)}; try --key"
+                f" {quoted(other)}"
+            )
         if not key.endswith(self.suffix):
             return (
-                f"the stack copies only keys that end in {self.suffix!r}, not {key!r}; try --key with a name that"
-                " ends so"
+                f"the stack copies only keys that end in {quoted(self.suffix)}, not {quoted(key)}; try --key with a"
+                " name that ends so"
             )
         # The two may overlap in a short key, and S3 compares each alone.
         return None
@@ -43,8 +46,8 @@ class KeyFilter:
         """
         if not prefix.startswith(self.prefix) and not self.prefix.startswith(prefix):
             raise StackError(
-                f"The stack copies no key that begins with {prefix!r}: its keyPrefix is {self.prefix!r}. Give a prefix"
-                f" that begins with {self.prefix!r}."
+                f"The stack copies no key that begins with {quoted(prefix)}: its keyPrefix is {quoted(self.prefix)}."
+                f" Give a prefix that begins with {quoted(self.prefix)}."
             )
         return max(prefix, self.prefix, key=len)
 

@@ -46,7 +46,7 @@ class CopyResult:
     etag: str | None = None
     version_id: str | None = None
     check: str | None = None
-    """How the copy was verified: the name of a checksum, ``ETag`` or ``none``."""
+    """The check that verified the copy: the name of a checksum, ``ETag`` or ``none``."""
     error: str | None = None
     cause: str | None = None
 
@@ -71,7 +71,7 @@ class Arrival:
 
     is_verified: bool
     check: str | None = None
-    """What was compared: ``etag``, ``checksum`` or ``size``."""
+    """The values that were compared: ``etag``, ``checksum`` or ``size``."""
     size: int | None = None
     """Bytes."""
     etag: str | None = None
@@ -181,7 +181,7 @@ class TrackingRecord:
         return (self.completed - self.started).total_seconds() if self.started and self.completed else None
 
     def is_of(self, execution_arn: str) -> bool:
-        """Whether the record describes this execution."""
+        """Return true if the record describes this execution."""
         return self.execution_arn == execution_arn
 
 

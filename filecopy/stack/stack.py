@@ -20,6 +20,12 @@ from .clients import Clients
 # The outputs that every command needs. A stack of an older program may lack some.
 _NEEDED = (names.STEP_FUNCTION_ARN, names.DYNAMODB_TABLE_NAME, names.SOURCE_BUCKET, names.REGION)
 
+_TYPES = (
+    (str, "a string", _NEEDED),
+    (list, "a list", (names.DESTINATION_BUCKETS, names.EXISTING_DESTINATION_BUCKETS)),
+    (dict, "an object", (names.DESTINATION_REGIONS, names.DEAD_LETTER_QUEUE_URLS)),
+)
+
 
 @dataclass(frozen=True)
 class Stack:
@@ -33,12 +39,19 @@ class Stack:
         """The stack with these outputs.
 
         Raises:
-            StackError: an output that every command needs is missing.
+            StackError: an output that every command needs is missing, or an output has a wrong type.
         """
         if missing := [name for name in _NEEDED if not outputs.get(name)]:
             raise StackError(
                 f"The stack has no output {', '.join(missing)}. Deploy it with this version of the program."
             )
+        for types, type_name, outputs_of_type in _TYPES:
+            for name in outputs_of_type:
+                if name in outputs and not isinstance(outputs[name], types):
+                    raise StackError(
+                        f"The output {name} must be {type_name}, not {outputs[name]!r:.60}. Use the outputs as"
+                        " 'pulumi stack output --json' prints them."
+                    )
         # A stack on AWS has no endpoint of its own.
         return cls(outputs, Clients(outputs.get(names.ENDPOINT) or None, outputs[names.REGION]))
 

@@ -452,7 +452,7 @@ def test_what_is_gone_is_told(gone: str, notifications: Notifications) -> None:
     message = without_version(arrival())
     account.s3().delete_object(Bucket=gone, Key=KEY)
     assert confirm(message) == failed()
-    assert "gone" in arrivals()[DESTINATION]["problem"]["S"]
+    assert "does not exist any more" in arrivals()[DESTINATION]["problem"]["S"]
     assert len(notifications.received()) == 1
 
 

@@ -50,13 +50,15 @@ def test_the_same_request_twice_is_two_executions(state_machine: StateMachine) -
     [
         (None, ["body is missing"]),
         ("", ["body is missing"]),
-        ("sourceKey=build-123.zip", ["not JSON"]),
+        ("sourceKey=build-123.zip", ["must be a JSON object"]),
         (json.dumps([JOB]), ["must be an object"]),
         ("null", ["must be an object"]),
         ("{}", MEMBERS),
         (json.dumps(dict.fromkeys(MEMBERS, 1)), MEMBERS),
         (json.dumps(dict.fromkeys(MEMBERS)), MEMBERS),
-        (json.dumps(dict.fromkeys(MEMBERS, " ")), MEMBERS),
+        (json.dumps(dict.fromkeys(MEMBERS, "")), MEMBERS),
+        # White space is a key, and no bucket's name.
+        (json.dumps(dict.fromkeys(MEMBERS, " ")), ["sourceBucket", "destinationBuckets"]),
         (json.dumps({**JOB, "destinationBuckets": []}), ["destinationBuckets"]),
         (json.dumps({**JOB, "destinationBuckets": [" "]}), ["destinationBuckets"]),
         (json.dumps({**JOB, "destinationBuckets": [f"region-{n}" for n in range(1_001)]}), ["not of 1001"]),

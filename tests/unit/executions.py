@@ -25,7 +25,7 @@ DEFINITION = copy_workflow_definition(
 
 
 def _read(value: Any) -> Any:
-    """What JSON holds as a text, and boto3 gives as a time, as a time."""
+    """The value with times as boto3 returns them, which JSON has as strings."""
     if isinstance(value, list):
         return [_read(member) for member in value]
     if isinstance(value, dict):

@@ -84,7 +84,7 @@ def run(*arguments: str) -> tuple[int, str, str]:
 
 
 def refusal(*arguments: str) -> str:
-    """What a command says that cannot do its work."""
+    """The error of a command that cannot do its work."""
     status, output, errors = run(*arguments)
     assert (status, output) == (1, "")
     assert errors.startswith("error: ")
@@ -222,7 +222,7 @@ def test_a_mistake_of_ours_comes_out_as_it_is(
 
 
 def test_a_stack_is_up_after_up(monkeypatch: pytest.MonkeyPatch, stopped: list[int]) -> None:
-    """What up made, outputs finds and up finds again; the same stack is never changed in place."""
+    """outputs finds the stack that up made, and up finds it again; a stack is never changed in place."""
     monkeypatch.setattr(emulator, "runs", lambda pid: pid == FAKE_PID)
     monkeypatch.setattr(emulator, "answers", lambda port: port == PORT)
     port = ("--port", str(PORT))
@@ -268,7 +268,7 @@ def test_another_port_has_a_stack(project: Path) -> None:
 
 @pytest.mark.parametrize("state", [{}, {"pid": FAKE_PID, "port": PORT}])
 def test_a_half_made_stack(project: Path, stopped: list[int], state: dict[str, Any]) -> None:
-    """What an interrupted up left is neither taken for a stack nor deployed over, and down clears it away."""
+    """The rest of an interrupted up is neither used as a stack nor deployed over, and down removes it."""
     write_state(project, state)
     said = refusal("up", "--port", str(PORT))
     assert said == (
@@ -323,7 +323,7 @@ def test_an_emulator_whose_process_is_not_known(project: Path, monkeypatch: pyte
 
 
 def test_a_stacks_folder_that_is_a_file(project: Path) -> None:
-    """What is in the way of a stack's folder is named, by up and by down."""
+    """up and down name a file that is in the place of a stack's folder."""
     (project / ".filecopy").write_text("mine")
     folder = project / ".filecopy" / str(PORT)
     assert refusal("up", "--port", str(PORT)).startswith(
@@ -547,7 +547,7 @@ def test_an_error_says_nothing_to_the_terminal(monkeypatch: pytest.MonkeyPatch) 
 @pytest.mark.usefixtures("up_with_theirs")
 @pytest.mark.parametrize("arguments", [("policy", ODD), ("retry", ODD), ("outputs", ODD)])
 def test_a_refused_argument_says_nothing_to_the_terminal(arguments: tuple[str, ...]) -> None:
-    """What was given is shown in the refusal, and none of it is obeyed."""
+    """The error shows the argument, and the terminal obeys none of it."""
     said = refusal(*arguments, "--port", str(PORT))
     assert said.isprintable()
     assert "[red]b[/red]" in said
@@ -678,7 +678,7 @@ def test_help_says_what_to_type(command: str, width: str) -> None:
     ],
 )
 def test_usage_is_as_typed(command: str, usage: str) -> None:
-    """What may be left out is in brackets, and what may be repeated has dots."""
+    """An optional argument is in brackets, and a repeatable one has dots."""
     told = CliRunner().invoke(app, [command, "--help"])
     assert f" {command} {usage}\n" in re.sub(" +\n", "\n", told.output)
 

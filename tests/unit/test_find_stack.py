@@ -1,4 +1,4 @@
-"""How a command finds its stack, and what it says when it cannot."""
+"""The stack that a command finds, and the error if it finds none."""
 
 from __future__ import annotations
 
@@ -100,13 +100,28 @@ def test_localstack_is_reached_by_the_endpoint_among_the_outputs(tmp_path: Path)
     ],
 )
 def test_outputs_that_are_none_are_refused(content: str | None, said: str, tmp_path: Path) -> None:
-    """What is wrong with the file is said, and which."""
+    """The error names the file, and the problem."""
     file = tmp_path / "outputs.json"
     if content is not None:
         file.write_text(content)
     with pytest.raises(StackError) as raised:
         find_stack(4566, str(file))
     assert said in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"region": 5}, "The output region must be a string, not 5."),
+        ({"destination_buckets": "[secret]"}, "The output destination_buckets must be a list, not '[secret]'."),
+        ({"dead_letter_queue_urls": None}, "The output dead_letter_queue_urls must be an object, not None."),
+    ],
+)
+def test_outputs_of_another_type_are_refused(wrong: dict[str, object], said: str) -> None:
+    """Outputs that were edited, or that Pulumi keeps secret, end in a sentence."""
+    with pytest.raises(StackError) as raised:
+        Stack.of({**OUTPUTS, **wrong})
+    assert str(raised.value).startswith(said)
 
 
 def test_outputs_that_are_not_text_are_refused(tmp_path: Path) -> None:

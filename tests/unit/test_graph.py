@@ -76,7 +76,7 @@ def edges_of(states: dict[str, Any]) -> list[tuple[str, str]]:
 
 
 def overlaps(one: tuple[float, ...], other: tuple[float, ...]) -> bool:
-    """Whether two rectangles, of left, top, right and bottom, have room in common."""
+    """Return true if two rectangles, given by left, top, right and bottom, overlap."""
     return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
 
 
@@ -236,7 +236,7 @@ def test_ways_that_run_together_end_together() -> None:
 
 
 def test_the_main_path_goes_down_the_middle() -> None:
-    """What an execution without trouble goes through is in one column; failures are right of it."""
+    """The states of an execution without errors are in one column; failures are right of it."""
     centres = {box.node.name: box.middle for box in layout(DEFINITION).boxes}
     aside = ("CheckIfAllSuccessful", "SendFailureNotification", "SomeCopiesFailed")
     main = [state for state in ministack().path.entered if state not in aside and state not in INSIDE]
@@ -248,7 +248,7 @@ def test_the_main_path_goes_down_the_middle() -> None:
 
 
 def test_the_path_taken() -> None:
-    """What was entered and what failed is set off, by more than a colour, and said; so are the ways between."""
+    """States that were entered or failed are marked, not by a colour alone, and named; so are the transitions."""
     root = parsed(svg(DEFINITION, aws().path))
     groups = [group for group in root.iter(f"{SVG}g") if "state" in group.get("class", "").split()]
     classes = {(group.findtext(f"{SVG}title") or "").split(",")[0]: group.get("class", "").split() for group in groups}

@@ -1,4 +1,4 @@
-"""What an execution did, told from its events: as AWS records them all, and as MiniStack records some."""
+"""The model of an execution, built from its events: AWS records all of them, MiniStack some."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def test_the_fixtures_are_as_aws_documents_it(described: dict[str, Any], events:
 
 
 def test_the_execution() -> None:
-    """How it ended, when, with what error, and what it was given."""
+    """Its status, times, error and input."""
     history = aws()
     assert (history.status, history.error) == ("FAILED", "CopiesFailed")
     assert history.cause == "2 of 4 copies failed: partner-builds, acme-gone-builds"
@@ -165,7 +165,7 @@ def test_the_way_it_took() -> None:
 
 
 def test_a_running_execution() -> None:
-    """What is not over is said to run, from any event on, and nothing is said of what has not been tried."""
+    """From any event on, it is running, and a copy that was not tried has no times."""
     for history in (
         *map(aws_running, range(1, len(AWS_EVENTS))),
         *map(aws_worker_running, range(1, len(WORKER_EVENTS), 4)),
@@ -178,7 +178,7 @@ def test_a_running_execution() -> None:
     assert [copy.outcome for copy in history.copies] == [
         Outcome.COPIED,
         Outcome.COPIED,
-        Outcome.UNDER_WAY,
+        Outcome.IN_PROGRESS,
         Outcome.WAITING,
     ]
     assert [len(copy.attempts or ()) for copy in history.copies] == [1, 3, 2, 0]
@@ -186,7 +186,7 @@ def test_a_running_execution() -> None:
 
 
 def test_an_execution_that_was_stopped() -> None:
-    """What it was at ended with it, and of a copy that had no answer nobody knows."""
+    """Its last state ended with it. The outcome of a copy without an answer is unknown."""
     described = {**AWS_DESCRIBED, "status": "ABORTED", "error": "Enough", "cause": "No more"}
     stop = {"id": 59, "previousEventId": 0, "type": "ExecutionAborted", "timestamp": AWS_EVENTS[58]["timestamp"]}
     history = history_of(described, [*AWS_EVENTS[:58], stop])
@@ -247,7 +247,7 @@ def test_a_copy_between_two_of_its_runs() -> None:
     assert [(copy.outcome, copy.runs) for copy in history.copies] == [(Outcome.WAITING, 0)] * 4
     history = aws_worker_running(ends[1] + 1)
     assert [(copy.outcome, copy.runs) for copy in history.copies] == [
-        (Outcome.UNDER_WAY, 1),
+        (Outcome.IN_PROGRESS, 1),
         (Outcome.COPIED, 1),
         (Outcome.FAILED, 1),
         (Outcome.FAILED, 1),
@@ -331,7 +331,7 @@ def test_rounds_on_ministack() -> None:
     run.begin()
     run.copy([])
     run.run({"destinationBucket": "invalid-bucket"}, run.results()[0])
-    assert [copy.outcome for copy in run.history("RUNNING").copies] == [Outcome.COPIED, Outcome.UNDER_WAY]
+    assert [copy.outcome for copy in run.history("RUNNING").copies] == [Outcome.COPIED, Outcome.IN_PROGRESS]
     assert [copy.outcome for copy in run.history("ABORTED").copies] == [Outcome.COPIED, Outcome.FAILED]
     run.enter("Map", "CopyThroughWorker")
     assert [(copy.outcome, copy.runs) for copy in run.history("ABORTED").copies] == [
@@ -383,12 +383,14 @@ def test_a_running_execution_on_ministack() -> None:
     run.begin()
     assert [copy.outcome for copy in run.history("RUNNING").copies] == [Outcome.WAITING] * 2
     run.enter("Map", "CopyToMultipleBuckets")
-    assert [(copy.outcome, copy.attempts) for copy in run.history("RUNNING").copies] == [(Outcome.UNDER_WAY, None)] * 2
+    assert [(copy.outcome, copy.attempts) for copy in run.history("RUNNING").copies] == [
+        (Outcome.IN_PROGRESS, None)
+    ] * 2
     assert [copy.outcome for copy in run.history("ABORTED").copies] == [Outcome.UNKNOWN] * 2
 
 
 def test_results_that_only_the_record_has() -> None:
-    """Where the Map's output is not recorded, the record tells; but neither another execution's, nor old results."""
+    """The record has results that the Map's output lacks, unless they are another execution's, or old."""
     run = MiniStack()
     run.begin()
     run.enter("Map", "CopyToMultipleBuckets")
@@ -424,7 +426,7 @@ def test_an_execution_that_ends_while_it_is_read() -> None:
 
 @pytest.mark.parametrize("code", ["ExecutionDoesNotExist", "InvalidArn"])
 def test_no_such_execution(code: str) -> None:
-    """What does not exist, or is no ARN at all, is none; another refusal is not taken for that."""
+    """An ARN that does not exist, or is malformed, gives None. Another error is raised."""
     client = ScriptedClients(DescribeExecution={"Error": {"Code": code, "Message": "no"}})("stepfunctions")
     assert describe(client, ARN) is None
     refusing = ScriptedClients(DescribeExecution={"Error": {"Code": "AccessDeniedException", "Message": "no"}})
@@ -433,7 +435,7 @@ def test_no_such_execution(code: str) -> None:
 
 
 def test_as_json() -> None:
-    """What a script reads: plain JSON, names as AWS's, null for what is not recorded, values for inputs."""
+    """Scripts read plain JSON: names as in AWS's answers, null if not recorded, values for inputs."""
     told = json.loads(json.dumps(aws().as_json()))
     assert (told["executionArn"], told["status"]) == (AWS_DESCRIBED["executionArn"], "FAILED")
     assert told["started"] == "2026-03-14T09:26:53.589000Z"

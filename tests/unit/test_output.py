@@ -44,7 +44,7 @@ def run(arguments: list[str], stack: str, stdout: int, **environment: str) -> tu
 
 @pytest.mark.parametrize("encoding", ["cp1252", "ascii", "latin-1", "utf-8"])
 def test_an_output_that_cannot_encode_everything(encoding: str, stack: str) -> None:
-    """What has no character there is replaced, a sign by a similar one; the work is done, and the status says so."""
+    """Characters that the encoding lacks are replaced, signs by similar ones. The status is 0."""
     status, output, errors = run(["outputs"], stack, subprocess.PIPE, PYTHONIOENCODING=encoding)
     assert (status, errors) == (0, "")
     expected = {"cp1252": "größe + ??", "ascii": "gr??e + ??", "latin-1": "größe + ??", "utf-8": "größe ✔ 日本"}

@@ -87,7 +87,7 @@ CONFIGURATIONS = {
 
 @pytest.mark.parametrize(("write", "said"), CONFIGURATIONS.values(), ids=CONFIGURATIONS.keys())
 def test_a_configuration_that_cannot_be_used(write: Any, said: str, home: Path, tmp_path: Path) -> None:
-    """What a profile says, or what its command prints, is not what boto3 expects."""
+    """A profile, or the output of its command, is not what boto3 expects."""
     (home / "config").write_text(write(home))
     file = tmp_path / "outputs.json"
     file.write_text(json.dumps(OUTPUTS))

@@ -20,7 +20,7 @@ from filecopy.errors import StackError
 from filecopy.executions.follow import Follower, follow, follow_running
 from filecopy.polling import INTERVAL_ON_AWS, INTERVAL_ON_EMULATOR, Poller
 from filecopy.retry import retry
-from filecopy.sending.follow import Follower as SentFollower
+from filecopy.sending.follow import CopyFollower
 from filecopy.sending.upload import Sent
 from filecopy.stack.stack import Stack
 
@@ -119,7 +119,7 @@ def watch_all(stack: Stack, clock: Clock) -> None:
 def send(stack: Stack, _clock: Clock) -> None:
     sent = [Sent("k.zip", "v", "2026-01-31T08:00:00.000Z")]
     with pytest.raises(StackError, match="1 of 1 files"):
-        list(SentFollower(stack, sent, ["a"]).outcomes(SECONDS))
+        list(CopyFollower(stack, sent, ["a"]).outcomes(SECONDS))
 
 
 def wait_for_retry(stack: Stack, _clock: Clock) -> None:

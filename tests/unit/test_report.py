@@ -151,13 +151,13 @@ def test_a_page_can_be_heard(make: Callable[[], History]) -> None:
         (superseded, "○ Superseded: a newer version of the file is copied instead"),
         (lambda: failed("SourceUnreadable"), "✘ Failed: the source could not be read"),
         (lambda: failed("TrackingFailed"), "✘ The tracking record could not be written; 1 of 2 copies failed"),
-        (lambda: failed("NotificationFailed"), "✘ 1 of 2 copies failed, and nobody could be told"),
+        (lambda: failed("NotificationFailed"), "✘ 1 of 2 copies failed; the notification failed, too"),
         (lambda: failed("States.Runtime"), "✘ Failed: States.Runtime"),
         (lambda: failed(None), "✘ Failed: no error is recorded"),
     ],
 )
 def test_the_headline_tells_the_outcome(make: Callable[[], History], said: str) -> None:
-    """What somebody wants to know first is the first thing on the page, with a sign that is no colour."""
+    """The outcome is the first thing on the page, with a sign beside its colour."""
     page = Page(report_page(make(), DEFINITION))
     assert page.of("h1") == [said]
     assert headline(make()).text in page.of("title")[0]
@@ -248,7 +248,7 @@ def test_another_executions_record() -> None:
     run.enter("Map", "CopyToMultipleBuckets")
     record = {"executionId": f"{ARN}-2", "status": "COMPLETED", "copyResults": run.results()}
     page = Page(report_page(run.history(record=record), DEFINITION))
-    assert "It is another execution's by now" in page.text
+    assert "It describes another execution now" in page.text
     assert "✔ copied" not in page.text
 
 

@@ -1,6 +1,6 @@
-"""What each command shows, to the letter: on terminals of 80 and 100 columns, and where the output is no terminal.
+"""Screens of the commands, to the letter: on terminals of 80 and 100 columns, and through a pipe.
 
-The screens are in tests/unit/screens. Where one is meant to change, write it again: ``WRITE_SCREENS=1 pytest
+The screens are in tests/unit/screens. After changing one on purpose, write it again: ``WRITE_SCREENS=1 pytest
 tests/unit/test_screens.py``, and look at the difference.
 """
 
@@ -20,7 +20,7 @@ from typing import Any
 import pytest
 
 from filecopy.backfill.comparison import Difference
-from filecopy.backfill.executions import Failures
+from filecopy.backfill.executions import MAX_FAILURES_IN_A_ROW, Failures
 from filecopy.backfill.outcome import Outcome as Compared
 from filecopy.backfill.outcome import Result
 from filecopy.backfill.run import Backfill
@@ -35,10 +35,10 @@ from filecopy.screens.executions import show_executions
 from filecopy.screens.history import show_history
 from filecopy.screens.records import show_record, show_records
 from filecopy.screens.watch import for_watching
-from filecopy.sending.follow import Outcome
-from filecopy.sending.plan import NotSent, Upload
+from filecopy.sending.follow import CopyFollower, Outcome
+from filecopy.sending.plan import NotSent, Plan, Upload
 from filecopy.sending.upload import Sending, Sent
-from filecopy.stack.records import TrackingRecord
+from filecopy.stack.records import Part, TrackingRecord
 from filecopy.terminal import Output
 
 from .executions import (
@@ -147,7 +147,7 @@ def uploading() -> History:
 
 
 def left_on_screen(drawn: str) -> str:
-    """What a terminal shows in the end: lines that are drawn again replace those before."""
+    """The last content of a terminal: lines that are drawn again replace those before."""
     lines, row = [""], 0
     for found in re.finditer(r"\x1b\[(\d+)A|\x1b\[2K|[\r\n]|[^\x1b\r\n]+", re.sub(r"\x1b\[\?25[lh]", "", drawn)):
         if found[0] == "\n":
@@ -163,7 +163,7 @@ def left_on_screen(drawn: str) -> str:
 
 
 def watched(*histories: History, of_one: bool) -> Callable[[Output], None]:
-    """What stands on the screen after the last look: where the screen is drawn again, only that."""
+    """The screen after the last look."""
 
     def show(console: Output) -> None:
         file = io.StringIO()
@@ -176,53 +176,66 @@ def watched(*histories: History, of_one: bool) -> Callable[[Output], None]:
     return show
 
 
-class _Uploaded(Sending):
-    """Uploads that end so."""
+class _Sending(Sending):
+    """Uploads with these results, in their order."""
 
-    def __init__(self, outcomes: Sequence[Outcome], not_sent: Sequence[NotSent] = ()) -> None:
-        self.bucket, self._outcomes, self._refused = "acme-global-builds", outcomes, not_sent
-        self.uploads = [
-            Upload(Path(one.sent.key), one.sent.key, 1 if index else 4_000_283) for index, one in enumerate(outcomes)
-        ]
+    def __init__(self, *results: Sent | NotSent) -> None:
+        keys = [one.key if isinstance(one, Sent) else str(one.path) for one in results]
+        self.uploads = [Upload(Path(key), key, 1 if index else 4_000_283) for index, key in enumerate(keys)]
+        self.bucket = "acme-global-builds"
         self._results = {}
+        self._ends = results
 
     def run(self, on_progress: Callable[[int], None], on_end: Callable[[Upload, Sent | NotSent], None]) -> None:
-        for upload, one in zip(self.uploads, self._outcomes, strict=True):
+        for upload, result in zip(self.uploads, self._ends, strict=True):
+            self._results[upload.key] = result
             on_progress(upload.size)
-            self._results[upload.key] = one.sent
-            on_end(upload, one.sent)
+            on_end(upload, result)
 
 
-def sent(monkeypatch: pytest.MonkeyPatch, *outcomes: Outcome) -> Callable[[Output], None]:
-    """A send of files whose copies end so."""
+class _CopyFollower(CopyFollower):
+    """Copies with these outcomes."""
 
-    class Followed:
-        part = None
+    def __init__(self, *outcomes: Outcome) -> None:
+        self._outcomes = outcomes
+        self._parts = {("large.zip", "acme-region-a-builds"): Part(1_000_000_000, 6_000_000_000)}
 
-        def __init__(self, *_: object) -> None:
-            """Files whose copies have ended."""
-
-        def outcomes(self, _timeout: float, on_look: Callable[[], None]) -> Iterator[Outcome]:
+    def outcomes(self, _timeout: float, on_look: Callable[[], None] = lambda: None) -> Iterator[Outcome]:
+        for one in self._outcomes:
             on_look()
-            yield from outcomes
+            yield one
 
-    monkeypatch.setattr(send_screen, "Follower", Followed)
+
+def sent(
+    monkeypatch: pytest.MonkeyPatch, *ends: Outcome | NotSent, planned: Sequence[NotSent] = ()
+) -> Callable[[Output], None]:
+    """A send with these outcomes.
+
+    Args:
+        ends: the outcomes of files, and the files that were not sent.
+        planned: the files that could not be planned.
+    """
+    outcomes = [one for one in ends if isinstance(one, Outcome)]
+    monkeypatch.setattr(send_screen, "CopyFollower", lambda *_: _CopyFollower(*outcomes))
 
     def show(console: Output) -> None:
-        stack: Any = None
         file = io.StringIO()
         own = Output(file=file, width=console.width, force_terminal=console.is_terminal, color_system=None)
-        sending = _Uploaded(outcomes)
-        send_screen.upload(own, sending)
-        send_screen.follow_copies(own, stack, sending.sent, ["acme-region-a-builds", "partner-builds"], 60)
+        sending = _Sending(*(one.sent if isinstance(one, Outcome) else one for one in ends))
+        plan = Plan(list(sending.uploads), list(planned))
+        destinations = ["acme-region-a-builds", "partner-builds"]
+        stack: Any = None
+        problems = send_screen.send(own, stack, sending, plan, destinations, 60)
         console.file.write(left_on_screen(file.getvalue()))
+        for problem in problems:
+            console.print(f"error: {problem}", soft_wrap=True)
 
     return show
 
 
-def outcome(key: str, *missing: str, is_superseded: bool = False) -> Outcome:
-    record = record_of({**AWS_RECORD, "fileKey": key})
-    return Outcome(Sent(key, "v", "2026-03-14T09:26:50.000Z"), record, list(missing), is_superseded)
+def outcome(key: str, *missing: str, is_superseded: bool = False, problem: str | None = None) -> Outcome:
+    record = None if problem else record_of({**AWS_RECORD, "fileKey": key})
+    return Outcome(Sent(key, "v", "2026-03-14T09:26:50.000Z"), record, list(missing), is_superseded, problem, ARN)
 
 
 class _Compared(Backfill):
@@ -237,6 +250,7 @@ class _Compared(Backfill):
     def run(self, report: Callable[[Compared], None]) -> None:
         for one in self._outcomes:
             self.results[one.result] += 1
+            self.failures.note([], one.failed, is_notification=one.result is Result.FAILED)
             report(one)
 
 
@@ -261,6 +275,19 @@ COMPARED = [
         ARN,
         "partner-builds: S3.S3Exception: Access Denied",
     ),
+]
+
+MISSING = {"acme-region-a-builds": Difference.MISSING}
+SKIPPED = [
+    *(Compared(f"releases/{number}.zip", Result.UP_TO_DATE) for number in range(1000)),
+    Compared("releases/old.zip", Result.ARCHIVED, MISSING, error="restore it first, it is in DEEP_ARCHIVE"),
+    Compared("releases/own.zip", Result.CUSTOMER_KEY, MISSING, error="S3 refuses to copy it without that key"),
+    Compared("releases/failed.zip", Result.FAILED_BEFORE, MISSING, ARN, "acme-region-a-builds: S3.S3Exception: No."),
+    Compared("releases/busy.zip", Result.BUSY, MISSING),
+]
+STOPPED = [
+    Compared(f"{number}.zip", Result.FAILED, MISSING, ARN, "No.", frozenset(MISSING))
+    for number in range(MAX_FAILURES_IN_A_ROW)
 ]
 
 SCREENS: dict[str, Callable[[Output], None]] = {
@@ -292,14 +319,27 @@ SCREENS: dict[str, Callable[[Output], None]] = {
     ),
     "backfill": compared(*COMPARED),
     "backfill-nothing": compared(),
+    "backfill-skipped": compared(*SKIPPED),
+    "backfill-stopped": compared(*STOPPED),
 }
-SENT = {
-    "send": [outcome("releases/build-124.zip")],
-    "send-many": [
-        outcome("releases/1.zip"),
-        outcome("releases/2.zip", is_superseded=True),
-        outcome("-odd name.zip", "partner-builds"),
-    ],
+SENT: dict[str, tuple[list[Outcome | NotSent], list[NotSent]]] = {
+    "send": ([outcome("releases/build-124.zip")], []),
+    "send-many": (
+        [
+            outcome("releases/1.zip"),
+            outcome("releases/2.zip", is_superseded=True),
+            outcome("-odd name.zip", "partner-builds"),
+        ],
+        [],
+    ),
+    "send-not-sent": (
+        [
+            outcome("releases/1.zip"),
+            NotSent(Path("log.txt"), "changed while it was sent, so nothing of it is in the bucket; send it again"),
+            outcome("releases/2.zip", "acme-region-a-builds", "partner-builds", problem="FAILED: Invalid input."),
+        ],
+        [NotSent(Path(os.fsdecode(b"caf\xe9.zip")), "its name is not UTF-8, which a key must be")],
+    ),
 }
 WIDTHS = {"80": 80, "100": 100, "pipe": None}
 
@@ -342,9 +382,10 @@ def test_screen(name: str, width: str) -> None:
 @pytest.mark.parametrize("width", WIDTHS)
 @pytest.mark.parametrize("name", SENT)
 def test_screen_of_a_send(name: str, width: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is left of the bars, and the outcomes."""
+    """The outcomes; the bars are gone."""
     console = console_of(WIDTHS[width])
-    sent(monkeypatch, *SENT[name])(console)
+    ends, planned = SENT[name]
+    sent(monkeypatch, *ends, planned=planned)(console)
     check(f"{name}.{width}", console)
 
 

@@ -15,11 +15,13 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
 from components import outputs
 from filecopy import polling
+from filecopy.cli import app
 from filecopy.errors import StackError
-from filecopy.sending.follow import Follower, Outcome, outcome_of
+from filecopy.sending.follow import CopyFollower, Outcome, outcome_of
 from filecopy.sending.plan import NotSent, plan
 from filecopy.sending.upload import Sending, Sent, content_type
 from filecopy.stack import key_filter
@@ -67,10 +69,10 @@ def test_files_get_their_names_and_folders_their_paths(paths: list[str], key: st
 @pytest.mark.parametrize(
     ("paths", "key", "message"),
     [
-        (["empty"], None, "There is no file in 'empty'."),
-        (["one.zip", "two.zip"], "one-name.zip", "--key 'one-name.zip' is for one file, and there are 2."),
-        (["one.zip", "three.zip"], "one-name.zip", "--key 'one-name.zip' is for one file, and there are 2."),
-        (["folder/a.zip", "folder"], None, "Two files would get the same key: 'a.zip'."),
+        (["empty"], None, "There is no file in empty."),
+        (["one.zip", "two.zip"], "one-name.zip", "--key one-name.zip is for one file, and there are 2."),
+        (["one.zip", "three.zip"], "one-name.zip", "--key one-name.zip is for one file, and there are 2."),
+        (["folder/a.zip", "folder"], None, "Two files would get the same key: a.zip."),
     ],
 )
 @pytest.mark.usefixtures("files")
@@ -113,7 +115,7 @@ def test_links_to_folders_are_followed(files: Path) -> None:
     assert [upload.key for upload in planned.uploads] == [
         "a.zip", "inner/again/c.zip", "inner/b.zip", "linked/c.zip",
     ]  # fmt: skip
-    assert reasons(planned.not_sent) == {"folder/inner/up": "a link back to 'folder', which it is in"}
+    assert reasons(planned.not_sent) == {"folder/inner/up": "a link back to folder, which it is in"}
 
 
 NOT_UTF_8 = os.fsdecode(b"caf\xe9.zip")
@@ -146,17 +148,17 @@ def test_names_that_are_no_keys_are_refused_before_the_upload(files: Path) -> No
         (
             KeyFilter("releases/"),
             None,
-            "the stack copies only keys that begin with 'releases/', not 'one.zip'; try --key releases/",
+            "the stack copies only keys that begin with releases/, not one.zip; try --key releases/",
         ),
         (
             KeyFilter("re leases-"),
             None,
-            "the stack copies only keys that begin with 're leases-', not 'one.zip'; try --key 're leases-one.zip'",
+            "the stack copies only keys that begin with 're leases-', not one.zip; try --key 're leases-one.zip'",
         ),
         (
             KeyFilter("", ".tar"),
             None,
-            "the stack copies only keys that end in '.tar', not 'one.zip'; try --key with a name that ends so",
+            "the stack copies only keys that end in .tar, not one.zip; try --key with a name that ends so",
         ),
     ],
 )
@@ -389,6 +391,69 @@ def test_an_interruption_keeps_what_is_in_the_bucket(stack: Stack, s3: S3Server,
     assert (set(s3.objects), s3.open_uploads) == ({"small.zip"}, set())
 
 
+class Interrupted(CopyFollower):
+    """The copies of files, as somebody types Ctrl-C."""
+
+    def outcomes(self, *_: object) -> Iterator[Outcome]:
+        raise KeyboardInterrupt
+
+
+@pytest.fixture
+def run(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[int, str, str]]:
+    """Runs 'filecopy send' on the stack. Returns the exit status, the output and the errors."""
+    stack.outputs.update(
+        {
+            outputs.DESTINATION_BUCKETS: ["a"],
+            outputs.KEY_PREFIX: "",
+            outputs.KEY_SUFFIX: ".zip",
+            outputs.STEP_FUNCTION_ARN: arn("states", "stateMachine:machine"),
+        }
+    )
+    monkeypatch.setattr("filecopy.cli.find_stack", lambda *_: stack)
+
+    def run(*arguments: str) -> tuple[int, str, str]:
+        result = CliRunner().invoke(app, ["send", *arguments])
+        return result.exit_code, result.stdout, result.stderr
+
+    return run
+
+
+def test_ctrl_c_after_the_upload_says_that_the_file_is_in_the_bucket(
+    run: Callable[..., tuple[int, str, str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody has to guess whether it is there."""
+    monkeypatch.setattr("filecopy.screens.send.CopyFollower", Interrupted)
+    for name in ("-a.zip", "b.zip"):
+        (tmp_path / name).write_bytes(b"x")
+    status, output, errors = run(str(tmp_path / "-a.zip"))
+    assert (status, output) == (130, "Uploaded -a.zip (1 byte) to s3://global-builds\n")
+    assert errors == (
+        "-a.zip is in s3://global-builds, and its copies continue. See them with: filecopy watch -- -a.zip\n"
+        "error: Interrupted.\n"
+    )
+    status, _, errors = run(str(tmp_path))
+    assert status == 130
+    assert errors.startswith(
+        "2 of 2 files are in s3://global-builds, and their copies continue. See them with: filecopy"
+    )
+
+
+def test_files_that_are_not_sent_make_the_command_fail(
+    run: Callable[..., tuple[int, str, str]], s3: S3Server, tmp_path: Path
+) -> None:
+    """Also if nothing is waited for. The others are sent."""
+    for name in ("a.zip", "b.txt", "c.zip"):
+        (tmp_path / name).write_bytes(b"x")
+    s3.refused.add("c.zip")
+    status, output, errors = run("--no-wait", str(tmp_path))
+    assert (status, errors) == (1, "error: 2 of 3 files were not sent.\n")
+    lines = sorted(output.splitlines())
+    assert lines[0] == "Uploaded a.zip (1 byte) to s3://global-builds"
+    assert lines[1].startswith(f"✘ {tmp_path}/b.txt: not sent: the stack copies only keys that end in .zip, not b.txt;")
+    assert lines[2].startswith(f"✘ {tmp_path}/c.zip: not sent: refused by S3: An error occurred (AccessDenied)")
+    assert run("--no-wait", str(tmp_path / "a.zip"))[0] == 0
+
+
 # --- Follow -----------------------------------------------------------------------------------------------------
 
 BEFORE, AFTER = "2026-01-31T07:59:59.999Z", "2026-01-31T08:00:00.000Z"
@@ -490,13 +555,13 @@ def slept(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     return pauses
 
 
-def follower(aws: Aws, *keys: str) -> Follower:
+def follower(aws: Aws, *keys: str) -> CopyFollower:
     told = {
         outputs.SOURCE_BUCKET: "source",
         outputs.DYNAMODB_TABLE_NAME: "table",
         outputs.STEP_FUNCTION_ARN: arn("states", "stateMachine:machine"),
     }
-    return Follower(Stack(told, aws), [Sent(key, "v", AFTER) for key in keys], ["a", "b"])
+    return CopyFollower(Stack(told, aws), [Sent(key, "v", AFTER) for key in keys], ["a", "b"])
 
 
 def test_each_look_is_one_request_whatever_the_number_of_files(aws: Aws, slept: list[float]) -> None:
@@ -611,6 +676,6 @@ def test_a_timeout_names_the_files(aws: Aws, monkeypatch: pytest.MonkeyPatch) ->
     with pytest.raises(StackError) as raised:
         list(follower(aws, *(f"{number}.zip" for number in range(7))).outcomes(0.05))
     assert str(raised.value) == (
-        "Timed out after 0 s: 7 of 7 files have not finished: '0.zip', '1.zip', '2.zip', '3.zip', '4.zip', …."
+        "Timed out after 0 s: 7 of 7 files have not finished: 0.zip, 1.zip, 2.zip, 3.zip, 4.zip, …."
         " Their copies continue. See them with 'filecopy watch'."
     )

@@ -1,4 +1,4 @@
-"""What commands print: words that can be typed, numbers, and tables in which nothing is cut off."""
+"""Formatting: words that can be typed, numbers, and tables in which nothing is cut off."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is told of executions while they run: copies through copy-worker, and how far the large ones are."""
+"""Executions while they run: copies through copy-worker, and the progress of large ones."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ AT_WORK = ("ProcessResults", "CheckIfAllSuccessful")
 def looked(
     events: Sequence[Event], described: dict[str, Any] | None = None, record: dict[str, Any] | None = None
 ) -> tuple[History, ScriptedClients]:
-    """What a first look at an execution with these events tells, and the calls that it made."""
+    """The result of a first look at an execution with these events, and the calls that it made."""
     job = {"sourceKey": "k.zip", "destinationBuckets": ["region-a-builds", "invalid-bucket"]}
     item = {name: TypeSerializer().serialize(value) for name, value in (record or {}).items()}
     clients = ScriptedClients(
@@ -140,7 +140,7 @@ def test_what_is_shown_of_large_copies() -> None:
     """Bytes and per cent: all together in a line, by destination where one execution is drawn."""
     progress, _ = looked(at_work(), record=RECORD)
     said = "38.8 MB of 104.9 MB (37 %)"
-    assert f"CopyThroughWorker, 0 of 2 copied, {said} under way, " in drawn(progress, is_terminal=False)
+    assert f"CopyThroughWorker, 0 of 2 copied, {said} in progress, " in drawn(progress, is_terminal=False)
     assert said in drawn(progress, is_terminal=True, of_one=False)
     lines = drawn(progress, is_terminal=True).splitlines()
     at = next(number for number, line in enumerate(lines) if "CopyThroughWorker" in line)
@@ -177,7 +177,7 @@ def test_status_of_large_copies() -> None:
 
 
 def test_an_execution_that_has_ended_stays_on_the_screen() -> None:
-    """Who watches all executions reads how each has ended: also of one that no look saw running."""
+    """A watch of all executions shows how each has ended: also one that no look saw running."""
     listed: dict[str, Any] = {"executions": [{"executionArn": ARN, "startDate": datetime.now(UTC)}]}
     told: dict[str, Any] = {"events": list(reversed(WORKER_EVENTS[:-1]))}
     clients = ScriptedClients(ListExecutions=listed, DescribeExecution=WORKER_DESCRIBED, GetExecutionHistory=told)
