@@ -183,7 +183,7 @@ class _SameOriginRedirects(urllib.request.HTTPRedirectHandler):
         if (old.scheme, old.netloc) != (new.scheme, new.netloc):
             raise FetchError(
                 502,
-                f"The artifact host redirects to another host, {new.netloc!r}. Only its own redirects are followed.",
+                f"The artifact host redirects to another host, {new.netloc!r}. That is not followed.",
             )
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 

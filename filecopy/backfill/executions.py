@@ -15,10 +15,11 @@ from handlers import arns
 
 from .listing import Row
 
-# Each execution that fails is a notification to people. A destination that fails so many times in a row fails always,
-# so nothing more is copied there.
-MAX_FAILURES_IN_A_ROW = 20
+# Each execution that fails is a notification to people, so after so many nothing more is started.
 MAX_FAILURES = 50
+
+# A destination that fails so many times in a row, while others take their copies, gets no more copies in this run.
+MAX_FAILURES_IN_A_ROW = 20
 
 
 def has_lease(record: TrackingRecord | None, now: float) -> bool:
@@ -101,9 +102,11 @@ class Failures:
             failed: the destinations whose copies failed.
             is_notification: people were notified of it.
         """
+        copied = list(copied)
         for bucket in copied:
             self._in_a_row[bucket] = 0
-        for bucket in failed:
+        # An object that was copied nowhere says nothing about a destination: it may be the object that fails.
+        for bucket in failed if copied else ():
             self._in_a_row[bucket] += 1
             if self._in_a_row[bucket] >= MAX_FAILURES_IN_A_ROW:
                 self.stopped.add(bucket)

@@ -1,4 +1,4 @@
-"""A stack's configuration, read from the files that the Pulumi CLI reads, as the program sees it."""
+"""The configuration of a stack, read from the files that the Pulumi CLI reads."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ def stack_configuration(
     """The configuration of ``stack``: the defaults of ``Pulumi.yaml``, then ``Pulumi.STACK.yaml``, then ``overrides``.
 
     Args:
-        stack: by its name; ``None`` for one that has the defaults.
-        endpoint: takes the place of every endpoint in ``aws:endpoints``.
-        overrides: settings of the project by their bare names, values as ``pulumi config set`` takes them.
+        stack: the name of the stack; ``None`` for the defaults alone.
+        endpoint: replaces every endpoint in ``aws:endpoints``.
+        overrides: settings of the project by their names without a namespace, with values as for ``pulumi config set``.
 
     Returns:
-        Values by namespaced key, structured values as JSON, as the Pulumi engine hands them to a program.
+        Values by namespaced key, such as ``aws:region``. Structured values are JSON, as the Pulumi engine passes them.
 
     Raises:
         StackError: there is no ``Pulumi.STACK.yaml``, or ``Pulumi.yaml`` does not declare an override.
@@ -43,12 +43,12 @@ def stack_configuration(
 
 
 def is_checkout() -> bool:
-    """Whether the project's own files are here. An installed package has only the modules."""
+    """Tell if this is a checkout. An installed package has only the modules, not the files of the Pulumi project."""
     return (PROJECT_ROOT / "Pulumi.yaml").is_file()
 
 
 def require_checkout() -> None:
-    """Refuses what needs the project's own files.
+    """Check that the files of the Pulumi project are there.
 
     Raises:
         StackError: this is an installed package.
@@ -66,20 +66,20 @@ def _of_stack(stack: str | None) -> dict[str, Any]:
         return {}
     name = f"Pulumi.{stack}.yaml"
     if not (PROJECT_ROOT / name).is_file():
-        # "pulumi stack rm" deletes the file of its stack, also the repository's own.
+        # "pulumi stack rm" deletes the file of its stack, also the one in the repository.
         advice = (
             f"Bring it back: git checkout {name}"
             if stack == "local"
             else f"Run 'pulumi stack init {stack}' and 'pulumi config set', or leave --stack out."
         )
-        raise StackError(f"{name} must be in {PROJECT_ROOT}, with the settings of the stack, and is not. {advice}")
-    # A stack that nothing has been set for has a file without settings.
+        raise StackError(f"{name} must be in {PROJECT_ROOT}, with the settings of the stack. {advice}")
+    # The file of a stack without settings is empty.
     found: dict[str, Any] = (_read(name) or {}).get("config") or {}
     return found
 
 
 def _read(name: str) -> dict[str, Any]:
-    # Only what deploys reads settings.
+    # Imported late: only the commands that deploy read settings.
     import yaml
 
     content: dict[str, Any] = yaml.safe_load((PROJECT_ROOT / name).read_text(encoding="utf-8"))

@@ -1,4 +1,4 @@
-"""The demonstration: a real file travels through a stack made for it, and then one that cannot arrive everywhere."""
+"""The demonstration: a file that is copied everywhere, and one of which a copy fails, on a stack of its own."""
 
 from __future__ import annotations
 
@@ -36,14 +36,17 @@ T = TypeVar("T")
 
 
 class DemoError(StackError):
-    """Something was not as it should be."""
+    """A check failed."""
 
 
 def run(console: Console, port: int | None = None) -> None:
-    """Shows everything, and takes its stack down whatever happens.
+    """Bring a stack up, show both files, and take the stack down, also after an error.
+
+    Args:
+        port: of the stack; a free one if it is None.
 
     Raises:
-        DemoError: anything was not as it should be.
+        DemoError: a check failed, or the port has a stack.
         StackError: the stack could not be brought up.
     """
     port = port or emulator.free_port()
@@ -52,18 +55,18 @@ def run(console: Console, port: int | None = None) -> None:
     with console.status("Starting an AWS emulator and deploying the Pulumi program into it …"):
         made, is_new = stack.up(port)
     if not is_new:
-        raise DemoError(f"A stack is up on port {port}; the demonstration needs one of its own. Choose another --port.")
+        raise DemoError(f"Port {port} has a stack, and the demonstration needs its own. Choose another: --port.")
     try:
         console.print(
-            f"Up at {made.endpoint} after {time.monotonic() - started:.1f} s: the same __main__.py that Pulumi deploys."
+            f"Up at {made.endpoint} after {time.monotonic() - started:.1f} s, with the __main__.py that Pulumi deploys."
         )
         demonstration = Demonstration(console, made)
         demonstration.copy_everywhere()
         demonstration.fail_somewhere()
     finally:
         stack.down(port)
-    console.rule("[bold green]Everything was as it should be")
-    console.print("The stack is down again: no process and no file of it is left.")
+    console.rule("[bold green]All checks passed")
+    console.print("The stack is down. No process and no file of it is left.")
     console.print('Next: [bold]make up[/], then "Using it" in README.md.')
 
 
@@ -90,14 +93,14 @@ class Demonstration:
         self._expect("the execution's status", status, "SUCCEEDED")
 
         record = self._wait(
-            "every copy's arrival to be verified",
+            "regional-sync to verify the copies",
             lambda: self._record(KEY, lambda found: len(found["arrivals"]) == len(self.destinations)),
         )
         self._show_record(record)
         self._expect("the record's status", record["status"], "COMPLETED")
         self._expect("the successful copies", int(record["successfulCopies"]), len(self.destinations))
         for bucket in self.destinations:
-            self._expect(f"regional-sync's word on {bucket}", record["arrivals"][bucket]["verified"], True)
+            self._expect(f"verified in {bucket}", record["arrivals"][bucket]["verified"], True)
         self._compare(content)
 
     def fail_somewhere(self) -> None:
@@ -118,7 +121,7 @@ class Demonstration:
         self._expect("the execution's status", status, "FAILED")
 
         record = self._wait(
-            "the record and the copy's arrival in it",
+            "the record, with the verified copy",
             lambda: self._record(
                 FAILING_KEY, lambda found: "completedAt" in found and found["arrivals"].keys() >= {self.destinations[0]}
             ),
@@ -130,13 +133,13 @@ class Demonstration:
         notification = self._wait("the notification", lambda: self._receive(inbox))
         self.console.print("What a subscriber of the topic receives:")
         for line in (notification["Subject"], "", *notification["Message"].strip().split("\n")):
-            # Never broken: the command in it is there to be copied.
+            # Not wrapped: people copy the command in it.
             self.console.print(Text(f"  {line}".rstrip()), soft_wrap=True)
         self._expect("the notification names the bucket", MISSING_BUCKET in notification["Message"], True)
         self._expect("the notification names the execution", execution in notification["Message"], True)
 
     def _follow(self, execution: str, key: str, buckets: Sequence[str], started: float) -> str:
-        """Prints each state as it is entered and each copy as it lands. Returns how the execution ended."""
+        """Print each state and each copy as it happens. Returns the final status of the execution."""
         shown, landed = 0, set[str]()
         is_copying = False
 
@@ -151,7 +154,7 @@ class Demonstration:
             for state in progress.states[shown:]:
                 shown += 1
                 if state.name == "ProcessResults":
-                    # The last of them may have landed since the last look.
+                    # Copies may have finished since the last look.
                     show_copies()
                 is_copying = state.name == "CopyToMultipleBuckets"
                 self._line(started, f"● {state.name}")
@@ -161,7 +164,7 @@ class Demonstration:
                 colour = "green" if progress.status == "SUCCEEDED" else "yellow"
                 self._line(started, f"[{colour}]■ Execution {progress.status}[/]")
                 return progress.status
-        raise DemoError(f"The execution {execution} still runs after {DEADLINE:.0f} s.")
+        raise DemoError(f"Timed out after {DEADLINE:.0f} s waiting for the execution {execution} to end.")
 
     def _line(self, started: float, text: str) -> None:
         self.console.print(f"  [dim]{time.monotonic() - started:6.2f} s[/]  {text}")
@@ -243,13 +246,13 @@ class Demonstration:
                 return found
         raise DemoError(f"Timed out after {DEADLINE:.0f} s waiting for {what}.")
 
-    def _expect(self, what: str, is_: object, should: object) -> None:
-        if is_ != should:
-            raise DemoError(f"Not as it should be: {what} is {is_!r}, not {should!r}.")
+    def _expect(self, what: str, found: object, expected: object) -> None:
+        if found != expected:
+            raise DemoError(f"Expected {expected!r} as {what}, got {found!r}.")
 
 
 def make_zip(size: int) -> bytes:
-    """A zip of about ``size`` bytes that do not compress, so that what travels is not a toy."""
+    """Make a zip of about ``size`` bytes that do not compress."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("README.txt", "A build, made for the demonstration.\n")

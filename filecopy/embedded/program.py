@@ -1,4 +1,4 @@
-"""Runs the Pulumi program, ``__main__.py``, without the Pulumi CLI."""
+"""Run the Pulumi program, ``__main__.py``, without the Pulumi CLI."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ DEADLINE = 120.0
 
 
 def run_program(mocks: pulumi.runtime.Mocks, configuration: Mapping[str, str], *, stack: str) -> dict[str, Any]:
-    """Runs the program against ``mocks``, which stand for the provider.
+    """Run the program with ``mocks`` in place of the provider.
 
     Returns:
-        The stack's outputs, resolved.
+        The outputs of the stack, resolved.
 
     Raises:
-        TimeoutError: the program did not come to its end.
-        Exception: whatever the program or ``mocks`` raised.
+        TimeoutError: the program did not finish in two minutes.
+        Exception: any error of the program or of ``mocks``.
     """
     made: list[asyncio.AbstractEventLoop] = []
 
@@ -46,9 +46,9 @@ def run_program(mocks: pulumi.runtime.Mocks, configuration: Mapping[str, str], *
         loop = asyncio.get_running_loop()
         # The mock monitor wants an event loop in every thread that calls it, and would leave its own open.
         loop.set_default_executor(ThreadPoolExecutor(initializer=make_event_loop))
-        # What a resource raises is raised once, below; the outputs that wait for it are not to repeat it.
+        # The error of a resource is raised once, below, and not again for each output that waits for it.
         loop.set_exception_handler(lambda *_: None)
-        # The mock monitor resolves outputs on the loop that is there when it is made: another loop waits for ever.
+        # The mock monitor resolves outputs on the loop that is current here: any other loop would wait forever.
         set_mocks(mocks, project=PROJECT, stack=stack, preview=False)
         set_all_config(dict(configuration))
         await run_pulumi_func(program)
@@ -58,18 +58,18 @@ def run_program(mocks: pulumi.runtime.Mocks, configuration: Mapping[str, str], *
     if str(PROJECT_ROOT) not in sys.path:
         sys.path.insert(0, str(PROJECT_ROOT))
     try:
-        # Pulumi's state is in context variables, of which this run gets its own: nothing is left for the next one.
-        # It may also have swallowed an interrupt, and would then wait for what never comes.
+        # Pulumi keeps its state in context variables, and this run has its own. Pulumi may swallow an interrupt and
+        # then waits forever, so there is a deadline.
         return asyncio.run(asyncio.wait_for(run(), DEADLINE))
     finally:
-        # Outputs that a failed run did not resolve, kept where the next run would wait for them.
+        # The next run would wait for outputs that a failed run did not resolve.
         SETTINGS.outputs.clear()
         for thread_loop in made:
             thread_loop.close()
 
 
 def load_settings(configuration: Mapping[str, str]) -> Settings:
-    """The settings of a program with this configuration, without running one.
+    """Read the settings from a configuration, without running the program.
 
     Raises:
         SettingsError: a setting is wrong.

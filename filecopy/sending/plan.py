@@ -100,7 +100,7 @@ def _problem_of(key: str, key_filter: KeyFilter | None) -> str | None:
         key.encode()
     except UnicodeEncodeError:
         # Python decodes other bytes of a file name to lone surrogates.
-        return "its name is not UTF-8, which a key must be; send it alone, with --key"
+        return "its key would not be UTF-8; send it alone, with another --key"
     if problem := problem_of_key(key):
         return f"its key {problem}"
     return key_filter.problem_of(key) if key_filter else None

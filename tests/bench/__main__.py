@@ -17,6 +17,7 @@ from typing import Any
 from rich.console import Console
 
 from filecopy.embedded.configuration import PROJECT_ROOT
+from filecopy.embedded.emulator import ENDS_WITH
 from tests.e2e.system import stack_up
 
 from . import destinations, parts, starts, tables, throughput
@@ -32,6 +33,8 @@ LARGE_MIB = 256
 
 def main(arguments: Sequence[str] | None = None) -> None:
     options = _options(arguments)
+    # A measurement that is killed leaves no emulator behind.
+    os.environ.setdefault(ENDS_WITH, str(os.getpid()))
     # In a file or a pipe, which have no width, tables are as wide as in a usual window.
     console = Console(highlight=False, width=None if sys.stdout.isatty() else 100)
     with console.status("Imports …") as status:

@@ -571,6 +571,6 @@ class System:
                 history = read_events(self.stepfunctions, execution) if execution else []
                 shown = [*history, *seen, *self.messages()]
                 lines = "\n".join([*(json.dumps(item, default=str) for item in shown), *self.errors()])
-                raise AssertionError(f"Waited {self.engine.deadline:.0f} s in vain for {what}.\n{lines}")
+                raise AssertionError(f"Timed out after {self.engine.deadline:.0f} s waiting for {what}.\n{lines}")
             time.sleep(self.engine.interval)
         return found

@@ -31,8 +31,9 @@ CONTENT_TYPES = [
     *("application/json", "application/json; charset=utf-8", "application/json; charset=utf-16", "text/plain", ""),
     *("application/x-www-form-urlencoded", "multipart/form-data; boundary=x", "application/octet-stream", "x" * 500),
 ]
-# Neither a bucket's name nor a list of such, a key, a version, a commit or a boolean.
-ODD: list[Any] = [None, 1, -1.5, 10**400, float("nan"), [], [[]], [None], {}, {"a": 1}, "", " \n\t", "\ud800"]
+WHITE_SPACE = " \n\t"
+# Neither a bucket's name nor a list of such, a version, a commit or a boolean.
+ODD: list[Any] = [None, 1, -1.5, 10**400, float("nan"), [], [[]], [None], {}, {"a": 1}, "", WHITE_SPACE, "\ud800"]
 NAMES = [
     "Upper",
     "ab",
@@ -49,7 +50,8 @@ COMMITS = ["abc12", "a" * 65, "ABC123", "abc123 ", "abc123?x", "abc123/../x"]
 MANY = [f"bucket-{number}" for number in range(1001)]
 WRONG: dict[str, list[Any]] = {
     "sourceBucket": [*ODD, True, *NAMES],
-    "sourceKey": [*ODD, True, "k" * 1025, "é" * 50_000, ["key"]],
+    # White space is a key.
+    "sourceKey": [*(value for value in ODD if value != WHITE_SPACE), True, "k" * 1025, "é" * 50_000, ["key"]],
     "destinationBuckets": [*ODD, True, *([name] for name in [*NAMES, "global-builds"]), MANY],
     "sourceVersionId": [*ODD, True, ["v1"], "é" * 50_000],
     "retry": [*ODD, "yes", "true", 0],

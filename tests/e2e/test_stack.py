@@ -144,7 +144,7 @@ def test_demo() -> None:
         "● SomeCopiesFailed",
         "PARTIAL_FAILURE",
         "File copy partly failed: build-124.zip",
-        "Everything was as it should be",
+        "All checks passed",
     ):
         assert line in shown.stdout
     [port] = re.findall(r"Up at http://127\.0\.0\.1:(\d+)", shown.stdout)

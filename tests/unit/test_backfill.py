@@ -575,6 +575,16 @@ def test_copies_that_always_fail_do_not_hide_the_others_in_this_run_or_the_next(
     assert told[min(failed)].error == "b: S3.AccessDenied: No."
 
 
+def test_objects_that_nobody_can_copy_do_not_stop_the_destinations() -> None:
+    """An object that fails everywhere, such as one with a KMS key that the workflow may not use, says nothing about a
+    destination. So what is behind such objects is copied in the same run."""
+    world = World(*names(MAX_FAILURES - 1), "z.zip")
+    world.error_of = lambda key, _bucket: "S3.AccessDenied" if key != "z.zip" else None
+    work, _ = world.backfill()
+    assert work.results == {Result.FAILED: MAX_FAILURES - 1, Result.COPIED: 1}
+    assert work.failures.stopped == set()
+
+
 def test_a_run_notifies_people_of_so_many_failures_and_no_more() -> None:
     """Failures here and there do not stop a destination, but each is a notification."""
     world = World(*names(400))

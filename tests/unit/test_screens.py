@@ -250,7 +250,7 @@ class _Compared(Backfill):
     def run(self, report: Callable[[Compared], None]) -> None:
         for one in self._outcomes:
             self.results[one.result] += 1
-            self.failures.note([], one.failed, is_notification=one.result is Result.FAILED)
+            self.failures.note(["partner-builds"], one.failed, is_notification=one.result is Result.FAILED)
             report(one)
 
 
@@ -338,7 +338,7 @@ SENT: dict[str, tuple[list[Outcome | NotSent], list[NotSent]]] = {
             NotSent(Path("log.txt"), "changed while it was sent, so nothing of it is in the bucket; send it again"),
             outcome("releases/2.zip", "acme-region-a-builds", "partner-builds", problem="FAILED: Invalid input."),
         ],
-        [NotSent(Path(os.fsdecode(b"caf\xe9.zip")), "its name is not UTF-8, which a key must be")],
+        [NotSent(Path(os.fsdecode(b"caf\xe9.zip")), "its key would not be UTF-8; send it alone, with another --key")],
     ),
 }
 WIDTHS = {"80": 80, "100": 100, "pipe": None}

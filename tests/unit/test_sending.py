@@ -130,7 +130,7 @@ def test_names_that_are_no_keys_are_refused_before_the_upload(files: Path) -> No
     planned = plan([Path("odd")], None)
     assert [upload.key for upload in planned.uploads] == [" ", "good.zip"]
     assert reasons(planned.not_sent) == {
-        f"odd/{NOT_UTF_8}": "its name is not UTF-8, which a key must be; send it alone, with --key"
+        f"odd/{NOT_UTF_8}": "its key would not be UTF-8; send it alone, with another --key"
     }
     assert [one.key for one in plan([Path("odd") / NOT_UTF_8], "café.zip").uploads] == ["café.zip"]
     assert reasons(plan([Path("one.zip")], "k" * 1100).not_sent) == {
