@@ -20,7 +20,7 @@ from filecopy.executions.follow import Follower
 from filecopy.replay import replay
 from filecopy.retry import Retried, retry
 from filecopy.stack.clients import Clients
-from filecopy.stack.records import list_records, read_record
+from filecopy.stack.records import list_records, read_record, read_records
 from filecopy.stack.stack import Stack
 from tests.handlers.conftest import failed, sqs_event
 
@@ -80,6 +80,7 @@ A_DAY = {"startTime": int(time.time()) - 86400, "endTime": int(time.time())}
 RUNBOOK: dict[str, Call] = {
     "watch": lambda who, system: Follower(operated(who, system)).running(),
     "status": lambda who, system: read_record(operated(who, system), "known.zip"),
+    "several records": lambda who, system: read_records(operated(who, system), ["known.zip", "operated.zip"]),
     "list": lambda who, system: list(list_records(operated(who, system))),
     "executions": lambda who, system: list(list_executions(operated(who, system), key="operated.zip")),
     "report": lambda who, system: report_on(operated(who, system), "operated.zip"),
@@ -125,7 +126,7 @@ RUNBOOK: dict[str, Call] = {
         LookupAttributes=[{"AttributeKey": "EventName", "AttributeValue": "StopExecution"}]
     ),
 }
-A_USERS = ("watch", "status", "list", "executions", "report", "retry", "list executions")
+A_USERS = ("watch", "status", "several records", "list", "executions", "report", "retry", "list executions")
 NOT_ENFORCED = ("read a queue again", "concurrency")
 """By the emulator (docs/engines.md)."""
 
