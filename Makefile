@@ -14,13 +14,13 @@ help: ## Show this list
 
 setup: $(READY) ## Create .venv and install the pinned packages
 
-demo: $(READY) ## Show the workflow on a temporary local stack
+demo: $(READY) ## Show the workflow on a temporary embedded stack
 	$(BIN)/filecopy demo
 
-up: $(READY) ## Start a local stack and leave it running (PORT=4566)
+up: $(READY) ## Start an embedded stack and leave it running (PORT=4566)
 	$(BIN)/filecopy up --port $(PORT)
 
-down: $(READY) ## Stop the local stack and delete it (PORT=4566)
+down: $(READY) ## Stop the embedded stack and delete it (PORT=4566)
 	$(BIN)/filecopy down --port $(PORT)
 
 TESTS := tests/unit tests/handlers tests/e2e

@@ -64,7 +64,7 @@ DRAW = {Picture.MERMAID: mermaid, Picture.SVG: svg}
 app = typer.Typer(
     name="filecopy",
     cls=usage.Commands,
-    help="Work with the file copy workflow, or start a local stack, which needs no Docker and no account.",
+    help="Work with the file copy workflow, or start an embedded stack, which needs no Docker and no account.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -139,7 +139,7 @@ def every_command(
 
 @app.command()
 def up(port: Port = embedded.DEFAULT_PORT, config: Config = None, emulator: EmulatorSetting = None) -> None:
-    """Start a local stack and leave it running.
+    """Start an embedded stack and leave it running.
 
     Example: filecopy up --port 4570 -c maxConcurrency=5
     """
@@ -167,7 +167,7 @@ def up(port: Port = embedded.DEFAULT_PORT, config: Config = None, emulator: Emul
 
 @app.command()
 def down(port: Port = embedded.DEFAULT_PORT) -> None:
-    """Stop a local stack, and delete it: its processes and its files.
+    """Stop an embedded stack, and delete it: its processes and its files.
 
     Example: filecopy down --port 4570
     """
@@ -273,7 +273,7 @@ def backfill(
         float,
         typer.Option(
             metavar="NUMBER",
-            help="Executions to start a second, at most. The default leaves room for uploads.",
+            help="At most this many executions are started per second. The default leaves room for uploads.",
             min=0.1,
             max=100,
         ),
@@ -324,12 +324,14 @@ def watch(
             metavar="KEY|EXECUTION", help="A file's key, or an execution's name or ARN. Without it, all executions."
         ),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON object a line.")] = False,
-    once: Annotated[bool, typer.Option("--once", help="Look once.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object per line.")] = False,
+    once: Annotated[bool, typer.Option("--once", help="Show the current state, and exit with status 0.")] = False,
     port: Port = embedded.DEFAULT_PORT,
     stack_name: StackName = None,
 ) -> None:
-    """Watch executions while they run: their states, copies and retries. Given one, the exit status is its outcome.
+    """Watch executions while they run: their states, copies and retries.
+
+    Without an execution, the 50 latest that run. Of one execution, the exit status is 0 if it succeeded, 1 if not.
 
     Example: filecopy watch build-123.zip
     """
@@ -384,7 +386,7 @@ def list_files(
     ] = None,
     since: Since = None,
     limit: Annotated[int, typer.Option(metavar="COUNT", help="At most this many, the latest first.", min=1)] = 50,
-    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON object a line.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object per line.")] = False,
     port: Port = embedded.DEFAULT_PORT,
     stack_name: StackName = None,
 ) -> None:
@@ -414,11 +416,11 @@ def executions(
     ] = None,
     since: Since = None,
     limit: Annotated[int, typer.Option(metavar="COUNT", help="At most this many, the latest first.", min=1)] = 20,
-    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON object a line.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object per line.")] = False,
     port: Port = embedded.DEFAULT_PORT,
     stack_name: StackName = None,
 ) -> None:
-    """List executions, the latest first: also earlier ones of a file, and those that wait or have no record.
+    """List executions, the latest first. Not only the latest of each file, and also those that have no record.
 
     Example: filecopy executions --status FAILED --since 1d
     """
@@ -580,7 +582,11 @@ def policy(
     config: Config = None,
     part: Annotated[
         int | None,
-        typer.Option(metavar="NUMBER", help="With --deployer: print only this one of the managed policies.", min=1),
+        typer.Option(
+            metavar="NUMBER",
+            help="With --deployer: print only this part of a policy that is too long for one managed policy.",
+            min=1,
+        ),
     ] = None,
     port: Port = embedded.DEFAULT_PORT,
     stack_name: StackName = None,
@@ -597,7 +603,7 @@ def policy(
     with one_sentence_errors():
         if (bucket is not None) == deployer:
             raise StackError(
-                "policy takes a BUCKET or --deployer, not both: a policy for the owner of a bucket, or for a deployer."
+                "policy needs either a BUCKET, for a policy of its owner, or --deployer, for the policy of a deployer."
             )
         if deployer:
             print_deployer_policy(stack_name, account, region, _pairs("--config", config), part)

@@ -16,16 +16,17 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from . import existing_copy, log, multipart, parts, permanent, upload_record
-from .copying import Copy, CopyError, Environment, failed, s3, succeeded
+from .copying import Copy, CopyError, Environment, failed, result_of, s3
 from .multipart import Upload
 
-# Seconds before Lambda's timeout after which a run begins no parts: time to end those that run, and to complete the
-# upload.
+# In the last seconds before Lambda's timeout, a run begins no part. It ends those that are being copied, and completes
+# the upload.
 _TIME_TO_END = 60.0
 
 
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
-    """Makes one copy, or begins it, or resumes it; after an upload by a copy, looks first if it exists already.
+    """Makes one copy, or begins or resumes it. If the source itself was written by a copy, checks first whether the
+    destination already has it.
 
     Args:
         event: ``executionId``, ``sourceBucket``, ``sourceKey``, ``source`` (``versionId`` if there is one, ``etag``,
@@ -81,7 +82,7 @@ def _copy_whole(copy: Copy) -> dict[str, Any]:
     if copy.redirect:
         arguments["WebsiteRedirectLocation"] = copy.redirect
     answer = s3(copy).copy_object(**copy.target, **copy.acl, CopySource=copy.source, **arguments)
-    return succeeded(copy, {**answer["CopyObjectResult"]}, answer.get("VersionId"))
+    return result_of(copy, {**answer["CopyObjectResult"]}, answer.get("VersionId"))
 
 
 def _copy_in_parts(copy: Copy, deadline: float) -> dict[str, Any]:

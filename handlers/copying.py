@@ -109,8 +109,8 @@ class Copy:
         return self.version_id or self.etag
 
     @property
-    def if_source_matches(self) -> str:
-        """The condition that the source still has this ETag."""
+    def quoted_etag(self) -> str:
+        """The source's ETag in quotes, as a condition of S3's calls takes it."""
         return f'"{self.etag}"'
 
     @property
@@ -165,7 +165,7 @@ def verify(copy: Copy, answer: dict[str, Any]) -> tuple[str, str | None]:
     return check, None
 
 
-def succeeded(copy: Copy, answer: dict[str, Any], version_id: str | None, message: str = "Copy made") -> dict[str, Any]:
+def result_of(copy: Copy, answer: dict[str, Any], version_id: str | None, message: str = "Copy made") -> dict[str, Any]:
     """The result of a copy that exists, or of a failed one if its checksum differs from the source's.
 
     Args:

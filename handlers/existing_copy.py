@@ -10,7 +10,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from . import clients
-from .copying import Copy, s3, succeeded, verify
+from .copying import Copy, result_of, s3, verify
 from .multipart import HEADERS
 
 # The events of uploads that may be copies: CopyObject, and a copy in parts. People upload files in parts, too.
@@ -32,7 +32,7 @@ def find(copy: Copy) -> dict[str, Any] | None:
     check, problem = verify(copy, head)
     if head["ContentLength"] != copy.size or problem or check == "none":
         return None
-    source: dict[str, Any] = {**clients.s3().head_object(**copy.source, IfMatch=copy.if_source_matches)}
+    source: dict[str, Any] = {**clients.s3().head_object(**copy.source, IfMatch=copy.quoted_etag)}
     if any(head.get(name) != source.get(name) for name in (*HEADERS, "ExpiresString", "Metadata")):
         return None
-    return succeeded(copy, head, head.get("VersionId"), "Copy exists already")
+    return result_of(copy, head, head.get("VersionId"), "Copy exists already")

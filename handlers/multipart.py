@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 from botocore.exceptions import ClientError
 
 from . import clients, log, parts
-from .copying import Copy, CopyError, failed, s3, succeeded
+from .copying import Copy, CopyError, failed, result_of, s3
 from .s3_protocol import header_text, headers_as_they_are
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ class Upload:
 
 def begin(copy: Copy) -> Upload:
     """Begins an upload with the source's headers, metadata and tags."""
-    source: dict[str, Any] = {**clients.s3().head_object(**copy.source, IfMatch=copy.if_source_matches)}
+    source: dict[str, Any] = {**clients.s3().head_object(**copy.source, IfMatch=copy.quoted_etag)}
     size = parts.part_size_for(copy)
     kept: dict[str, Any] = {name: header_text(source[name]) for name in HEADERS if source.get(name)}
     # S3 stores these as they are. botocore refuses an Expires that is not a date, and metadata beyond ASCII.
@@ -94,7 +94,7 @@ def complete(copy: Copy, upload: Upload, done: dict[int, str]) -> dict[str, Any]
             abort(copy, upload)
             return failed(copy, "ChecksumMismatch", str(error))
         raise
-    return succeeded(copy, {**answer}, answer.get("VersionId"))
+    return result_of(copy, {**answer}, answer.get("VersionId"))
 
 
 def find_completed(copy: Copy, upload: Upload) -> dict[str, Any] | None:
@@ -107,10 +107,11 @@ def find_completed(copy: Copy, upload: Upload) -> dict[str, Any] | None:
         if error.response["ResponseMetadata"]["HTTPStatusCode"] in (403, 404):
             return None
         raise
+    # An object of as many parts as this upload may still be another one. So a checksum or the ETag has to match, too.
     number = math.ceil(copy.size / upload.part_size)
     if not head["ETag"].strip('"').endswith(f"-{number}"):
         return None
-    result = succeeded(copy, {**head}, head.get("VersionId"))
+    result = result_of(copy, {**head}, head.get("VersionId"))
     return result if result["success"] and result["check"] != "none" else None
 
 

@@ -47,10 +47,10 @@ def part_size_for(copy: Copy) -> int:
     If the source has only an ETag made of its parts to compare, the copy gets the same parts: then its ETag is the same
     if its bytes are.
     """
-    parts = copy.etag.rpartition("-")[2]
-    if checksum_algorithm(copy) is None and "-" in copy.etag and parts.isdecimal() and int(parts) <= MAX_PARTS:
+    count = copy.etag.rpartition("-")[2]
+    if checksum_algorithm(copy) is None and "-" in copy.etag and count.isdecimal() and int(count) <= MAX_PARTS:
         first = clients.s3().head_object(**copy.source, PartNumber=1)["ContentLength"]
-        has_equal_parts = math.ceil(copy.size / first) == int(parts)
+        has_equal_parts = math.ceil(copy.size / first) == int(count)
         if has_equal_parts and MIN_PART_BYTES <= first <= MAX_PART_BYTES:
             return first
     return part_size(copy.size)
@@ -77,20 +77,20 @@ def whole_checksums(copy: Copy, algorithm: str) -> dict[str, str]:
     return {name: checksums.of_the_whole(algorithm, parts)}
 
 
-def ranges(size: int, part: int) -> Iterator[tuple[int, str]]:
+def ranges(size: int, part_size: int) -> Iterator[tuple[int, str]]:
     """The number and the byte range of each part, as S3 takes them."""
-    for number, start in enumerate(range(0, size, part), start=1):
-        yield number, f"bytes={start}-{min(start + part, size) - 1}"
+    for number, start in enumerate(range(0, size, part_size), start=1):
+        yield number, f"bytes={start}-{min(start + part_size, size) - 1}"
 
 
 def copy_parts(
-    copy: Copy, upload_id: str, part: int, done: dict[int, str], deadline: float, report: Callable[[int], None]
+    copy: Copy, upload_id: str, part_size: int, done: dict[int, str], deadline: float, report: Callable[[int], None]
 ) -> bool:
     """Copies the parts that are missing in ``done``, and adds them to it. Begins no part that would end after
     ``deadline``, but one round of parts in any case. The slowest part so far tells how long a part takes.
 
     Args:
-        part: the part size, in bytes.
+        part_size: bytes of each part except the last.
         done: ETags of parts by number.
         deadline: by the monotonic clock.
         report: is called with the bytes copied so far, every 10 s and at the end.
@@ -99,7 +99,7 @@ def copy_parts(
         True if all parts are done.
     """
     at_once = Environment.read().parts_at_once
-    missing = [(number, byte_range) for number, byte_range in ranges(copy.size, part) if number not in done]
+    missing = [(number, byte_range) for number, byte_range in ranges(copy.size, part_size) if number not in done]
     log.info("Copying parts", uploadId=upload_id, done=len(done), missing=len(missing))
     reported, slowest = time.monotonic(), 0.0
 
@@ -111,7 +111,7 @@ def copy_parts(
             PartNumber=number,
             CopySource=copy.source,
             CopySourceRange=byte_range,
-            CopySourceIfMatch=copy.if_source_matches,
+            CopySourceIfMatch=copy.quoted_etag,
         )
         return number, answer["CopyPartResult"]["ETag"], time.monotonic() - began
 
@@ -126,6 +126,6 @@ def copy_parts(
                 if time.monotonic() + slowest < deadline and (following := next(waiting, None)):
                     running.add(pool.submit(copy_part, *following))
             if time.monotonic() > reported + _REPORT_INTERVAL or not running:
-                report(min(len(done) * part, copy.size))
+                report(min(len(done) * part_size, copy.size))
                 reported = time.monotonic()
-    return len(done) == math.ceil(copy.size / part)
+    return len(done) == math.ceil(copy.size / part_size)

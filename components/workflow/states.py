@@ -108,7 +108,7 @@ def acquire_lease(parameters: Parameters) -> State:
             },
             # Without a record, nothing is copied. If the call took the lease in spite of its error, execution-watcher
             # releases it.
-            _report_tracking_problem(),
+            _catch_tracking_problem(),
         ],
         "Next": "ReadSource",
     }
@@ -117,7 +117,8 @@ def acquire_lease(parameters: Parameters) -> State:
 def wait_for_turn(_: Parameters) -> State:
     return {
         "Type": "Wait",
-        # Each wait is seven events of a history that holds 25,000. The rest is enough for the copies of a job.
+        # A history holds 25,000 events, and a wait adds seven. A week of waiting takes 5,300. The rest is enough for the
+        # copies.
         "Seconds": jsonata("$turn <= 10 ? 2 : $turn <= 20 ? 10 : $turn <= 100 ? 90 : 900"),
         "Next": "AcquireLease",
     }
@@ -151,6 +152,7 @@ def read_source(parameters: Parameters) -> State:
 
 
 def log_workflow_start(parameters: Parameters) -> State:
+    """Writes the record of the execution, before its first copy."""
     return {
         **_update_record(parameters),
         "Arguments": {
@@ -175,7 +177,7 @@ def log_workflow_start(parameters: Parameters) -> State:
             },
         },
         # No copy has begun, so none can land later: the file's next execution need not wait.
-        "Catch": [{**_report_tracking_problem(), "Next": "ReleaseLease"}],
+        "Catch": [{**_catch_tracking_problem(), "Next": "ReleaseLease"}],
         "Next": "CopyToMultipleBuckets",
     }
 
@@ -228,7 +230,7 @@ def copy_to_multiple_buckets(parameters: Parameters) -> State:
             "StartAt": "CopyToBucket",
             "States": {"CopyToBucket": copy_to_bucket(parameters), "CopyFailed": {"Type": "Pass", "End": True}},
         },
-        # Not together with the summary: the variables that one state assigns are 256 KiB at most.
+        # The summary is assigned in the next state, because one state may assign 256 KiB at most.
         "Assign": {
             "results": jsonata(_WITH_RESULTS),
             "remaining": jsonata(expressions.remaining(parameters.multipart_threshold)),
@@ -258,6 +260,7 @@ def copy_to_bucket(parameters: Parameters) -> State:
 
 
 def process_results(_: Parameters) -> State:
+    """Computes the summary. Its input is the output of the Map before it, so there can be no state between them."""
     return {
         "Type": "Pass",
         "Assign": {
@@ -269,6 +272,7 @@ def process_results(_: Parameters) -> State:
 
 
 def update_dynamodb_final(parameters: Parameters) -> State:
+    """Writes the results of a round. While copies remain, the status stays ``IN_PROGRESS``."""
     return {
         **_update_record(parameters),
         "Arguments": {
@@ -297,7 +301,7 @@ def update_dynamodb_final(parameters: Parameters) -> State:
                 "Assign": {"summary": jsonata(expressions.GIVEN_UP), "remaining": []},
                 "Next": "CheckIfAllSuccessful",
             },
-            _report_tracking_problem(),
+            _catch_tracking_problem(),
         ],
         "Next": "CheckIfAllSuccessful",
     }
@@ -462,7 +466,7 @@ def _copy_worker_payload(bucket: str) -> dict[str, Any]:
     }
 
 
-def _report_tracking_problem() -> dict[str, Any]:
+def _catch_tracking_problem() -> dict[str, Any]:
     """A catcher for any error of the record: people are notified, and the copies that were made stay."""
     return {
         "ErrorEquals": ["States.ALL"],

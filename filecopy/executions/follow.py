@@ -50,7 +50,7 @@ class Follower:
         self._workflow = stack.clients("stepfunctions")
         self._followed: dict[str, _Followed] = {}
         self._ended: dict[str, History | None] = {}
-        """The executions that were running and have ended."""
+        """The executions that have ended since the first call. ``None`` if they are no longer shown."""
         self._since: datetime | None = None
 
     def find(self, name: str) -> str:
@@ -97,7 +97,7 @@ class Follower:
                 return new[::-1]
             token = {"nextToken": page["nextToken"]}
 
-    def running(self) -> list[History]:
+    def current(self) -> list[History]:
         """Read the executions that are running, MAX_FOLLOWED at most, and those that have ended since the first call.
 
         An execution can start and end between two calls.
@@ -112,7 +112,7 @@ class Follower:
             arns = [arn for arn in self._followed if arn not in self._ended]
         arns += [arn for arn in arns_since(self._stack, self._since) if arn not in arns and arn not in self._ended]
         del arns[MAX_FOLLOWED:]
-        # One after the other, the first would have changed before the last is read.
+        # In parallel, so that all are read at about the same time.
         with ThreadPoolExecutor(_READ_AT_ONCE) as pool:
             histories = dict(zip(arns, pool.map(self.look, arns), strict=True))
         running = sorted(
@@ -146,12 +146,13 @@ def follow(follower: Follower, execution_arn: str, poller: Poller) -> Iterator[H
 def follow_running(follower: Follower, poller: Poller) -> Iterator[list[History]]:
     """Look at all running executions for ever, and yield them and those that have ended at each look."""
     for pause in poller.looks():
-        histories = follower.running()
+        histories = follower.current()
+        # The poller pauses for longer after a look of many requests.
         pause.requests = sum(not history.is_over for history in histories)
         yield histories
 
 
 def _as_started(described: dict[str, Any]) -> dict[str, Any]:
-    """The description without the end, which the events tell: the last of them may not have been read yet."""
+    """The description without the end: DescribeExecution may know it before the last events have been read."""
     ends = ("stopDate", "error", "cause", "output")
     return {name: value for name, value in described.items() if name not in ends} | {"status": "RUNNING"}

@@ -78,7 +78,7 @@ GROUP = "/aws/lambda/replication-worker"
 ALARM = "file-copy-slow"
 A_DAY = {"startTime": int(time.time()) - 86400, "endTime": int(time.time())}
 RUNBOOK: dict[str, Call] = {
-    "watch": lambda who, system: Follower(operated(who, system)).running(),
+    "watch": lambda who, system: Follower(operated(who, system)).current(),
     "status": lambda who, system: read_record(operated(who, system), "known.zip"),
     "several records": lambda who, system: read_records(operated(who, system), ["known.zip", "operated.zip"]),
     "list": lambda who, system: list(list_records(operated(who, system))),

@@ -303,7 +303,7 @@ def measured(capsys: pytest.CaptureFixture[str]) -> list[tuple[Any, ...]]:
     return [tuple(line.get(name) for name in names) for line in lines]
 
 
-def succeeded(job: object = UPLOADED, output: str | None = COMPLETED, stopped: object = STOPPED) -> Json:
+def result_of(job: object = UPLOADED, output: str | None = COMPLETED, stopped: object = STOPPED) -> Json:
     return sqs_event(told_of(status="SUCCEEDED", input=json.dumps(job), output=output, stopDate=stopped))
 
 
@@ -313,7 +313,7 @@ def test_an_upload_that_was_copied_everywhere_is_measured(
     """The seconds are those from the upload to the execution's end. The record is left as it is; nobody is told."""
     track("COMPLETED")
     before = record()
-    assert handler(succeeded(), None) == failed()
+    assert handler(result_of(), None) == failed()
     assert measured(capsys) == [(62.5, 2, 0)]
     assert record() == before
     assert notifications.received() == []
@@ -330,20 +330,20 @@ def test_what_no_upload_started_has_no_time_since_one(
     uploaded_at: object, stopped: object, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """An execution that was started by hand, with whatever input, spoils no percentile; its copies count."""
-    assert handler(succeeded({**UPLOADED, "uploadedAt": uploaded_at}, stopped=stopped), None) == failed()
+    assert handler(result_of({**UPLOADED, "uploadedAt": uploaded_at}, stopped=stopped), None) == failed()
     assert measured(capsys) == [(None, 2, 0)]
 
 
 def test_clocks_that_differ_give_no_time_below_zero(capsys: pytest.CaptureFixture[str]) -> None:
     """S3's clock may be ahead of Step Functions'; a negative time would pull a percentile down."""
-    handler(succeeded(stopped=STOPPED - 100_000), None)
+    handler(result_of(stopped=STOPPED - 100_000), None)
     assert measured(capsys) == [(0.0, 2, 0)]
 
 
 @pytest.mark.parametrize("output", ['{"status": "SUPERSEDED"}', "null", '"COMPLETED"'])
 def test_a_superseded_version_is_not_measured(output: str, capsys: pytest.CaptureFixture[str]) -> None:
     """A version that was overwritten before its turn was copied nowhere, however fast."""
-    assert handler(succeeded(output=output), None) == failed()
+    assert handler(result_of(output=output), None) == failed()
     assert measured(capsys) == []
 
 
@@ -353,7 +353,7 @@ def test_an_output_that_the_event_leaves_out_is_asked_for(
     """EventBridge leaves out a summary of many destinations, which is measured all the same."""
     stopped = datetime.fromtimestamp(STOPPED / 1000, UTC)
     ended(monkeypatch, "SUCCEEDED", input=json.dumps(UPLOADED), output=COMPLETED, stopDate=stopped)
-    assert handler(succeeded(output=None), None) == failed()
+    assert handler(result_of(output=None), None) == failed()
     assert measured(capsys) == [(62.5, 2, 0)]
 
 

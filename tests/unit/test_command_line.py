@@ -474,8 +474,8 @@ def test_policy_of_a_deployer_where_the_environment_says_the_region(monkeypatch:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        ((), "policy takes a BUCKET or --deployer, not both"),
-        (("theirs", "--deployer"), "policy takes a BUCKET or --deployer, not both"),
+        ((), "policy needs either a BUCKET"),
+        (("theirs", "--deployer"), "policy needs either a BUCKET"),
         (
             ("theirs", "--account", "123456789012", "--part", "1"),
             "--account, --part cannot be used without",

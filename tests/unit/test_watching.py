@@ -182,17 +182,17 @@ def test_an_execution_that_has_ended_stays_on_the_screen() -> None:
     told: dict[str, Any] = {"events": list(reversed(WORKER_EVENTS[:-1]))}
     clients = ScriptedClients(ListExecutions=listed, DescribeExecution=WORKER_DESCRIBED, GetExecutionHistory=told)
     follower = Follower(Stack(OUTPUTS, clients))
-    assert [progress.status for progress in follower.running()] == ["RUNNING"]
+    assert [progress.status for progress in follower.current()] == ["RUNNING"]
     told["events"] = list(reversed(WORKER_EVENTS))
     for _ in range(3):
-        ended = follower.running()
+        ended = follower.current()
         assert [progress.status for progress in ended] == [WORKER_DESCRIBED["status"]]
     assert len(clients.of("GetExecutionHistory")) == 2, "what has ended is not read again"
     text = drawn(ended[0], is_terminal=True, of_one=False)
     assert "No execution is running." in text
     assert WORKER_DESCRIBED["status"] in text
     listed["executions"].insert(0, {"executionArn": f"{ARN}-2", "startDate": datetime.now(UTC)})
-    assert len(follower.running()) == 2, "one that started and ended between two looks"
+    assert len(follower.current()) == 2, "one that started and ended between two looks"
 
 
 def test_an_execution_that_ended_before_is_not_shown() -> None:
@@ -205,4 +205,4 @@ def test_an_execution_that_ended_before_is_not_shown() -> None:
             self._answers["ListExecutions"] = {"executions": [] if is_running else [old]}
             return super()._answer(model, **more)
 
-    assert Follower(Stack(OUTPUTS, Clients())).running() == []
+    assert Follower(Stack(OUTPUTS, Clients())).current() == []
