@@ -117,8 +117,8 @@ def acquire_lease(parameters: Parameters) -> State:
 def wait_for_turn(_: Parameters) -> State:
     return {
         "Type": "Wait",
-        # A history holds 25,000 events, and a wait adds seven. A week of waiting takes 5,300. The rest is enough for the
-        # copies.
+        # A history holds 25,000 events, and a wait adds seven. A week of waiting takes 5,300. The copies have room in
+        # the rest.
         "Seconds": jsonata("$turn <= 10 ? 2 : $turn <= 20 ? 10 : $turn <= 100 ? 90 : 900"),
         "Next": "AcquireLease",
     }
