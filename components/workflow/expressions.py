@@ -109,8 +109,8 @@ SOURCE = fill(
     checksums=_CHECKSUMS,
 )
 
-# The end of the key, which people look for, as problems of the source name it.
-_SHOWN_KEY = r"""$shown := $plain($substring($job.sourceKey, -100), 100);"""
+# The key as problems of the source name it.
+_SHOWN_KEY = r"""$shown := $plain($job.sourceKey, 100);"""
 
 # S3 user guide, "Restoring an archived object": S3 does not copy an archived object until it is restored.
 ARCHIVED = fill(
