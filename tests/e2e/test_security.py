@@ -371,4 +371,4 @@ def test_the_owner_of_a_bucket_is_told_what_to_add_to_its_policy(enforced: Syste
     enforced.s3.delete_bucket_policy(Bucket=bucket)
     refused = filecopy("policy", "nobodys", "--port", port)
     assert refused.returncode == 1
-    assert "'nobodys' is no destination of the stack" in refused.stderr
+    assert "nobodys is not a destination of the stack" in refused.stderr
