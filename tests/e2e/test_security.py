@@ -362,7 +362,7 @@ def test_the_owner_of_a_bucket_is_told_what_to_add_to_its_policy(enforced: Syste
     port = str(enforced.stack.port)
     printed = filecopy("policy", bucket, "--port", port)
     assert printed.returncode == 0
-    assert printed.stderr.startswith(f"{bucket} is the stack's own bucket")
+    assert printed.stderr.startswith(f"{bucket} belongs to the stack, and needs no policy")
     [statement] = json.loads(printed.stdout)["Statement"]
     assert statement["Resource"] == f"arn:aws:s3:::{bucket}/*"
     roles = [enforced.outputs[name] for name in ("step_function_role_arn", "copy_worker_role_arn")]
@@ -371,4 +371,4 @@ def test_the_owner_of_a_bucket_is_told_what_to_add_to_its_policy(enforced: Syste
     enforced.s3.delete_bucket_policy(Bucket=bucket)
     refused = filecopy("policy", "nobodys", "--port", port)
     assert refused.returncode == 1
-    assert "'nobodys' is no destination of the stack" in refused.stderr
+    assert "nobodys is not a destination of the stack" in refused.stderr

@@ -82,7 +82,7 @@ def test_outputs(open_system: System) -> None:
     assert all(name in table for name in system.outputs)
     unknown = filecopy("outputs", "arn", "--port", port)
     assert unknown.returncode == 1
-    assert "There is no output 'arn'" in unknown.stderr
+    assert "There is no output arn" in unknown.stderr
 
 
 @pytest.mark.slow
