@@ -61,7 +61,7 @@ def test_retry_of_an_unknown_file_is_told(system: System) -> None:
     key = system.key("never.zip")
     told = system.filecopy("retry", key)
     assert told.returncode == 1
-    assert f"There is no record of '{key}'" in told.stderr
+    assert f"There is no record of {key} in" in told.stderr
 
 
 @pytest.mark.slow
