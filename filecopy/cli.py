@@ -520,8 +520,8 @@ def retry(
             retried = retrying.retry(stack, key, left_out.extend)
         for bucket in left_out:
             err.print(
-                f"{shown(bucket)} is not a destination of the stack, so its copy is not retried. The next upload of the"
-                " file clears this failure.",
+                f"{shown(bucket)} is not a destination of the stack, so its copy is not retried. The next execution for"
+                " the file drops it from the record.",
                 soft_wrap=True,
             )
         if retried is None:

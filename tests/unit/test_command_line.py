@@ -633,7 +633,7 @@ def test_a_retry_that_leaves_a_bucket_out(others: bool, monkeypatch: pytest.Monk
     monkeypatch.setattr("filecopy.retry.retry", retry)
     status, output, errors = run("retry", "k.zip", "--port", str(PORT))
     assert status == 0
-    assert errors.startswith("no-such is not a destination of the stack, so its copy is not retried. The next upload")
+    assert errors.startswith("no-such is not a destination of the stack, so its copy is not retried. The next execut")
     assert output == (
         "k.zip: FAILED, 0 of 1 copied. Execution: execution-1\n" if others else "No other copy of k.zip has failed.\n"
     )
