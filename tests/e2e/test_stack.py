@@ -89,7 +89,7 @@ def test_outputs(open_system: System) -> None:
 def test_a_test_run_that_is_killed_leaves_no_emulator(tmp_path: Path) -> None:
     """A test run that cannot clean up leaves no emulator of a gigabyte, and none of its files."""
     (tmp_path / "test_endless.py").write_text(ENDLESS, encoding="utf-8")
-    command = [sys.executable, "-m", "pytest", "-q", "-n", "1", "-p", "no:cacheprovider", "-p", "tests.conftest"]
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "tests.conftest"]
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
     del environment[emulator.ENDS_WITH]
 
