@@ -109,8 +109,8 @@ SOURCE = fill(
     checksums=_CHECKSUMS,
 )
 
-# The key as problems of the source name it.
-_SHOWN_KEY = r"""$shown := $plain($job.sourceKey, 100);"""
+# The end of the key, which people look for, as problems of the source name it.
+_SHOWN_KEY = r"""$shown := $substring($plain($job.sourceKey, 2048), -100);"""
 
 # S3 user guide, "Restoring an archived object": S3 does not copy an archived object until it is restored.
 ARCHIVED = fill(

@@ -319,12 +319,12 @@ def test_a_source_that_cannot_be_read_is_told_in_words(error: str, cause: str | 
     assert found == {**NO_PROBLEM, "source": f"{error}: {cause}" if problem is None else problem}
 
 
-def test_a_problem_shows_the_first_characters_of_a_key_in_plain_letters() -> None:
-    """A key forges no line, however long it is."""
+def test_a_problem_shows_the_end_of_a_key_in_plain_letters() -> None:
+    """A key forges no line, and its end says which file it is."""
     catch = STATES["ReadSource"]["Catch"][0]["Assign"]["problem"]
     output = {"Error": "S3.NoSuchKeyException", "Cause": "gone"}
-    found = evaluated(catch, states={"errorOutput": output}, job={**JOB, "sourceKey": "\né/" + "x" * 900})
-    assert found["source"] == f"??/{'x' * 97} is not in global-builds"
+    found = evaluated(catch, states={"errorOutput": output}, job={**JOB, "sourceKey": "x" * 900 + "/\né.zip"})
+    assert found["source"] == f"{'x' * 93}/??.zip is not in global-builds"
 
 
 # --- What a retry keeps ------------------------------------------------------------------------------------------
