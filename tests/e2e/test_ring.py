@@ -19,6 +19,8 @@ from filecopy.stack.clients import Clients
 from .conftest import NO_WAITS
 from .system import System, stack_up
 
+pytestmark = pytest.mark.slow
+
 LIMIT_MIB = 5
 IN_PARTS = TransferConfig(multipart_threshold=LIMIT_MIB * 1024**2, multipart_chunksize=LIMIT_MIB * 1024**2)
 SMALL, LARGE = b"ring", b"r" * (LIMIT_MIB * 1024**2 + 1)

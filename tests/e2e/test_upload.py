@@ -35,6 +35,11 @@ KEYS = [
 ]
 
 
+@pytest.mark.parametrize(
+    "system",
+    [pytest.param(False, id="open"), pytest.param(True, id="enforced", marks=pytest.mark.slow)],
+    indirect=True,
+)
 def test_any_key_arrives_exactly(system: System) -> None:
     """A key is the same in every destination and in the record, or files would get lost under other names."""
     bodies = {system.key(key)[:1024]: f"content of {key}".encode() for key in KEYS}

@@ -33,6 +33,8 @@ from handlers import step_function_invoker as invoker
 
 from .conftest import DESTINATIONS, SOURCE, Json, api_event, client_error, example, failed, s3_event, s3_record
 
+pytestmark = pytest.mark.slow
+
 # Stands in members that no handler needs, and must not come out anywhere.
 CANARY = "canary-4b1d"
 SECRET = "canary-secret-77e2"

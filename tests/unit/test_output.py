@@ -13,6 +13,8 @@ import pytest
 from filecopy.embedded.configuration import PROJECT_ROOT
 from filecopy.terminal import CLOSED_PIPE
 
+pytestmark = pytest.mark.slow
+
 OUTPUTS = {
     "region": "eu-west-1",
     "endpoint": "",
