@@ -25,7 +25,7 @@ _VOLATILE = (
     (r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)", "TIME"),
     (r"[A-Z][a-z]{2}, \d\d [A-Z][a-z]{2} \d{4} \d\d:\d\d:\d\d GMT", "TIME"),
     (r"\b\d\d:\d\d:\d\d\b", "TIME"),
-    (r'("elapsedSeconds": )[\d.]+', r"\1N"),
+    (r"(\"(elapsed|took)Seconds\": )[\d.]+", r"\1N"),
     # How wide a number is, the spaces around it show, too.
     (r"(?<![,:]) +(\d+\.\d+ s\b)", r"  \1"),
     (r"\d+\.\d+ s\b +", "N s  "),

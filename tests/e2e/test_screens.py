@@ -116,7 +116,9 @@ def test_watch(show: Show, print_json: Show, open_system: System) -> None:
     check("watch.txt", show("watch", "watched-screen.zip"))
     check("watch.json", print_json("watch", "watched-screen.zip"))
     # Below it is what other tests did on this stack in the last seconds.
-    assert show("watch", "--once").startswith("No execution is running. See those that have ended: filecopy executions\n")
+    assert show("watch", "--once").startswith(
+        "No execution is running. See those that have ended: filecopy executions\n"
+    )
 
 
 def test_status(show: Show, print_json: Show, open_system: System) -> None:
