@@ -86,12 +86,22 @@ Config = Annotated[
         "--config", "-c", metavar="NAME=VALUE", help="A setting of the stack, as 'pulumi up -c' takes it. Repeatable."
     ),
 ]
+
+
+def _unless_a_port_is_typed(context: typer.Context, name: str | None) -> str | None:
+    """A ``--port`` on the command line names the embedded stack there, whatever FILECOPY_STACK says."""
+    typed, given = (context.get_parameter_source(parameter) for parameter in ("port", "stack_name"))
+    is_overridden = typed and given and (typed.name, given.name) == ("COMMANDLINE", "ENVIRONMENT")
+    return None if is_overridden else name
+
+
 StackName = Annotated[
     str | None,
     typer.Option(
         "--stack",
         "-s",
         envvar="FILECOPY_STACK",
+        callback=_unless_a_port_is_typed,
         metavar="NAME|FILE",
         help="A stack that the Pulumi CLI deployed, or a file with its 'pulumi stack output --json'. Without it, the"
         " embedded stack.",

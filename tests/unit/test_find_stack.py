@@ -7,6 +7,7 @@ import stat
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 from filecopy import cli
 from filecopy.embedded import configuration, stack
@@ -151,6 +152,20 @@ def test_what_pulumi_says_is_passed_on(monkeypatch: pytest.MonkeyPatch, tmp_path
     monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
     with pytest.raises(StackError, match=r"Cannot read the outputs of stack 'production': "):
         find_stack(4566, "production")
+
+
+def test_a_port_that_is_typed_counts_more_than_the_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """After "filecopy env --stack NAME", "--port" still means the embedded stack there, and not that other stack."""
+    monkeypatch.setattr(stack, "PROJECT_ROOT", tmp_path)
+    (tmp_path / "outputs.json").write_text(json.dumps(OUTPUTS))
+    monkeypatch.setenv("FILECOPY_STACK", str(tmp_path / "outputs.json"))
+    monkeypatch.setenv("FILECOPY_PORT", "4599")
+    assert CliRunner().invoke(cli.app, ["outputs", "source_bucket"]).output == "global-builds\n"
+    typed = CliRunner().invoke(cli.app, ["outputs", "source_bucket", "--port", "4599"])
+    assert typed.exit_code == 1
+    assert "No stack is up on port 4599" in typed.output
+    both = ["outputs", "source_bucket", "--port", "4599", "--stack", str(tmp_path / "outputs.json")]
+    assert CliRunner().invoke(cli.app, both).output == "global-builds\n"
 
 
 def test_without_a_name_it_is_the_embedded_stack(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
