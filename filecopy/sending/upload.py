@@ -17,6 +17,7 @@ from boto3.s3.transfer import S3Transfer, TransferConfig
 from botocore.exceptions import HTTPClientError
 
 from filecopy.stack.stack import Stack
+from handlers.s3_protocol import accept_any_key
 
 from .plan import NotSent, Upload
 from .unchanged import CannotSendError, UnchangedFile, UploadCancelledError
@@ -71,6 +72,7 @@ class Sending:
         self._answers: dict[str, Any] = {}
         # A client of its own, because the handlers are for these uploads.
         self._s3 = stack.clients.new("s3")
+        accept_any_key(self._s3)
         # boto3 does not return S3's answer, which has the version. To ask for it would need another permission.
         for operation in ("PutObject", "CompleteMultipartUpload"):
             self._s3.meta.events.register(f"provide-client-params.s3.{operation}", _keep_key)

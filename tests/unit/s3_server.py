@@ -7,7 +7,8 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from urllib.parse import parse_qs, unquote, urlsplit
+from urllib.parse import parse_qs, quote, unquote, urlsplit
+from xml.sax.saxutils import escape
 
 from filecopy.stack.clients import Clients
 
@@ -107,15 +108,19 @@ class S3Server:
         self, method: str, key: str, query: dict[str, list[str]], body: bytes, headers: dict[str, str]
     ) -> tuple[int, bytes, dict[str, str]]:
         upload = query.get("uploadId", [""])[0]
-        version = {"x-amz-version-id": f"version-of-{key}"}
+        version = {"x-amz-version-id": f"version-of-{quote(key)}"}
+        # As S3 writes it: with references that XML 1.0 does not have.
+        named = "".join(
+            character if character.isprintable() else f"&#x{ord(character):x};" for character in escape(key)
+        )
         if key in self.refused:
             self.requests.append("refused")
             return 403, b"<Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>", {}
         if method == "POST" and "uploads" in query:
             self.requests.append("CreateMultipartUpload")
             self._parts[key], self._uploads[key] = {}, headers
-            answer = f"<InitiateMultipartUploadResult><UploadId>of {key}</UploadId></InitiateMultipartUploadResult>"
-            return 200, answer.encode(), {}
+            answer = f"<Key>{named}</Key><UploadId>of {quote(key)}</UploadId>"
+            return 200, f"<InitiateMultipartUploadResult>{answer}</InitiateMultipartUploadResult>".encode(), {}
         if method == "DELETE":
             self.requests.append("AbortMultipartUpload")
             self._parts.pop(key, None)
@@ -125,7 +130,8 @@ class S3Server:
             parts = self._parts.pop(key)
             self.objects[key] = b"".join(parts[number] for number in sorted(parts))
             self.headers[key] = self._uploads[key]
-            return 200, b"<CompleteMultipartUploadResult></CompleteMultipartUploadResult>", version
+            answer = f"<CompleteMultipartUploadResult><Key>{named}</Key></CompleteMultipartUploadResult>"
+            return 200, answer.encode(), version
         if upload:
             self.requests.append("UploadPart")
             self._parts[key][int(query["partNumber"][0])] = body

@@ -294,6 +294,16 @@ def test_a_file_goes_up_with_its_type_and_a_checksum_of_the_whole(
         assert "x-amz-checksum-crc32" in headers
 
 
+@pytest.mark.parametrize("size", [10, 17 * MIB])
+def test_a_key_with_a_control_character_goes_up(stack: Stack, s3: S3Server, tmp_path: Path, size: int) -> None:
+    """S3's answer has the key as XML that botocore cannot read. The upload would be repeated, and then left open."""
+    file = tmp_path / "bell\b.bin"
+    file.write_bytes(b"x" * size)
+    work = send(stack, file)
+    assert [sent.key for sent in work.sent] == ["bell\b.bin"]
+    assert (len(s3.objects["bell\b.bin"]), s3.open_uploads) == (size, set())
+
+
 def test_many_files_need_one_client_and_one_request_each(stack: Stack, s3: S3Server, tmp_path: Path) -> None:
     """Each file gets the version in its own answer."""
     for number in range(40):
