@@ -17,8 +17,8 @@ from rich.markup import escape
 from rich.text import Text
 from rich.theme import Theme
 
+from filecopy.executions.inputs import parse_json
 from filecopy.executions.model import NOT_RECORDED, Copy, Outcome, State
-from filecopy.executions.names import parse_json
 from handlers.text import printable
 
 # Rich shows the speed of a transfer in red.

@@ -19,7 +19,7 @@ from rich.text import Text
 from components import outputs
 from filecopy.errors import StackError
 from filecopy.executions.follow import Follower
-from filecopy.executions.names import Job
+from filecopy.executions.inputs import Job
 from filecopy.polling import Poller
 from filecopy.stack.clients import Clients
 from filecopy.stack.records import read_record

@@ -20,8 +20,8 @@ from filecopy.terminal import command, quoted
 from handlers.arns import execution_arn
 
 from .from_events import history_of
+from .inputs import Job
 from .model import RUNNING, STATUSES, History
-from .names import Job
 
 # Number of running executions that are looked at. Each look is a request.
 MAX_FOLLOWED = 50

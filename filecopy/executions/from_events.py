@@ -19,6 +19,7 @@ from typing import Any
 
 from filecopy.stack.records import Arrival, CopyResult, TrackingRecord
 
+from .inputs import Job, parse_json, parse_object
 from .model import (
     COPY_FAILED_STATE,
     COPY_STATE,
@@ -36,7 +37,6 @@ from .model import (
     State,
     StateStatus,
 )
-from .names import Job, parse_json, parse_object
 from .states import Path
 
 Event = Mapping[str, Any]

@@ -12,7 +12,7 @@ from typing import Any
 
 from filecopy.stack.records import Arrival, Part, TrackingRecord
 
-from .names import Job, parse_json
+from .inputs import Job, parse_json
 from .states import Path
 
 MAP_STATE = "CopyToMultipleBuckets"

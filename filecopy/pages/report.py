@@ -14,6 +14,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from filecopy.executions.inputs import parse_object
 from filecopy.executions.model import (
     MAP_STATE,
     NOT_RECORDED,
@@ -27,7 +28,6 @@ from filecopy.executions.model import (
     StateStatus,
     plain,
 )
-from filecopy.executions.names import parse_object
 from filecopy.executions.states import Definition
 from filecopy.stack.records import TrackingRecord
 from filecopy.terminal import attempts_of, between, compared_by, error_text, moment, pretty, tries

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from filecopy.errors import StackError
-from filecopy.executions.names import Job
+from filecopy.executions.inputs import Job
 from filecopy.polling import Poller
 from filecopy.stack.records import MAX_KEYS, Part, TrackingRecord, read_records
 from filecopy.stack.stack import Stack

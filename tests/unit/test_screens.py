@@ -25,8 +25,8 @@ from filecopy.backfill.outcome import Outcome as Compared
 from filecopy.backfill.outcome import Result
 from filecopy.backfill.run import Backfill
 from filecopy.executions.find import Listed
+from filecopy.executions.inputs import Job
 from filecopy.executions.model import History
-from filecopy.executions.names import Job
 from filecopy.pages.report import headline
 from filecopy.screens import backfill as backfill_screen
 from filecopy.screens import records as records_screen

@@ -1,4 +1,4 @@
-"""Inputs of executions, and JSON in their events. Names and ARNs are in ``handlers/arns.py``."""
+"""Inputs of executions, and JSON in their events."""
 
 from __future__ import annotations
 
