@@ -129,7 +129,7 @@ def get(port: int) -> EmbeddedStack:
     """The stack that is up on ``port``.
 
     Raises:
-        StackError: there is none, or its emulator has died or does not answer.
+        StackError: no stack is up on the port, or its emulator has died or does not answer.
     """
     require_checkout()
     running = _running(port)

@@ -64,7 +64,7 @@ def read(call: dict[str, Any], what: str = "") -> set[Permission]:
 
 
 def head_object(call: dict[str, Any]) -> set[Permission]:
-    # S3 answers 404 for a missing key only to whoever may list the bucket, and 403 to others. copy-worker takes both as
+    # S3 answers 404 for a missing key only to callers that may list, and 403 to others. copy-worker takes both as
     # missing.
     is_copy = "ExpectedBucketOwner" in call
     return read(call) if is_copy else read(call) | {("s3:ListBucket", f"arn:aws:s3:::{call['Bucket']}")}

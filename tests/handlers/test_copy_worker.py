@@ -760,7 +760,7 @@ def test_a_source_that_goes_missing_leaves_no_parts(monkeypatch: pytest.MonkeyPa
 @pytest.mark.parametrize(("content", "operation"), [(SMALL, "CopyObject"), (LARGE, "CreateMultipartUpload")])
 @pytest.mark.parametrize("code", ["SlowDown", "InternalError", "RequestTimeout", "503"])
 def test_what_may_come_right_is_raised(content: bytes, operation: str, code: str) -> None:
-    """The state machine tries again, and says what S3 said if that is in vain."""
+    """The state machine tries again, and reports what S3 said if that fails, too."""
     put(content)
     before_call(s3_there(), operation, fail_with(client_error(code, 503)))
     with pytest.raises(CopyError, match=code):

@@ -107,7 +107,7 @@ def test_a_configuration_that_cannot_be_used(write: Any, said: str, home: Path, 
 def test_a_variable_that_cannot_be_used(
     name: str, value: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A profile, an address or a file that is none."""
+    """A profile or a file that does not exist, and a text that is not an address."""
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "mine")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
     if name == "AWS_WEB_IDENTITY_TOKEN_FILE":

@@ -12,6 +12,7 @@ import re
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -40,6 +41,7 @@ from filecopy.sending.plan import NotSent, Plan, Upload
 from filecopy.sending.upload import Sending, Sent
 from filecopy.stack.records import Part, TrackingRecord
 from filecopy.terminal import Output
+from tests.e2e.screen import left_on_screen
 
 from .executions import (
     ARN,
@@ -146,32 +148,22 @@ def uploading() -> History:
     return replace(run.history("RUNNING"), record=record_of({**UPLOADING, "executionId": ARN}))
 
 
-def left_on_screen(drawn: str) -> str:
-    """The last content of a terminal: lines that are drawn again replace those before."""
-    lines, row = [""], 0
-    for found in re.finditer(r"\x1b\[(\d+)A|\x1b\[2K|[\r\n]|[^\x1b\r\n]+", re.sub(r"\x1b\[\?25[lh]", "", drawn)):
-        if found[0] == "\n":
-            row += 1
-            lines += [""] * (row == len(lines))
-        elif found[1]:
-            row -= int(found[1])
-        elif found[0] == "\x1b[2K":
-            lines[row] = ""
-        elif found[0] != "\r":
-            lines[row] += found[0]
-    return "\n".join(lines).rstrip() + "\n"
+@contextmanager
+def redrawn(console: Output) -> Iterator[Output]:
+    """A terminal on which lines are drawn again. At the end of the block, its last content is on ``console``."""
+    file = io.StringIO()
+    yield Output(file=file, width=console.width, force_terminal=console.is_terminal, color_system=None)
+    # A terminal begins a new line at its left edge.
+    console.file.write(left_on_screen(file.getvalue().replace("\n", "\r\n")))
 
 
 def watched(*histories: History, of_one: bool) -> Callable[[Output], None]:
     """The screen after the last look."""
 
     def show(console: Output) -> None:
-        file = io.StringIO()
-        own = Output(file=file, width=console.width, force_terminal=console.is_terminal, color_system=None)
-        with for_watching(own, as_json=False, of_one=of_one) as screen:
+        with redrawn(console) as own, for_watching(own, as_json=False, of_one=of_one) as screen:
             for history in histories if of_one else [None]:
                 screen.show([history] if history else histories)
-        console.file.write(left_on_screen(file.getvalue()))
 
     return show
 
@@ -219,14 +211,12 @@ def sent(
     monkeypatch.setattr(send_screen, "CopyFollower", lambda *_: _CopyFollower(*outcomes))
 
     def show(console: Output) -> None:
-        file = io.StringIO()
-        own = Output(file=file, width=console.width, force_terminal=console.is_terminal, color_system=None)
-        sending = _Sending(*(one.sent if isinstance(one, Outcome) else one for one in ends))
-        plan = Plan(list(sending.uploads), list(planned))
-        destinations = ["acme-region-a-builds", "partner-builds"]
-        stack: Any = None
-        problems = send_screen.send(own, stack, sending, plan, destinations, 60)
-        console.file.write(left_on_screen(file.getvalue()))
+        with redrawn(console) as own:
+            sending = _Sending(*(one.sent if isinstance(one, Outcome) else one for one in ends))
+            plan = Plan(list(sending.uploads), list(planned))
+            destinations = ["acme-region-a-builds", "partner-builds"]
+            stack: Any = None
+            problems = send_screen.send(own, stack, sending, plan, destinations, 60)
         for problem in problems:
             console.print(f"error: {problem}", soft_wrap=True)
 
@@ -256,11 +246,9 @@ class _Compared(Backfill):
 
 def compared(*outcomes: Compared) -> Callable[[Output], None]:
     def show(console: Output) -> None:
-        file = io.StringIO()
-        own = Output(file=file, width=console.width, force_terminal=console.is_terminal, color_system=None)
-        work = _Compared(*outcomes)
-        backfill_screen.backfill(own, own, work, as_json=False)
-        console.file.write(left_on_screen(file.getvalue()))
+        with redrawn(console) as own:
+            work = _Compared(*outcomes)
+            backfill_screen.backfill(own, own, work, as_json=False)
 
     return show
 
