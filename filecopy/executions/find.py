@@ -13,7 +13,6 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from filecopy.errors import StackError
-from filecopy.polling import Poller
 from filecopy.stack.records import read_record
 from filecopy.stack.stack import Stack
 from filecopy.terminal import command, quoted
@@ -26,7 +25,7 @@ from .model import RUNNING, STATUSES, History
 # Number of running executions that are looked at. Each look is a request.
 MAX_FOLLOWED = 50
 
-# Number of executions that are described to find those of a file. On AWS that takes at least 100 s.
+# Number of executions that are described to find those of a file. On AWS that takes eight minutes (filecopy.polling).
 MAX_DESCRIBED = 1000
 
 
@@ -136,7 +135,6 @@ def list_executions(
 
 
 def _described(stack: Stack, executions: Iterable[dict[str, Any]]) -> Iterator[Listed]:
-    poller = Poller.of(stack)
     for one in executions:
         if described := describe(stack.clients("stepfunctions"), one["executionArn"]):
             yield Listed(
@@ -148,7 +146,6 @@ def _described(stack: Stack, executions: Iterable[dict[str, Any]]) -> Iterator[L
                 error=described.get("error"),
                 cause=described.get("cause"),
             )
-        poller.pace()
 
 
 def _pages(stack: Stack, status: str | None = None, size: int = 100) -> Iterator[dict[str, Any]]:

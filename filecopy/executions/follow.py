@@ -14,7 +14,7 @@ from filecopy.stack.stack import Stack
 
 from .find import MAX_FOLLOWED, arns_since, find_execution, running_arns
 from .from_events import Event, history_of
-from .model import WORKER_MAP_STATE, History
+from .model import RUNNING, WORKER_MAP_STATE, History
 
 # Executions that are read at the same time.
 _READ_AT_ONCE = 10
@@ -25,8 +25,8 @@ MAX_ENDED = 20
 # The clock of this machine may be ahead of AWS's.
 _CLOCK_DIFFERENCE = timedelta(seconds=10)
 
-# Events in an answer. Most looks need only one answer.
-_PAGE = 100
+# Events in an answer of GetExecutionHistory: few for what is new, and as many as it returns for the first look.
+_PAGE, _FIRST_PAGE = 100, 1000
 
 
 @dataclass
@@ -67,10 +67,9 @@ class Follower:
     def look(self, execution_arn: str) -> History:
         """Read the execution, and its file's record while copy-worker is copying."""
         followed = self._followed.get(execution_arn)
+        new = self._events_after(followed.last_id if followed else 0, execution_arn)
         if followed is None:
-            followed = _Followed(_as_started(self._workflow.describe_execution(executionArn=execution_arn)))
-            self._followed[execution_arn] = followed
-        new = self._events_after(followed.last_id, execution_arn)
+            followed = self._followed[execution_arn] = _Followed(self._description(execution_arn, new))
         followed.events += new
         history = followed.history
         if new or history is None:
@@ -78,6 +77,18 @@ class Follower:
         record = self._record_of(history)
         followed.history = replace(history, record=record, read_at=datetime.now(UTC))
         return followed.history
+
+    def _description(self, execution_arn: str, events: list[Event]) -> dict[str, Any]:
+        """What DescribeExecution says of a running execution. The first event says the same, without a request."""
+        if not events:
+            return _as_started(self._workflow.describe_execution(executionArn=execution_arn))
+        return {
+            "executionArn": execution_arn,
+            "stateMachineArn": self._stack.state_machine,
+            "status": RUNNING,
+            "startDate": events[0]["timestamp"],
+            "input": events[0]["executionStartedEventDetails"].get("input"),
+        }
 
     def _record_of(self, history: History) -> TrackingRecord | None:
         if history.is_over or history.state != WORKER_MAP_STATE or not history.job.key:
@@ -90,7 +101,7 @@ class Follower:
         token: dict[str, str] = {}
         while True:
             page = self._workflow.get_execution_history(
-                executionArn=execution_arn, reverseOrder=True, maxResults=_PAGE, **token
+                executionArn=execution_arn, reverseOrder=True, maxResults=_PAGE if last_id else _FIRST_PAGE, **token
             )
             new += [event for event in page["events"] if event["id"] > last_id]
             if "nextToken" not in page or page["events"][-1]["id"] <= last_id:
@@ -145,11 +156,8 @@ def follow(follower: Follower, execution_arn: str, poller: Poller) -> Iterator[H
 
 def follow_running(follower: Follower, poller: Poller) -> Iterator[list[History]]:
     """Look at all running executions for ever, and yield them and those that have ended at each look."""
-    for pause in poller.looks():
-        histories = follower.current()
-        # The poller pauses for longer after a look of many requests.
-        pause.requests = sum(not history.is_over for history in histories)
-        yield histories
+    for _ in poller.looks():
+        yield follower.current()
 
 
 def _as_started(described: dict[str, Any]) -> dict[str, Any]:

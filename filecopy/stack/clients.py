@@ -14,6 +14,7 @@ import botocore.session
 from botocore.exceptions import BotoCoreError
 
 from filecopy.errors import StackError
+from filecopy.polling import RequestLimit
 
 
 class Clients:
@@ -55,6 +56,7 @@ class Clients:
             }
         self._config = botocore.config.Config(connect_timeout=5, read_timeout=60, max_pool_connections=32, **specific)
         self._clients: dict[str, Any] = {}
+        self._limit = RequestLimit()
         # Shared with the clients of other regions, as the session is.
         self._lock = threading.Lock()
         self._elsewhere: dict[str, Clients] = {}
@@ -87,9 +89,12 @@ class Clients:
 
     def _make(self, service: str) -> Any:
         with _own_configuration():
-            return self._session.client(
+            client = self._session.client(
                 service, region_name=self.region, endpoint_url=self._endpoint, config=self._config
             )
+        if service == "stepfunctions" and not self.is_emulator:
+            self._limit.watch(client)
+        return client
 
 
 @contextmanager

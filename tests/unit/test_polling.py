@@ -1,10 +1,12 @@
-"""The interval at which commands ask AWS: at most two requests of a kind a second, for one execution or file."""
+"""How often commands ask AWS: each uses a fifth of a quota at most, however many executions it follows."""
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from queue import Empty
 from typing import Any
@@ -17,8 +19,9 @@ from filecopy.backfill import run
 from filecopy.backfill.comparison import Difference
 from filecopy.backfill.run import Backfill
 from filecopy.errors import StackError
+from filecopy.executions.find import list_executions
 from filecopy.executions.follow import Follower, follow, follow_running
-from filecopy.polling import INTERVAL_ON_AWS, INTERVAL_ON_EMULATOR, Poller
+from filecopy.polling import INTERVAL_ON_AWS, INTERVAL_ON_EMULATOR, QUOTAS, Poller
 from filecopy.retry import retry
 from filecopy.sending.follow import CopyFollower
 from filecopy.sending.upload import Sent
@@ -27,7 +30,7 @@ from filecopy.stack.stack import Stack
 from .executions import ARN, STARTED, MiniStack
 from .scripted_aws import ScriptedClients
 
-SECONDS = 60
+SECONDS = 300
 OUTPUTS = {
     outputs.DYNAMODB_TABLE_NAME: "FileCopyTracking",
     outputs.SOURCE_BUCKET: "global-builds",
@@ -66,6 +69,11 @@ class OnAws(ScriptedClients):
 
     is_emulator = False
 
+    @staticmethod
+    def limit_of_histories(seconds: float) -> float:
+        quota = QUOTAS["GetExecutionHistory"]
+        return (quota.bucket + quota.refill * seconds) / 5 + 1
+
 
 class OnEmulator(ScriptedClients):
     """Clients of an emulator; nothing is sent."""
@@ -81,8 +89,12 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     return clock
 
 
-def running() -> dict[str, Any]:
-    """The answers for an execution that does not end."""
+def arn_of(number: int) -> str:
+    return f"{ARN}-{number}"
+
+
+def running(count: int) -> dict[str, Any]:
+    """The answers for executions that do not end."""
     run = MiniStack()
     run.begin()
     run.copy([])
@@ -94,10 +106,11 @@ def running() -> dict[str, Any]:
         "startDate": STARTED,
         "input": json.dumps(run.job),
     }
+    listed = [{"executionArn": arn_of(number), "startDate": STARTED, "status": "RUNNING"} for number in range(count)]
     return {
         "DescribeExecution": described,
         "GetExecutionHistory": {"events": run.events[::-1]},
-        "ListExecutions": {"executions": [{"executionArn": ARN, "startDate": STARTED}]},
+        "ListExecutions": {"executions": listed},
         "StartExecution": {"executionArn": ARN},
         "GetItem": {"Item": RECORD},
         "BatchGetItem": {"Responses": {}},
@@ -116,9 +129,17 @@ def watch_all(stack: Stack, clock: Clock) -> None:
             return
 
 
+def list_all(stack: Stack, clock: Clock) -> None:
+    """``filecopy executions``, again and again."""
+    while clock.now < 1000 + SECONDS:
+        for _ in list_executions(stack):
+            pass
+        clock.sleep(1)
+
+
 def send(stack: Stack, _clock: Clock) -> None:
-    sent = [Sent("k.zip", "v", "2026-01-31T08:00:00.000Z")]
-    with pytest.raises(StackError, match="1 of 1 files"):
+    sent = [Sent(f"{number}.zip", "v", "2026-01-31T08:00:00.000Z") for number in range(50)]
+    with pytest.raises(StackError, match="50 of 50 files"):
         list(CopyFollower(stack, sent, ["a"]).outcomes(SECONDS))
 
 
@@ -148,6 +169,7 @@ def backfill(stack: Stack, clock: Clock) -> None:
 WAITS: dict[str, tuple[Callable[[Stack, Clock], None], dict[str, Any]]] = {
     "watch KEY": (watch_one, RECORD),
     "watch": (watch_all, RECORD),
+    "executions": (list_all, RECORD),
     "send": (send, RECORD),
     "retry, for another execution": (wait_for_retry, RECORD),
     "retry, for its own execution": (wait_for_retry, FAILED),
@@ -155,18 +177,55 @@ WAITS: dict[str, tuple[Callable[[Stack, Clock], None], dict[str, Any]]] = {
 }
 
 
+@pytest.mark.parametrize("count", [1, 10, 50])
 @pytest.mark.parametrize(("command", "record"), WAITS.values(), ids=WAITS.keys())
-def test_nothing_asks_aws_more_than_twice_a_second(
-    command: Callable[[Stack, Clock], None], record: dict[str, Any], clock: Clock, monkeypatch: pytest.MonkeyPatch
+def test_a_command_uses_a_fifth_of_a_quota(
+    command: Callable[[Stack, Clock], None],
+    record: dict[str, Any],
+    count: int,
+    clock: Clock,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Whatever a command waits for: AWS bills these requests, and limits them for the whole account."""
+    """Whatever a command waits for, and however many executions run: all people and functions share the quotas."""
     monkeypatch.setattr("filecopy.retry.TIMEOUT", float(SECONDS))
-    clients = OnAws(**{**running(), "GetItem": {"Item": record}})
+    clients = OnAws(**{**running(count), "GetItem": {"Item": record}})
     command(Stack(OUTPUTS, clients), clock)
     waited = clock.now - 1000
     assert waited >= SECONDS
-    for operation in {name for name, _ in clients.calls}:
-        assert len(clients.of(operation)) <= 2 * waited, operation
+    asked = Counter(name for name, _ in clients.calls)
+    for action, quota in QUOTAS.items():
+        assert asked.pop(action, 0) <= (quota.bucket + quota.refill * waited) / 5 + 1, action
+    for action, number in asked.items():
+        # DynamoDB: the record of each execution that copy-worker copies for, as often as its history is read.
+        assert number <= 2 * waited + clients.limit_of_histories(waited), action
+
+
+def test_a_busy_stack_is_watched_no_faster(clock: Clock) -> None:
+    """Each look finds fifty executions that have started and ended since the last one. They count, too."""
+
+    class Busy(OnAws):
+        def _answer(self, model: Any, **more: Any) -> tuple[Any, dict[str, Any]]:
+            if model.name == "ListExecutions":
+                first = len(self.calls)
+                new = [{"executionArn": arn_of(first + number), "startDate": datetime.now(UTC)} for number in range(50)]
+                self._answers["ListExecutions"] = {"executions": new}
+            return super()._answer(model, **more)
+
+    ended = MiniStack()
+    ended.begin()
+    ended.fail()
+    clients = Busy(**{**running(0), "GetExecutionHistory": {"events": ended.events[::-1]}})
+    watch_all(Stack(OUTPUTS, clients), clock)
+    assert 0 < len(clients.of("GetExecutionHistory")) <= clients.limit_of_histories(clock.now - 1000)
+    assert not clients.of("DescribeExecution")
+
+
+def test_an_emulator_is_asked_without_waiting(clock: Clock) -> None:
+    """It has no quotas."""
+    clients = OnEmulator(**running(50))
+    for _ in range(100):
+        assert len(list(list_executions(Stack(OUTPUTS, clients)))) == 50
+    assert clock.waits == 0
 
 
 def test_only_the_poller_waits() -> None:
@@ -188,18 +247,6 @@ def test_the_intervals() -> None:
     assert Poller.of(Stack(OUTPUTS, OnEmulator())).interval == INTERVAL_ON_EMULATOR
 
 
-def looks(poller: Poller, clock: Clock, timeout: float, requests: int = 1) -> Iterator[float]:
-    for pause in poller.looks(timeout):
-        pause.requests = requests
-        yield clock.now - 1000
-
-
 def test_looks_are_due_at_once_and_after_each_interval(clock: Clock) -> None:
     """The last look is after the time is up, so that nothing that happens in the last interval is missed."""
-    assert list(looks(Poller(1.0), clock, timeout=2.5)) == [0, 1, 2, 3]
-
-
-def test_many_requests_make_the_pause_longer(clock: Clock) -> None:
-    """Fifty executions are not read fifty times a second on AWS, where an account may read twenty."""
-    poller = Poller.of(Stack(OUTPUTS, OnAws()))
-    assert list(looks(poller, clock, timeout=9, requests=50)) == [0, 5, 10]
+    assert [clock.now - 1000 for _ in Poller(1.0).looks(2.5)] == [0, 1, 2, 3]
