@@ -15,6 +15,7 @@ from botocore.credentials import Credentials
 from botocore.exceptions import ClientError
 
 from components import policies
+from components.names import DEAD_LETTERS_SUFFIX
 from filecopy.executions.find import list_executions, read_definition, read_history
 from filecopy.executions.follow import Follower
 from filecopy.replay import replay
@@ -22,7 +23,6 @@ from filecopy.retry import Retried, retry
 from filecopy.stack.clients import Clients
 from filecopy.stack.records import list_records, read_record, read_records
 from filecopy.stack.stack import Stack
-from tests.handlers.conftest import failed, sqs_event
 
 from .system import ACCOUNT, System, filecopy
 
@@ -56,8 +56,14 @@ USES: dict[str, Call] = {
     "forge an event": lambda user, system: user("sqs").send_message(
         QueueUrl=system.outputs["upload_queue_url"], MessageBody="{}"
     ),
+    "forge the end of an execution": lambda user, system: user("sqs").send_message(
+        QueueUrl=system.outputs["dead_letter_queue_urls"]["endings"].removesuffix(DEAD_LETTERS_SUFFIX), MessageBody="{}"
+    ),
     "run a function": lambda user, _system: user("lambda").invoke(FunctionName="build-worker", Payload=b"{}"),
 }
+
+# An operator replays dead letters.
+OPERATORS = ("start", "record", "forge an event", "forge the end of an execution")
 
 
 @pytest.mark.parametrize("use", USES.values(), ids=USES.keys())
@@ -171,7 +177,7 @@ def test_a_user_of_the_stack_is_no_operator(enforced: System, step: str) -> None
     assert "Denied" in (code := refusal(lambda: RUNBOOK[step](enforced.user, enforced))) or "Authorization" in code
 
 
-@pytest.mark.parametrize("use", [name for name in USES if name not in ("start", "record", "forge an event")])
+@pytest.mark.parametrize("use", [name for name in USES if name not in OPERATORS])
 def test_an_operator_reaches_no_file(enforced: System, use: str) -> None:
     """Uploads, files, records and functions are out of an operator's reach."""
     operator = enforced.clients_of(enforced.make_operator())
@@ -231,48 +237,6 @@ def test_functions_publish_failures_with_their_own_roles(enforced: System) -> No
     execution = enforced.start_waiting(key)
     enforced.stepfunctions.stop_execution(executionArn=execution)
     assert notification(execution)["Subject"] == f"File copy aborted: {key}"
-
-
-def test_an_ending_that_was_not_is_not_believed(enforced: System) -> None:
-    """A forged event of an execution that runs, or that never was, changes no record and publishes nothing, even where
-    it gets past the queue; the true end of the same execution does both."""
-    notification, key = enforced.inbox(), f"{uuid.uuid4().hex}.zip"
-    running = enforced.start_waiting(key)
-    never_was = f"{running.rsplit(':', 1)[0]}:{uuid.uuid4()}"
-    keys = {running: key, never_was: f"never-{key}"}
-    for execution, file_key in keys.items():
-        # As if the execution were in the middle of its copies.
-        enforced.dynamodb.update_item(
-            TableName=enforced.table,
-            Key={"fileKey": {"S": file_key}, "sourceBucket": {"S": enforced.source}},
-            UpdateExpression="SET executionId = :execution, #status = :status, leaseExpiresAt = :later",
-            ExpressionAttributeNames={"#status": "status"},
-            ExpressionAttributeValues={
-                ":execution": {"S": execution},
-                ":status": {"S": "IN_PROGRESS"},
-                ":later": {"N": "9999999999"},
-            },
-        )
-    before = {file_key: enforced.record(file_key) for file_key in keys.values()}
-    for execution, file_key in keys.items():
-        detail = {"executionArn": execution, "status": "ABORTED", "input": json.dumps(enforced.job(file_key))}
-        forged = sqs_event(json.dumps({"detail": {**detail, "error": "Forged", "cause": "forged"}}))
-        answer = enforced.lambda_.invoke(FunctionName="execution-watcher", Payload=json.dumps(forged))
-        assert json.load(answer["Payload"]) == failed(0)
-    assert {file_key: enforced.record(file_key) for file_key in keys.values()} == before
-
-    enforced.stepfunctions.stop_execution(executionArn=running)
-    told = notification(running)
-    assert "orged" not in told["Message"]
-    # What the forged events had published would have come before.
-    assert [found for found in notification.received if key in found["Message"]] == [told]
-
-    def closed() -> str | None:
-        status = (enforced.record(key) or {}).get("status")
-        return status if status != "IN_PROGRESS" else None
-
-    assert enforced.wait_for("the record to be closed", closed) == "FAILED"
-    assert enforced.record(f"never-{key}") == before[f"never-{key}"]
 
 
 def over_tls(client: Any) -> Any:
