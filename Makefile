@@ -46,12 +46,13 @@ test-engines: $(READY) $(PROGRAM_READY) ## Deploy with the Pulumi CLI to LocalSt
 docs-engines: $(READY) ## Write the results of the last make test-engines into docs/engines.md
 	$(BIN)/python -m tools.engines_table
 
-lint: $(READY) ## Check style and types, and that generated documentation is up to date
+lint: $(READY) ## Check style, types, names of AWS's arguments, and generated documentation
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/python -m tools.security_page --check
 	$(BIN)/python -m tools.workflow_picture --check
+	$(BIN)/python -m tools.sdk_names
 
 format: $(READY) ## Format the code
 	$(BIN)/ruff check --fix .

@@ -37,6 +37,7 @@ from .aws_rules import (
 )
 from .policies.deployer import characters
 from .policies.sizes import longest_role_policies
+from .workflow.limits import MULTIPART_THRESHOLD_MIB
 
 API_AUTHORIZATIONS = ("AWS_IAM", "NONE")
 
@@ -193,7 +194,10 @@ class _Reader:
                 "maxConcurrency", 10, range(1, MAX_CONCURRENCY_BOUND + 1), "an integer from 1 to 40"
             ),
             multipart_threshold=self.integer(
-                "multipartThresholdMiB", 5120, range(5, 5121), "an integer from 5 to 5120 (the limit of CopyObject)"
+                "multipartThresholdMiB",
+                MULTIPART_THRESHOLD_MIB,
+                range(5, 5121),
+                "an integer from 5 to 5120 (the limit of CopyObject)",
             )
             * 1024**2,
             log_retention_days=self.integer(

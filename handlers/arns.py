@@ -18,11 +18,6 @@ def region_of(arn: str) -> str:
     return arn.split(":")[3]
 
 
-def account_of(arn: str) -> str:
-    """The account in an ARN that has one, such as an execution's."""
-    return arn.split(":")[4]
-
-
 def execution_arn(state_machine_arn: str, name: str) -> str:
     """The ARN of an execution."""
     return f"{state_machine_arn.replace(':stateMachine:', ':execution:')}:{name}"

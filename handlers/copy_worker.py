@@ -81,7 +81,7 @@ def _copy_whole(copy: Copy) -> dict[str, Any]:
     arguments: dict[str, Any] = {"StorageClass": copy.storage_class, "ChecksumAlgorithm": algorithm}
     if copy.redirect:
         arguments["WebsiteRedirectLocation"] = copy.redirect
-    answer = s3(copy).copy_object(**copy.target, **copy.acl, CopySource=copy.source, **arguments)
+    answer = s3(copy).copy_object(**copy.target, CopySource=copy.source, **arguments)
     return result_of(copy, {**answer["CopyObjectResult"]}, answer.get("VersionId"))
 
 

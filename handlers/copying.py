@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from botocore.config import Config
 
-from . import arns, clients, log, text, tracking
+from . import clients, log, text, tracking
 from .environment import Variables
 from .s3_protocol import accept_any_key
 
@@ -117,12 +117,6 @@ class Copy:
     def target(self) -> dict[str, Any]:
         """The copy's place as S3's calls take it. S3 refuses the call if another account owns the bucket by now."""
         return {"Bucket": self.bucket, "Key": self.key, "ExpectedBucketOwner": self.account}
-
-    @property
-    def acl(self) -> dict[str, Any]:
-        """The argument that gives the copy to the bucket's owner, if that is another account and still uses ACLs."""
-        is_ours = self.account == arns.account_of(self.execution_id)
-        return {} if is_ours else {"ACL": "bucket-owner-full-control"}
 
 
 def s3(copy: Copy) -> S3Client:

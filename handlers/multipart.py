@@ -55,7 +55,7 @@ def begin(copy: Copy) -> Upload:
     kept["StorageClass"] = copy.storage_class
     kept["ChecksumAlgorithm"] = parts.checksum_algorithm(copy) or DEFAULT_CHECKSUM
     with headers_as_they_are(s3(copy), "CreateMultipartUpload", raw):
-        begun = s3(copy).create_multipart_upload(**copy.target, **copy.acl, **kept, ChecksumType="FULL_OBJECT")
+        begun = s3(copy).create_multipart_upload(**copy.target, **kept, ChecksumType="FULL_OBJECT")
     log.info("Upload begun", uploadId=begun["UploadId"], partSize=size)
     return Upload(id=begun["UploadId"], part_size=size, source_id=copy.source_id)
 

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from components.names import DEAD_LETTERS_SUFFIX, STATUS_INDEX
 
 from .statements import (
-    GIVE_TO_OWNER,
     READ_COPIES,
     WRITE_OBJECTS,
     WRITE_PARTS,
@@ -127,7 +126,7 @@ def existing_destination(bucket_arn: str, role_arns: Sequence[str]) -> Policy:
             "Sid": "FileCopyWorkflow",
             "Effect": "Allow",
             "Principal": {"AWS": f"arn:{partition_of(role_arns[0])}:iam::{account_of(role_arns[0])}:root"},
-            "Action": [*WRITE_OBJECTS, *WRITE_PARTS, READ_COPIES, GIVE_TO_OWNER],
+            "Action": [*WRITE_OBJECTS, *WRITE_PARTS, READ_COPIES],
             "Resource": f"{bucket_arn}/*",
             "Condition": {"ArnEquals": {"aws:PrincipalArn": list(role_arns)}},
         }

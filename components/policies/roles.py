@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import Any
 
 from .statements import (
-    GIVE_TO_OWNER,
     READ_COPIES,
     WRITE_OBJECTS,
     WRITE_PARTS,
@@ -69,11 +68,7 @@ def copy_workflow(
         allow(_READ_OBJECTS, [f"{source_bucket_arn}/{keys}"], **ours),
         _list_bucket([source_bucket_arn], ours),
         *([allow(WRITE_OBJECTS, [f"{arn}/{keys}" for arn in owned_bucket_arns], **ours)] if owned_bucket_arns else []),
-        *(
-            [allow([*WRITE_OBJECTS, GIVE_TO_OWNER], [f"{arn}/{keys}" for arn in existing_bucket_arns])]
-            if existing_bucket_arns
-            else []
-        ),
+        *([allow(WRITE_OBJECTS, [f"{arn}/{keys}" for arn in existing_bucket_arns])] if existing_bucket_arns else []),
         allow(["lambda:InvokeFunction"], [copy_worker_arn]),
         allow(["dynamodb:UpdateItem"], [table_arn]),
         allow(["sns:Publish"], [topic_arn]),
@@ -104,7 +99,7 @@ def copy_through_worker(
         _list_bucket([source_bucket_arn], ours),
         # It reads a destination to find a copy that exists already, so that it is not made again.
         *([allow([*WRITE_OBJECTS, *WRITE_PARTS, READ_COPIES], owned, **ours)] if owned else []),
-        *([allow([*WRITE_OBJECTS, *WRITE_PARTS, READ_COPIES, GIVE_TO_OWNER], existing)] if existing else []),
+        *([allow([*WRITE_OBJECTS, *WRITE_PARTS, READ_COPIES], existing)] if existing else []),
         allow(["dynamodb:GetItem", "dynamodb:UpdateItem"], [table_arn]),
         *use_keys(kms_key_arns, "kms:Decrypt", "kms:GenerateDataKey"),
     ]

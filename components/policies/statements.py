@@ -59,8 +59,6 @@ WRITE_OBJECTS = ("s3:PutObject", "s3:PutObjectTagging")
 WRITE_PARTS = ("s3:AbortMultipartUpload", "s3:ListMultipartUploadParts")
 # To find a copy that exists already.
 READ_COPIES = "s3:GetObject"
-# For a bucket of another account that still has ACLs.
-GIVE_TO_OWNER = "s3:PutObjectAcl"
 
 
 def in_account_of(arn: str) -> dict[str, Any]:

@@ -36,7 +36,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from . import states
-from .limits import EXECUTION_TIMEOUT, MAX_COPY_OBJECT_BYTES
+from .limits import EXECUTION_TIMEOUT, MULTIPART_THRESHOLD_MIB
 from .states import Parameters, State
 
 STATES: dict[str, Callable[[Parameters], State]] = {
@@ -68,7 +68,7 @@ def copy_workflow_definition(
     topic_arn: str,
     copy_worker_arn: str,
     max_concurrency: int,
-    multipart_threshold: int = MAX_COPY_OBJECT_BYTES,
+    multipart_threshold: int = MULTIPART_THRESHOLD_MIB * 1024**2,
     destinations: Sequence[str] = (),
     regions: Mapping[str, str] | None = None,
     owners: Mapping[str, str] | None = None,

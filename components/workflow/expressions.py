@@ -309,8 +309,7 @@ COPY_ARGUMENTS = fill(
             : $substring($keys($source.checksums)[0], 8),
         "ExpectedBucketOwner": <OWNER>
     },
-    $exists($source.redirect) ? {"WebsiteRedirectLocation": $source.redirect} : {},
-    $exists($lookup($owners, $states.input)) ? {"ACL": "bucket-owner-full-control"} : {}
+    $exists($source.redirect) ? {"WebsiteRedirectLocation": $source.redirect} : {}
 ])""",
     owner=owner("$states.input"),
 )

@@ -15,12 +15,13 @@ MAX_NOTIFIED_FAILURES = 500
 
 # S3 user guide, "Naming Amazon S3 objects": at most 1,024 bytes in UTF-8.
 MAX_KEY_BYTES = 1024
-# S3 API reference, CopyObject: at most 5 GB, which is 5 GiB (S3 user guide, "Copying, moving, and renaming objects").
-MAX_COPY_OBJECT_BYTES = 5 * 1024**3
+# Above this size, copy-worker copies a file in parts, by default. CopyObject takes up to 5 GiB, but it answers only at
+# the end, and how long Step Functions' client waits for an answer is not documented. Parts are also faster.
+MULTIPART_THRESHOLD_MIB = 512
 
 # --- Timeouts ---------------------------------------------------------------------------------------------------
 
-# CopyObject answers when the copy is complete, and 5 GB take minutes. The other calls answer at once.
+# CopyObject answers when the copy is complete, and 5 GiB, its maximum, take minutes. The other calls answer at once.
 COPY_TIMEOUT = 600
 # The longest run of a Lambda function. The function ends by itself, so the Task waits a little longer than that.
 COPY_WORKER_TIMEOUT = 900
@@ -50,6 +51,16 @@ DYNAMODB_RETRY = [
     {
         "ErrorEquals": ["DynamoDB.ConditionalCheckFailedException"],
         "MaxAttempts": 0,
+    },
+    # DynamoDB throttled the write: it was not made, and the call ended at once. A burst is over within minutes.
+    {
+        **_retrier(interval=1, attempts=8, rate=2.0),
+        "ErrorEquals": [
+            "DynamoDB.ProvisionedThroughputExceededException",
+            "DynamoDB.ThrottlingException",
+            "DynamoDB.RequestLimitExceeded",
+            "DynamoDB.RequestLimitExceededException",
+        ],
     },
     _retrier(interval=1, attempts=3, rate=1.0),
 ]
@@ -117,5 +128,7 @@ LEASE_PER_ROUND = 4 * COPY_TIMEOUT + 14
 LEASE_PER_WORKER_ROUND = 4 * COPY_WORKER_TASK_TIMEOUT + 14 + LAMBDA_WAIT + COPY_WORKER_TASK_TIMEOUT
 # The time that a copy may need to land after its timeout: S3 or copy-worker may still work on it.
 LEASE_GRACE = max(COPY_TIMEOUT, COPY_WORKER_TIMEOUT)
+# The eight retries of a throttled write: 1, 2, … 128 s.
+THROTTLED_WAIT = 2**8 - 1
 # ReadSource, LogWorkflowStart and UpdateDynamoDBFinal with their retries, and a copy that still lands.
-LEASE_BASE = 4 * (4 * DYNAMODB_TIMEOUT + 3) + LEASE_GRACE
+LEASE_BASE = 4 * (4 * DYNAMODB_TIMEOUT + 3 + THROTTLED_WAIT) + LEASE_GRACE

@@ -1,6 +1,6 @@
 """A large file copied in parts by copy-worker, beside one CopyObject of the same object.
 
-A limit of 5 MiB stands for S3's 5 GiB, above which there is no CopyObject to compare with.
+A threshold of 5 MiB stands for 512 MiB, so that a file fits into the emulator's memory.
 """
 
 from __future__ import annotations

@@ -148,7 +148,7 @@ def of_starts(starts: Sequence[Start]) -> Table:
 
 
 def of_large(large: Large) -> Table:
-    title = f"A file of {large.bytes // MIB} MiB, in {large.parts} parts by copy-worker, {LIMIT_MIB} MiB for S3's 5 GiB"
+    title = f"A file of {large.bytes // MIB} MiB, in {large.parts} parts by copy-worker, above {LIMIT_MIB} MiB"
     table = _table(title, "", "times one CopyObject", "time", "MiB a second")
     for name, seconds in (("in parts", large.seconds), ("one CopyObject", large.plain_copy)):
         rate = f"{large.bytes / MIB / seconds:,.0f}"

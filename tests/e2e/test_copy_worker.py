@@ -1,4 +1,4 @@
-"""Files that are too large for one CopyObject: a limit of 5 MiB stands for S3's 5 GiB."""
+"""Files that are copied in parts: a threshold of 5 MiB stands for 512 MiB."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ MODULES = {
         "build-worker": {"clients", "http", "s3_protocol", "text"},
         "regional-sync": {"arns", "clients", "comparison", "s3_events", "s3_protocol", "sqs_batch", "text", "tracking"},
         "copy-worker": {
-            *("arns", "checksums", "clients", "copying", "existing_copy", "multipart", "parts", "permanent"),
+            *("checksums", "clients", "copying", "existing_copy", "multipart", "parts", "permanent"),
             *("s3_protocol", "text", "tracking", "upload_record"),
         },
         "execution-watcher": {"clients", "s3_protocol", "sqs_batch", "text", "tracking"},
