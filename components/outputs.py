@@ -25,6 +25,7 @@ if typing.TYPE_CHECKING:
 REGION = "region"
 ENDPOINT = "endpoint"
 STEP_FUNCTION_ARN = "step_function_arn"
+STEP_FUNCTION_VERSION_ARN = "step_function_version_arn"
 STEP_FUNCTION_ROLE_ARN = "step_function_role_arn"
 COPY_WORKER_ROLE_ARN = "copy_worker_role_arn"
 API_GATEWAY_URL = "api_gateway_url"
@@ -50,6 +51,8 @@ class StackOutputs(TypedDict):
     endpoint: str
     """The endpoint of the emulator; empty on AWS."""
     step_function_arn: str
+    step_function_version_arn: str
+    """The version with the definition of the last deployment; the number is at its end."""
     step_function_role_arn: str
     copy_worker_role_arn: str
     api_gateway_url: str
@@ -98,6 +101,7 @@ def export(
         REGION: tracking.region,
         ENDPOINT: settings.emulator_endpoint or "",
         STEP_FUNCTION_ARN: workflow.arn,
+        STEP_FUNCTION_VERSION_ARN: workflow.version_arn,
         STEP_FUNCTION_ROLE_ARN: workflow.role_arn,
         COPY_WORKER_ROLE_ARN: copy_worker.role_arn,
         API_GATEWAY_URL: api.url,

@@ -165,7 +165,17 @@ class _Reader:
         self.problems: list[str] = []
 
     def settings(self) -> Settings:
+        endpoint = _emulator_endpoint()
         prefix = self.text("namePrefix", "")
+        may_be_global = self.boolean("allowGlobalNames", False)
+        if not prefix and endpoint is None and not may_be_global:
+            self.problem(
+                "namePrefix",
+                prefix,
+                "set on AWS, such as acme-",
+                "Bucket names are global: if another account owns one of them, the deployment stops half-way. To use"
+                " the names without a prefix, set allowGlobalNames to true.",
+            )
         if not NAME_PREFIX.fullmatch(prefix):
             allowed = "at most 30 characters of a-z, 0-9 and '-', the first of them a letter or digit"
             self.problem("namePrefix", prefix, allowed)
@@ -173,7 +183,6 @@ class _Reader:
             prefix = ""
         source = prefix + self.text("sourceBucket", "global-builds")
         self.check_bucket_name("sourceBucket", source)
-        endpoint = _emulator_endpoint()
         stacks_key = self.kms_key_arn()
         settings = Settings(
             name_prefix=prefix,

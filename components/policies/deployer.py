@@ -192,7 +192,7 @@ NEEDS: dict[str, Needs] = {
     "aws:sfn/stateMachine:StateMachine": {
         Place.STATE_MACHINE: (
             *("states:CreateStateMachine", "states:DescribeStateMachine", "states:UpdateStateMachine"),
-            *("states:DeleteStateMachine", "states:ListStateMachineVersions"),
+            *("states:DeleteStateMachine", "states:PublishStateMachineVersion", "states:ListStateMachineVersions"),
             *("states:ListTagsForResource", "states:TagResource", "states:UntagResource"),
         ),
         Place.ANYTHING: ("states:ValidateStateMachineDefinition",),

@@ -14,6 +14,7 @@ from components.settings import Settings
 from components.tracking import TrackingTable
 
 from .definition import copy_workflow_definition
+from .limits import COPY_TIMEOUT, COPY_WORKER_TASK_TIMEOUT
 
 
 class CopyWorkflow(pulumi.ComponentResource):
@@ -25,6 +26,8 @@ class CopyWorkflow(pulumi.ComponentResource):
 
     physical_name: str
     arn: pulumi.Output[str]
+    version_arn: pulumi.Output[str]
+    """The version with the definition of the last deployment."""
     role_arn: pulumi.Output[str]
 
     def __init__(
@@ -95,11 +98,19 @@ class CopyWorkflow(pulumi.ComponentResource):
                 "include_execution_data": False,
                 "log_destination": pulumi.Output.concat(log_group.arn, ":*"),
             },
+            # Executions start without a version. Versions keep earlier definitions (docs/operations.md, "Roll back").
+            publish=True,
             tracing_configuration={"enabled": True} if settings.keeps_traces else None,
             # An execution that starts before its role has its policy fails, and Step Functions refuses a log that the
             # role may not deliver.
-            opts=pulumi.ResourceOptions(parent=self, depends_on=[role_policy]),
+            opts=pulumi.ResourceOptions(
+                parent=self,
+                depends_on=[role_policy],
+                # Step Functions deletes a state machine when no execution is in a Task any more.
+                custom_timeouts=pulumi.CustomTimeouts(delete=f"{COPY_WORKER_TASK_TIMEOUT + COPY_TIMEOUT}s"),
+            ),
         )
         self.arn = state_machine.arn
+        self.version_arn = state_machine.state_machine_version_arn
         self.role_arn = role.arn
         self.register_outputs({"arn": self.arn})

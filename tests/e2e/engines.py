@@ -108,6 +108,7 @@ LIMITS = (
         (
             "test_regions.py",
             "test_ring.py",
+            "test_change.py",
             "test_backfill.py::test_what_the_filter_leaves_out_is_left_out",
             "test_operator.py::test_upload_that_does_not_arrive_everywhere_is_a_failure",
         ),

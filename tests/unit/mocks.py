@@ -54,7 +54,8 @@ def arn(service: str, resource: str, region: str = REGION) -> str:
 
 
 def project(**settings: str) -> dict[str, str]:
-    """The configuration of a stack on AWS that has these settings."""
+    """The configuration of a stack on AWS that has these settings. Without a prefix, it has the names of the guide."""
+    settings = {"allowGlobalNames": "true"} | settings
     return {"aws:region": REGION} | {f"{PROJECT}:{name}": value for name, value in settings.items()}
 
 
@@ -85,6 +86,8 @@ class Registered:
     deleted_with: str
     """The URN of the resource with which it is deleted; empty if there is none."""
     retain_on_delete: bool
+    delete_timeout: str
+    """How long the engine waits for its deletion; empty for the provider's default."""
 
     @property
     def is_component(self) -> bool:
@@ -158,6 +161,7 @@ class _Monitor(MockMonitor):
                     former_names=frozenset(alias.spec.name for alias in request.aliases if alias.spec.name),
                     deleted_with=request.deletedWith,
                     retain_on_delete=request.retainOnDelete,
+                    delete_timeout=request.customTimeouts.delete,
                 )
             )
         return response
@@ -184,7 +188,8 @@ def _attributes(resource_type: str, name: str, region: str) -> dict[str, str]:
         case "aws:lambda/function:Function":
             return {"arn": arn("lambda", f"function:{name}", region), "invokeArn": f"invoke:{name}"}
         case "aws:sfn/stateMachine:StateMachine":
-            return {"arn": arn("states", f"stateMachine:{name}", region)}
+            machine = arn("states", f"stateMachine:{name}", region)
+            return {"arn": machine, "stateMachineVersionArn": f"{machine}:1"}
         case "aws:apigateway/restApi:RestApi":
             return {"rootResourceId": "root", "executionArn": arn("execute-api", "api", region)}
         case "aws:apigateway/stage:Stage":

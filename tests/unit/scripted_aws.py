@@ -25,7 +25,10 @@ ANSWERS: dict[str, dict[str, Any]] = {
     "CreateFunction": {"FunctionArn": arn("lambda", "function:function")},
     "GetFunctionConfiguration": {"State": "Active"},
     "CreateEventSourceMapping": {"UUID": "mapping"},
-    "CreateStateMachine": {"stateMachineArn": arn("states", "stateMachine:machine")},
+    "CreateStateMachine": {
+        "stateMachineArn": arn("states", "stateMachine:machine"),
+        "stateMachineVersionArn": arn("states", "stateMachine:machine:1"),
+    },
     "CreateRestApi": {"id": "api"},
     "GetResources": {"items": [{"id": "root", "path": "/"}]},
     "CreateResource": {"id": "resource"},

@@ -438,7 +438,7 @@ def test_policy_of_a_deployer_needs_no_stack() -> None:
 @pytest.mark.usefixtures("settings_in")
 def test_policy_of_a_deployer_in_parts() -> None:
     """The parts are managed policies, and together all of it."""
-    arguments = (*DEPLOYER, "--region", "us-east-1")
+    arguments = (*DEPLOYER, "--region", "us-east-1", "-c", "namePrefix=acme-")
     whole = json.loads(run(*arguments)[1])["Statement"]
     parts = []
     for number in ("1", "2"):
@@ -459,15 +459,17 @@ def test_policy_of_a_deployer_takes_a_stacks_settings(settings_in: Path) -> None
         assert (status, '"arn:aws:s3:::acme-uploads"' in output) == (0, True)
         assert '"arn:aws:sqs:eu-west-1:123456789012:acme-file-copy-*"' in output
     (settings_in / "Pulumi.new.yaml").write_text("", encoding="utf-8")
-    assert run(*DEPLOYER, "--stack", "new", "--region", "us-east-1")[0] == 0
+    assert run(*DEPLOYER, "--stack", "new", "--region", "us-east-1", "-c", "allowGlobalNames=true")[0] == 0
+    assert "namePrefix must be set on AWS" in refusal(*DEPLOYER, "--stack", "new", "--region", "us-east-1")
 
 
 @pytest.mark.usefixtures("settings_in")
 def test_policy_of_a_deployer_where_the_environment_says_the_region(monkeypatch: pytest.MonkeyPatch) -> None:
     """As the program takes it from there."""
     monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
-    assert ":eu-west-1:" in run(*DEPLOYER)[1]
-    assert ":us-east-1:" in run(*DEPLOYER, "--region", "us-east-1")[1]
+    arguments = (*DEPLOYER, "-c", "namePrefix=acme-")
+    assert ":eu-west-1:" in run(*arguments)[1]
+    assert ":us-east-1:" in run(*arguments, "--region", "us-east-1")[1]
 
 
 @pytest.mark.usefixtures("settings_in")

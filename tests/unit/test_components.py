@@ -20,6 +20,7 @@ from components.settings import Destination, Settings
 from components.tracking import TrackingTable
 from components.workflow.component import CopyWorkflow
 from components.workflow.copy_worker import create_copy_worker
+from components.workflow.limits import COPY_WORKER_TASK_TIMEOUT
 
 from .mocks import ACCOUNT, DEFAULTS, EMULATOR, REGION, arn, record
 
@@ -368,8 +369,11 @@ def test_the_state_machine_works_with_its_own_table_and_topic() -> None:
             "includeExecutionData": False,
             "logDestination": f"{arn('logs', 'log-group:/aws/vendedlogs/states/acme-file-copy-workflow')}:*",
         },
+        "publish": True,
         "tracingConfiguration": {"enabled": True},
     }
+    # A destruction waits until the longest Task of an execution has ended.
+    assert int(machine.delete_timeout.removesuffix("s")) > COPY_WORKER_TASK_TIMEOUT
     group = recording.inputs("cloudwatch/logGroup:LogGroup")["workflow"]
     assert group == {"name": "/aws/vendedlogs/states/acme-file-copy-workflow", "retentionInDays": 30}
     assert recording.outputs == {"arn": arn("states", "stateMachine:acme-file-copy-workflow")}

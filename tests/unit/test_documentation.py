@@ -52,8 +52,11 @@ def test_blocks_of_commands_are_typed_by_a_test_or_named() -> None:
 
 
 def test_an_operator_may_do_what_the_runbook_says() -> None:
-    """The policy for operators in docs/security.md allows each AWS command of docs/operations.md."""
+    """The policy for operators in docs/security.md allows each AWS command of docs/operations.md, except those that put
+    an earlier definition back."""
     runbook = (PROJECT_ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
+    runbook, deployers = re.subn(r"^### Roll a bad definition back$.*?(?=^### )", "", runbook, flags=re.M | re.S)
+    assert deployers == 1
     [policy] = re.findall(
         r"<!-- generated: operator -->\n```json\n(.*?)\n```",
         (PROJECT_ROOT / "docs" / "security.md").read_text(encoding="utf-8"),
@@ -74,7 +77,7 @@ def test_every_setting_and_output_is_described() -> None:
     for output in (value for key, value in vars(outputs).items() if key.isupper()):
         assert f"`{output}`" in reference
     declared = re.findall(r"^  (\w+):\n    type:", (PROJECT_ROOT / "Pulumi.yaml").read_text(), re.MULTILINE)
-    assert len(declared) == 18
+    assert len(declared) == 19
     for setting in declared:
         assert f"`{setting}`" in reference
 

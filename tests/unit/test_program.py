@@ -163,6 +163,7 @@ def test_the_stack_exports_what_outputs_names(whole_program: Recording) -> None:
         "region": REGION,
         "endpoint": EMULATOR,
         "step_function_arn": arn("states", "stateMachine:file-copy-workflow"),
+        "step_function_version_arn": arn("states", "stateMachine:file-copy-workflow:1"),
         "step_function_role_arn": role_arn("file-copy-workflow"),
         "copy_worker_role_arn": role_arn("copy-worker"),
         "api_gateway_url": f"{EMULATOR}/restapis/file-copy-api-id/live/_user_request_",

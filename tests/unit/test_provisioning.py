@@ -71,6 +71,8 @@ def test_everything_that_the_program_says_is_made(endpoint: str, key: str) -> No
     configuration = stack_configuration("local", endpoint=endpoint, overrides=overrides)
     outputs = run_program(EmulatorProvider(clients), configuration, stack="test")
     assert outputs["step_function_arn"] == arn("states", "stateMachine:machine")
+    assert outputs["step_function_version_arn"] == arn("states", "stateMachine:machine:1")
+    assert clients.of("CreateStateMachine")[0]["publish"] is True
     assert outputs["api_gateway_url"] == f"{endpoint}/restapis/api/live/_user_request_"
     buckets = {*outputs["destination_buckets"], outputs["source_bucket"]}
     for operation in (

@@ -58,7 +58,7 @@ import asyncio
 loop = asyncio.new_event_loop()
 asyncio.set_event_loop(loop)
 pulumi.runtime.set_mocks(Mocks(), project="file-copy-workflow", stack="test", preview=False)
-pulumi.runtime.set_all_config({"aws:region": "us-east-1"})
+pulumi.runtime.set_all_config({"aws:region": "us-east-1", "file-copy-workflow:namePrefix": "acme-"})
 from pulumi.runtime.stack import run_pulumi_func
 loop.run_until_complete(run_pulumi_func(lambda: runpy.run_path("__main__.py", run_name="__main__")))
 print("deployed")
@@ -282,7 +282,7 @@ def test_an_operators_command_needs_no_posix(stack: Path) -> None:
 
 def test_what_needs_the_extra_says_how_to_install_it() -> None:
     """A command that runs the program names the first missing package, and the extra that has it."""
-    deployer = ["policy", "--deployer", "--account", "123456789012", "--region", "us-east-1"]
+    deployer = ["policy", "--deployer", "--account", "123456789012", "--region", "us-east-1", "-c", "namePrefix=acme-"]
     up, demo, policy = without_the_extra([["up", "--port", "4599"], ["demo"], deployer])
     assert up[:3] == (1, "", f"error: {missing_package('ministack')}\n")
     assert (demo[0], demo[2]) == (1, up[2])

@@ -48,7 +48,7 @@ def destinations(*items: object) -> str:
 
 def test_nothing_set_means_the_defaults_that_are_promised() -> None:
     """The program's own defaults are the names and bounds of the user's guide, so they need no configuration."""
-    assert load_settings({"aws:region": REGION}) == DEFAULTS
+    assert load_settings(project()) == DEFAULTS
 
 
 def test_each_declared_default_is_the_programs() -> None:
@@ -56,7 +56,24 @@ def test_each_declared_default_is_the_programs() -> None:
     for name, setting in declared_settings().items():
         default = setting["default"]
         value = default if isinstance(default, str) else json.dumps(default)
-        assert load_settings(project(**{name: value})) == DEFAULTS, name
+        if name != "allowGlobalNames":
+            assert load_settings(project(**{name: value})) == DEFAULTS, name
+
+
+@pytest.mark.parametrize("settings", [{}, {"allowGlobalNames": "false"}, {"namePrefix": ""}])
+def test_a_stack_on_aws_has_a_prefix(settings: dict[str, str]) -> None:
+    """Without one, a bucket name that another account has would stop the deployment half-way. The error says this, and
+    what allows it."""
+    with pytest.raises(SettingsError) as refused:
+        load_settings(project(**{"allowGlobalNames": "false", **settings}))
+    told = str(refused.value)
+    assert told.startswith("Nothing was created or changed")
+    assert 'namePrefix must be set on AWS, such as acme-, not "". Bucket names are global' in told
+    assert "set allowGlobalNames to true" in told
+    assert load_settings(project(allowGlobalNames="false", namePrefix="acme-")).source_bucket == "acme-global-builds"
+    endpoints = {"aws:endpoints": json.dumps([{"apigateway": "http://localhost:4566"}])}
+    local = load_settings(project(allowGlobalNames="false") | endpoints)
+    assert local.source_bucket == "global-builds"
 
 
 def test_the_program_reads_the_declared_settings_and_no_others() -> None:

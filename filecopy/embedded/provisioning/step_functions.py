@@ -11,10 +11,11 @@ from .provider import Created, Inputs, creates, tags_of
 def _state_machine(inputs: Inputs, clients: Clients) -> Created:
     logging = inputs.take_object("loggingConfiguration")
     destination = logging.take("logDestination")
-    arn = clients("stepfunctions").create_state_machine(
+    created = clients("stepfunctions").create_state_machine(
         name=inputs.take("name"),
         type=inputs.take("type", "STANDARD"),
         roleArn=inputs.take("roleArn"),
+        publish=inputs.take("publish", False),
         definition=inputs.take("definition"),
         loggingConfiguration={
             "level": logging.take("level", "OFF"),
@@ -23,5 +24,6 @@ def _state_machine(inputs: Inputs, clients: Clients) -> Created:
         },
         tracingConfiguration={"enabled": inputs.take_object("tracingConfiguration").take("enabled", False)},
         tags=[{"key": key, "value": value} for key, value in tags_of(inputs).items()],
-    )["stateMachineArn"]
-    return arn, {"arn": arn}
+    )
+    arn = created["stateMachineArn"]
+    return arn, {"arn": arn, "stateMachineVersionArn": created.get("stateMachineVersionArn")}
