@@ -5,9 +5,11 @@ BIN := .venv/bin
 READY := .venv/.ready
 PROGRAM_READY := .venv/.ready-program
 BENCH_READY := .venv/.ready-bench
+LAMBDA_BOTO3 := .venv/lambda-boto3
+LAMBDA_READY := $(LAMBDA_BOTO3)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up down test test-all test-stack test-faults test-engines lint format docs docs-engines bench audit lock clean
+.PHONY: help setup demo up down test test-all test-lambda test-stack test-faults test-engines lint format docs docs-engines bench audit lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -28,8 +30,12 @@ TESTS := tests/unit tests/handlers tests/e2e
 test: $(READY) ## Run the tests, except the slow ones (three minutes)
 	$(BIN)/python -m pytest -q -n 2 --dist loadgroup -m "not slow" $(TESTS) $(ARGS)
 
-test-all: test ## Run the slow tests, too, except test-faults and test-engines
+test-all: test test-lambda ## Run the slow tests, too, except test-faults and test-engines
 	$(BIN)/python -m pytest -q -n 2 --dist loadfile -m slow $(TESTS) $(ARGS)
+
+test-lambda: $(READY) $(LAMBDA_READY) ## Run the functions' tests with the oldest boto3 that they work with (a minute)
+	@PYTHONPATH=$(LAMBDA_BOTO3) $(BIN)/python -c 'import boto3; assert "lambda-boto3" in boto3.__file__, boto3.__file__'
+	PYTHONPATH=$(LAMBDA_BOTO3) $(BIN)/python -m pytest -q -n 2 -m "not slow" tests/handlers $(ARGS)
 
 test-stack: $(if $(STACK),$(READY)) ## Run the end-to-end tests on a deployed stack (STACK=outputs.json or its name)
 	@test -n "$(STACK)" || { echo "error: STACK must be the name of a stack, or a file with the output of 'pulumi stack output --json': make test-stack STACK=outputs.json"; exit 1; }
@@ -70,12 +76,14 @@ audit: $(READY) ## Check the pinned packages for known vulnerabilities (needs th
 	.venv/audit/bin/pip install --quiet --disable-pip-version-check pip-audit
 	.venv/audit/bin/pip-audit --strict --require-hashes --disable-pip --requirement requirements-dev.txt \
 		--requirement requirements-bench.txt
+	.venv/audit/bin/pip-audit --strict --require-hashes --disable-pip --requirement requirements-lambda.txt
 
 lock: $(READY) ## Pin the newest versions that requirements*.in allow
 	$(BIN)/pip install --quiet uv
 	$(BIN)/uv pip compile $(LOCK) --output-file requirements.txt requirements.in
 	$(BIN)/uv pip compile $(LOCK) --constraints requirements.txt --output-file requirements-dev.txt requirements-dev.in
 	$(BIN)/uv pip compile $(LOCK) --constraints requirements-dev.txt --output-file requirements-bench.txt requirements-bench.in
+	$(BIN)/uv pip compile $(LOCK) --output-file requirements-lambda.txt requirements-lambda.in
 
 LOCK := --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate \
 	--custom-compile-command "make lock"
@@ -101,6 +109,12 @@ $(PROGRAM_READY): $(READY) requirements.txt
 	@$(PYTHON) -m venv .venv/program
 	@.venv/program/bin/pip install --quiet --disable-pip-version-check --no-compile --require-hashes -r requirements.txt
 	@touch $(PROGRAM_READY)
+
+# A folder in front of the packages of .venv.
+$(LAMBDA_READY): requirements-lambda.txt
+	@rm -rf $(LAMBDA_BOTO3)
+	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes --no-warn-conflicts --target $(LAMBDA_BOTO3) -r requirements-lambda.txt
+	@touch $(LAMBDA_READY)
 
 # A separate step, because these packages take long to install and the tests do not need them.
 $(BENCH_READY): $(READY) requirements-bench.txt
