@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 from urllib.parse import parse_qsl, quote_plus, unquote
 
@@ -57,9 +59,9 @@ class Part:
         return self.content.checksum("MD5").hex()
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Object:
-    """A version of an object, or a delete marker."""
+    """A version of an object, or a delete marker. It does not change after it is stored, except by a restore."""
 
     version_id: str
     """``null`` if the bucket kept no versions."""
@@ -143,7 +145,7 @@ class S3(Service):
         """
         self._now, self._notify = now, notify
         self.buckets: dict[str, Bucket] = {}
-        self._count = 0
+        self._counts = Counter[tuple[str, str, str]]()
 
     # --- What people do
 
@@ -157,8 +159,7 @@ class S3(Service):
 
     def restore(self, bucket: str, key: str) -> None:
         """Restores the newest version of an archived object."""
-        versions = self.buckets[bucket].objects[key]
-        versions[-1] = replace(versions[-1], is_restored=True)
+        self.buckets[bucket].objects[key][-1].is_restored = True
 
     def land_part(self, arguments: Arguments) -> None:
         """Has UploadPartCopy add its part although its upload was aborted meanwhile. API reference,
@@ -196,7 +197,7 @@ class S3(Service):
         # The redirect is not copied.
         kept = {name: text for name, text in source.headers.items() if name != "WebsiteRedirectLocation"}
         redirect = {name: text for name, text in made.headers.items() if name == "WebsiteRedirectLocation"}
-        made = replace(made, headers={**kept, **redirect}, metadata=source.metadata, tags=source.tags)
+        made.headers, made.metadata, made.tags = {**kept, **redirect}, source.metadata, source.tags
         stored = self._store(bucket, arguments["Key"], made, "Copy")
         result = {"ETag": f'"{stored.etag}"', "LastModified": _date(stored.modified), **stored.checksums}
         from_version = {} if source.version_id == "null" else {"CopySourceVersionId": source.version_id}
@@ -284,7 +285,7 @@ class S3(Service):
         if bucket.versioning is None:
             self._keep(bucket, key, [])
             return {}
-        marker = Object(version_id=self._version_id(bucket), modified=self._now(), is_delete_marker=True)
+        marker = Object(version_id=self._version_id(bucket, key), modified=self._now(), is_delete_marker=True)
         self._add_version(bucket, key, marker)
         return {"DeleteMarker": True, **_version(marker)}
 
@@ -303,7 +304,14 @@ class S3(Service):
                 f"The {checksum_type} checksum type cannot be used with the {algorithm.lower()} checksum algorithm.",
             )
         _check_key(arguments["Key"])
-        upload = Upload(self._new_id("upload"), arguments["Key"], self._now(), arguments, algorithm, checksum_type)
+        upload = Upload(
+            f"upload.{bucket.name}.{self._count('upload', bucket, arguments['Key'])}",
+            arguments["Key"],
+            self._now(),
+            arguments,
+            algorithm,
+            checksum_type,
+        )
         bucket.uploads[upload.id] = upload
         return {
             "Bucket": bucket.name,
@@ -399,13 +407,13 @@ class S3(Service):
                 f"{upload.checksum_type} checksum mode. The complete request must use the same checksum mode.",
             )
         made = _made(upload.arguments, whole, upload.algorithm)
-        made = replace(made, checksum_type=upload.checksum_type, parts=tuple(parts))
+        made.checksum_type, made.parts = upload.checksum_type, tuple(parts)
         _check_digests(arguments, made.checksums)
         bucket = self.buckets[arguments["Bucket"]]
         digests = b"".join(part.content.checksum("MD5") for part in parts)
-        etag = f"{hashlib.md5(digests, usedforsecurity=False).hexdigest()}-{len(parts)}"
+        made.etag = f"{hashlib.md5(digests, usedforsecurity=False).hexdigest()}-{len(parts)}"
         del bucket.uploads[upload.id]
-        stored = self._store(bucket, upload.key, replace(made, etag=etag), "CompleteMultipartUpload")
+        stored = self._store(bucket, upload.key, made, "CompleteMultipartUpload")
         answer = {"Bucket": bucket.name, "Key": upload.key, "ETag": f'"{stored.etag}"'}
         return {**answer, **stored.checksums, **_version(stored)}
 
@@ -472,21 +480,16 @@ class S3(Service):
         _check_key(key)
         etag = made.etag or made.content.checksum("MD5").hex()
         if bucket.encryption == "aws:kms":
-            self._count += 1
             number, _, parts = etag.partition("-")
-            etag = hashlib.md5(f"{number} {self._count}".encode(), usedforsecurity=False).hexdigest()
+            salt = f"{bucket.name} {key} {self._count('encryption', bucket, key)}"
+            etag = hashlib.md5(f"{number} {salt}".encode(), usedforsecurity=False).hexdigest()
             etag += f"-{parts}" if parts else ""
-        stored = replace(
-            made,
-            version_id=self._version_id(bucket),
-            modified=self._now(),
-            etag=etag,
-            encryption=bucket.encryption,
-        )
-        self._add_version(bucket, key, stored)
+        made.version_id, made.modified = self._version_id(bucket, key), self._now()
+        made.etag, made.encryption = etag, bucket.encryption
+        self._add_version(bucket, key, made)
         if bucket.is_notifying:
-            self._notify(bucket.name, self._event(bucket, key, stored, event))
-        return stored
+            self._notify(bucket.name, self._event(bucket, key, made, event))
+        return made
 
     def _add_version(self, bucket: Bucket, key: str, stored: Object) -> None:
         versions = bucket.objects.setdefault(key, [])
@@ -500,21 +503,22 @@ class S3(Service):
         else:
             bucket.objects.pop(key, None)
 
-    def _version_id(self, bucket: Bucket) -> str:
-        return self._new_id("version") if bucket.versioning == "Enabled" else "null"
+    def _version_id(self, bucket: Bucket, key: str) -> str:
+        return f"{bucket.name}.{self._count('version', bucket, key)}" if bucket.versioning == "Enabled" else "null"
 
-    def _new_id(self, what: str) -> str:
-        self._count += 1
-        return f"{what}-{self._count}"
+    def _count(self, what: str, bucket: Bucket, key: str) -> int:
+        """A number that no other of its kind has, also after the bucket was deleted and created again."""
+        counted = what, bucket.name, key
+        self._counts[counted] += 1
+        return self._counts[counted]
 
     def _event(self, bucket: Bucket, key: str, stored: Object, event: str) -> dict[str, Any]:
         """User guide, "Event message structure"."""
-        self._count += 1
         entry: dict[str, Any] = {
             "key": quote_plus(key, safe="/"),
             "size": stored.content.size,
             "eTag": stored.etag,
-            "sequencer": f"{self._count:016X}",
+            "sequencer": f"{self._count('event', bucket, key):016X}",
         }
         if stored.version_id != "null":
             entry["versionId"] = stored.version_id
@@ -641,6 +645,11 @@ def _copy_source(source: str | Mapping[str, str]) -> dict[str, str]:
     """The source of a copy, which botocore takes as members, and Step Functions as ``bucket/key?versionId=…``."""
     if not isinstance(source, str):
         return dict(source)
+    return dict(_parsed_source(source))
+
+
+@lru_cache(4_096)
+def _parsed_source(source: str) -> Mapping[str, str]:
     place, _, version = source.partition("?versionId=")
     bucket, _, key = unquote(place).removeprefix("/").partition("/")
     return {"Bucket": bucket, "Key": key, **({"VersionId": version} if version else {})}

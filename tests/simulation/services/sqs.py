@@ -39,6 +39,8 @@ class Queue:
     """The name of the dead-letter queue."""
     max_receive_count: int = 5
     messages: list[Message] = field(default_factory=list)
+    sent: int = 0
+    """How many messages were sent to it."""
 
     def message(self, receipt: str) -> Message | None:
         return next((message for message in self.messages if message.receipt == receipt), None)
@@ -50,7 +52,6 @@ class SQS(Service):
     def __init__(self, now: Callable[[], float]) -> None:
         self._now = now
         self.queues: dict[str, Queue] = {}
-        self._count = 0
 
     # --- What a scheduler does
 
@@ -74,7 +75,7 @@ class SQS(Service):
                 self.queues[queue.dead_letters].messages.append(dead)
                 continue
             message.receive_count += 1
-            message.receipt = self._new_id("receipt")
+            message.receipt = f"receipt.{message.id}.{message.receive_count}"
             message.visible_at = self._now() + queue.visibility_timeout
             received.append(message)
         return received
@@ -90,7 +91,7 @@ class SQS(Service):
 
     @operation("SendMessage", "QueueUrl MessageBody DelaySeconds")
     def send_message(self, arguments: Arguments) -> Answer:
-        queue, body = self._queue(arguments), arguments["MessageBody"]
+        name, queue, body = _name(arguments), self._queue(arguments), arguments["MessageBody"]
         if not body:
             raise RefusedError("MissingParameter", "The request must contain the parameter MessageBody.")
         if len(body.encode()) > MAX_MESSAGE_BYTES:
@@ -98,8 +99,9 @@ class SQS(Service):
                 "InvalidParameterValue",
                 f"One or more parameters are invalid. Reason: Message must be shorter than {MAX_MESSAGE_BYTES} bytes.",
             )
+        queue.sent += 1
         visible_at = self._now() + arguments.get("DelaySeconds", 0)
-        message = Message(id=self._new_id("message"), body=body, sent=self._now(), visible_at=visible_at)
+        message = Message(id=f"message.{name}.{queue.sent}", body=body, sent=self._now(), visible_at=visible_at)
         queue.messages.append(message)
         return {"MessageId": message.id}
 
@@ -141,10 +143,6 @@ class SQS(Service):
             raise RefusedError(
                 "AWS.SimpleQueueService.NonExistentQueue", "The specified queue does not exist."
             ) from None
-
-    def _new_id(self, what: str) -> str:
-        self._count += 1
-        return f"{what}-{self._count}"
 
 
 def _name(arguments: Arguments) -> str:
