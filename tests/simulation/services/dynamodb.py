@@ -423,6 +423,8 @@ def _used(arguments: Arguments, *used: expressions.Expression | None) -> dict[st
         )
     _refuse_unused("ExpressionAttributeValues", given.keys() - wanted)
     names = arguments.get("ExpressionAttributeNames") or {}
+    for expression in present:
+        expression.check(given)
     _refuse_unused("ExpressionAttributeNames", names.keys() - frozenset[str]().union(*(one.names for one in present)))
     return given
 

@@ -121,7 +121,8 @@ class Bucket:
     encryption: str = "AES256"
     """``aws:kms`` gives ETags that are not the MD5 of the bytes."""
     refused: set[str] = field(default_factory=set)
-    """Operations that the bucket's policy denies. With ``ListBucket``, a missing key looks denied, too."""
+    """Operations that the bucket's policy denies. ``GetObject`` is also the right to read the source of a copy, and for
+    HeadObject. With ``ListBucket``, a missing key looks denied, too."""
     objects: dict[str, list[Object]] = field(default_factory=dict)
     """The versions of each key, the newest last."""
     uploads: dict[str, Upload] = field(default_factory=dict)
@@ -432,7 +433,8 @@ class S3(Service):
         bucket = self.buckets.get(arguments["Bucket"])
         if bucket is None:
             raise RefusedError("NoSuchBucket", "The specified bucket does not exist", 404)
-        if action in bucket.refused or arguments.get("ExpectedBucketOwner", bucket.account) != bucket.account:
+        refused = action in bucket.refused or (action == "HeadObject" and "GetObject" in bucket.refused)
+        if refused or arguments.get("ExpectedBucketOwner", bucket.account) != bucket.account:
             raise RefusedError("AccessDenied", "Access Denied", 403)
         return bucket
 
