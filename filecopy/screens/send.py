@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 
 from rich.console import Console
@@ -13,6 +14,9 @@ from filecopy.sending.plan import NotSent, Plan, Upload
 from filecopy.sending.upload import Sending, Sent
 from filecopy.stack.stack import Stack
 from filecopy.terminal import BAD, GOOD, command, counted, duration, quoted, shown, size
+
+# Seconds between two lines about copies that take long, where there is no bar: in a pipe, or in a log of a build.
+LINE_INTERVAL = 60.0
 
 
 def send(
@@ -122,7 +126,7 @@ def follow_copies(
     console: Console, stack: Stack, sent: Sequence[Sent], destinations: Sequence[str], timeout: float
 ) -> int:
     """Follow the copies of files, and show how each file ended. On a terminal, complete files are only counted if there
-    are several.
+    are several. Elsewhere, a line each minute says how far the copies are.
 
     Returns:
         The number of files that lack a copy.
@@ -143,8 +147,10 @@ def follow_copies(
     with bars:
         # Nobody knows how long a small file takes: its bar moves without an end.
         bar = bars.add_task("", total=len(sent) if len(sent) > 1 else None, progress="")
+        last_line = time.monotonic()
 
         def draw() -> None:
+            nonlocal last_line
             part = follower.part
             large = f"{size(part.copied)} of {size(part.total)}" if part else ""
             if len(sent) > 1:
@@ -152,6 +158,10 @@ def follow_copies(
                 bars.update(bar, completed=ended, progress=progress)
             elif part:
                 bars.update(bar, completed=part.copied, total=part.total, progress=large)
+            if not console.is_terminal and time.monotonic() - last_line >= LINE_INTERVAL:
+                last_line = time.monotonic()
+                copied = f", {large}" if part else ""
+                console.print(f"Copying: {ended} of {counted(len(sent), 'file')} complete{copied}", soft_wrap=True)
 
         for outcome in follower.outcomes(timeout, draw):
             ended += 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import shutil
@@ -15,12 +16,14 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from rich.console import Console
 from typer.testing import CliRunner
 
 from components import outputs
 from filecopy import polling
 from filecopy.cli import app
 from filecopy.errors import StackError
+from filecopy.screens import send as screen
 from filecopy.sending.follow import CopyFollower, Outcome, outcome_of
 from filecopy.sending.plan import NotSent, plan
 from filecopy.sending.upload import Sending, Sent, content_type
@@ -697,3 +700,37 @@ def test_a_timeout_names_the_files(aws: Aws, monkeypatch: pytest.MonkeyPatch) ->
         "Timed out after 0 s: 7 of 7 files have not finished: 0.zip, 1.zip, 2.zip, 3.zip, 4.zip, …."
         " Their copies continue. See them with 'filecopy watch'."
     )
+
+
+def test_a_long_copy_is_told_each_minute_without_a_terminal(aws: Aws, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The log of a build shows that something happens. A terminal has a bar for that."""
+
+    class Clock:
+        """A clock on which each look takes 25 s."""
+
+        now = 0.0
+
+        def monotonic(self) -> float:
+            return self.now
+
+        def sleep(self, _seconds: float) -> None:
+            self.now += 25
+
+    clock = Clock()
+    for module in (polling, screen):
+        monkeypatch.setattr(module, "time", clock)
+    upload = {"M": {"of": {"S": "v"}, "copiedBytes": {"N": "3000000"}, "totalBytes": {"N": "9000000"}}}
+    aws.records = {"k": item("IN_PROGRESS", uploads={"M": {"a": upload}})}
+
+    def step(number: int) -> None:
+        if number == 8:
+            aws.records = {"k": item("COMPLETED")}
+
+    aws.on_look = step
+    written = io.StringIO()
+    told = {outputs.SOURCE_BUCKET: "source", outputs.DYNAMODB_TABLE_NAME: "table"}
+    sent = [Sent("k", "v", AFTER)]
+    failed = screen.follow_copies(Console(file=written, width=100), Stack(told, aws), sent, ["a", "b"], 3600)
+    assert failed == 0
+    *lines, _ = written.getvalue().splitlines()
+    assert lines == ["Copying: 0 of 1 file complete, 3.0 MB of 9.0 MB"] * 2
