@@ -4,6 +4,7 @@ from components import outputs
 from components.api import create_api
 from components.arrivals import Arrivals
 from components.buckets import BuildBuckets
+from components.digests import Digests
 from components.endings import Endings
 from components.failures import FailureTopic
 from components.monitoring.component import Monitoring
@@ -17,7 +18,7 @@ from components.workflow.copy_worker import create_copy_worker
 settings = Settings.load()
 tag_everything(settings)
 
-# The files, the record of each copy, and the topic that notifies people of failed copies.
+# The files, the record of each copy, and the topic of failed copies.
 buckets = BuildBuckets("builds", settings)
 tracking = TrackingTable("tracking", settings)
 failures = FailureTopic("failures", settings)
@@ -36,26 +37,38 @@ api = create_api(settings, buckets=buckets, tracking=tracking, workflow=workflow
 arrivals = Arrivals.create(settings, buckets=buckets, tracking=tracking, failures=failures)
 endings = Endings.create(settings, workflow=workflow, tracking=tracking, failures=failures)
 
-# Only these roles may notify people of failures.
+# Only these roles may publish failures. People receive them as one message a minute.
 sync_roles = [regional_sync.role_arn for regional_sync in arrivals.regional_syncs]
 failures.accept_only([workflow.role_arn, *sync_roles, endings.execution_watcher.role_arn])
+digests = Digests.create(settings, state_machine=workflow.physical_name, failures=failures)
 
 # Operators are notified of alarms, and have a dashboard.
-queues = [uploads.queue, *arrivals.queues, endings.queue]
+queues = [uploads.queue, *arrivals.queues, endings.queue, digests.queue]
 functions = [
     copy_worker,
     uploads.replication_worker,
     *api.functions,
     *arrivals.regional_syncs,
     endings.execution_watcher,
+    digests.notification_digest,
 ]
-monitoring = Monitoring("monitoring", settings, workflow=workflow, queues=queues, functions=functions, api=api)
+monitoring = Monitoring(
+    "monitoring",
+    settings,
+    workflow=workflow,
+    queues=queues,
+    rule_name=endings.queue.rule_name,
+    topics=[failures, digests.topic],
+    functions=functions,
+    api=api,
+)
 
 outputs.export(
     settings,
     buckets=buckets,
     tracking=tracking,
     failures=failures,
+    digests=digests,
     workflow=workflow,
     copy_worker=copy_worker,
     upload_queue=uploads.queue,

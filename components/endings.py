@@ -70,6 +70,8 @@ def ended_executions(state_machine_arn: str) -> dict[str, Any]:
 class ExecutionEventQueue(EventQueue):
     """A queue of the status changes of a state machine's executions that have ended."""
 
+    rule_name: str
+
     def __init__(
         self,
         name: str,
@@ -81,24 +83,23 @@ class ExecutionEventQueue(EventQueue):
     ) -> None:
         super().__init__("ExecutionEventQueue", name, settings, function_timeout=function_timeout, opts=opts)
         child = pulumi.ResourceOptions(parent=self)
+        self.rule_name = settings.name(f"file-copy-{name}")
         rule = aws.cloudwatch.EventRule(
             name,
-            name=settings.name(f"file-copy-{name}"),
+            name=self.rule_name,
             description="Executions of the file copy workflow that have ended.",
             event_pattern=document(ended_executions, state_machine_arn=state_machine_arn),
             opts=child,
         )
-        policy = aws.sqs.QueuePolicy(
-            f"{name}-policy",
-            queue_url=self.url,
-            policy=document(
-                policies.queue_accepts_rule_events,
-                queue_arn=self.arn,
-                rule_arn=rule.arn,
-                requires_tls=settings.requires_tls,
-            ),
-            opts=self._belonging_to(self._queue),
-        )
+        accepted = {"service": "events.amazonaws.com", "source_arn": rule.arn, "requires_tls": settings.requires_tls}
+        allowed = [
+            self._policy(queue, policies.queue_accepts, **accepted) for queue in (self._queue, self._dead_letters)
+        ]
         aws.cloudwatch.EventTarget(
-            name, rule=rule.name, arn=self.arn, opts=pulumi.ResourceOptions(parent=self, depends_on=[policy])
+            name,
+            rule=rule.name,
+            arn=self.arn,
+            # EventBridge puts an event that it could not deliver for a day where operators look for it.
+            dead_letter_config={"arn": self._dead_letters.arn},
+            opts=pulumi.ResourceOptions(parent=self, depends_on=allowed),
         )

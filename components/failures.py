@@ -1,4 +1,4 @@
-"""The topic that notifies people of failed copies."""
+"""The topics that notify machines and people of failed copies."""
 
 from __future__ import annotations
 
@@ -13,19 +13,36 @@ from .settings import Settings
 
 
 class FailureTopic(pulumi.ComponentResource):
-    """The topic ``file-copy-failures``, with a subscription for each address in ``notificationEmails``."""
+    """A topic of notifications, to which only the stack's own roles may publish.
 
+    ``file-copy-failures`` has each of them, for machines. ``file-copy-digests`` has at most one message a minute, for
+    people.
+    """
+
+    kind: str
+    """The name without the prefix."""
+    physical_name: str
     arn: pulumi.Output[str]
 
-    def __init__(self, name: str, settings: Settings, opts: pulumi.ResourceOptions | None = None) -> None:
+    def __init__(
+        self,
+        name: str,
+        settings: Settings,
+        *,
+        emails: Sequence[str] = (),
+        opts: pulumi.ResourceOptions | None = None,
+    ) -> None:
+        """
+        Args:
+            emails: the addresses that get a subscription.
+        """
         super().__init__("file-copy-workflow:index:FailureTopic", name, None, opts)
         child = pulumi.ResourceOptions(parent=self)
         self._name, self._settings = name, settings
+        self.kind, self.physical_name = name, settings.name(f"file-copy-{name}")
         # The AWS managed key: each principal of the account that may publish to the topic may use it.
-        topic = aws.sns.Topic(
-            name, name=settings.name("file-copy-failures"), kms_master_key_id="alias/aws/sns", opts=child
-        )
-        for address in settings.notification_emails:
+        topic = aws.sns.Topic(name, name=self.physical_name, kms_master_key_id="alias/aws/sns", opts=child)
+        for address in emails:
             aws.sns.TopicSubscription(
                 f"{name}-{address}", topic=topic.arn, protocol="email", endpoint=address, opts=child
             )

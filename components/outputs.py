@@ -14,6 +14,7 @@ if typing.TYPE_CHECKING:
 
     from .api import RestApi
     from .buckets import BuildBuckets
+    from .digests import Digests
     from .failures import FailureTopic
     from .handler_function import HandlerFunction
     from .monitoring.component import Monitoring
@@ -30,6 +31,7 @@ STEP_FUNCTION_ROLE_ARN = "step_function_role_arn"
 COPY_WORKER_ROLE_ARN = "copy_worker_role_arn"
 API_GATEWAY_URL = "api_gateway_url"
 SNS_TOPIC_ARN = "sns_topic_arn"
+DIGEST_TOPIC_ARN = "digest_topic_arn"
 OPERATIONS_TOPIC_ARN = "operations_topic_arn"
 DASHBOARD_NAME = "dashboard_name"
 DYNAMODB_TABLE_NAME = "dynamodb_table_name"
@@ -58,7 +60,9 @@ class StackOutputs(TypedDict):
     api_gateway_url: str
     """The URL in front of a route's path."""
     sns_topic_arn: str
-    """The topic for failed copies."""
+    """The topic that has each failure, for machines."""
+    digest_topic_arn: str
+    """The topic that has at most one message a minute, for people."""
     operations_topic_arn: str
     """The topic for alarms, in the stack's own region."""
     dashboard_name: str
@@ -86,6 +90,7 @@ def export(
     buckets: BuildBuckets,
     tracking: TrackingTable,
     failures: FailureTopic,
+    digests: Digests,
     workflow: CopyWorkflow,
     copy_worker: HandlerFunction,
     upload_queue: EventQueue,
@@ -106,6 +111,7 @@ def export(
         COPY_WORKER_ROLE_ARN: copy_worker.role_arn,
         API_GATEWAY_URL: api.url,
         SNS_TOPIC_ARN: failures.arn,
+        DIGEST_TOPIC_ARN: digests.topic.arn,
         OPERATIONS_TOPIC_ARN: monitoring.topic_arn,
         DASHBOARD_NAME: monitoring.dashboard_name,
         DYNAMODB_TABLE_NAME: tracking.table_name,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import pulumi
 import pulumi_aws as aws
@@ -72,14 +73,6 @@ class EventQueue(pulumi.ComponentResource):
             sqs_managed_sse_enabled=True,
             opts=child,
         )
-        if settings.requires_tls:
-            aws.sqs.QueuePolicy(
-                f"{name}-dead-letters-policy",
-                queue_url=dead_letters.url,
-                region=region,
-                policy=document(policies.queue_refuses_plain_http, queue_arn=dead_letters.arn),
-                opts=self._belonging_to(dead_letters),
-            )
         queue = aws.sqs.Queue(
             name,
             name=self.physical_name,
@@ -101,7 +94,7 @@ class EventQueue(pulumi.ComponentResource):
             ),
             opts=self._belonging_to(dead_letters),
         )
-        self._queue = queue
+        self._settings, self._queue, self._dead_letters = settings, queue, dead_letters
         self.url = queue.url
         self.arn = queue.arn
         self.dead_letter_url = dead_letters.url
@@ -111,6 +104,24 @@ class EventQueue(pulumi.ComponentResource):
     def label(self) -> str:
         """The name without the prefix, with the region if that is not the stack's own."""
         return in_region(self.kind, self.region)
+
+    def _policy(
+        self, queue: aws.sqs.Queue, build: Callable[..., policies.Policy], **inputs: pulumi.Input[Any]
+    ) -> aws.sqs.QueuePolicy:
+        """The policy of the queue or of its dead-letter queue: ``build`` called with its ARN and ``inputs``."""
+        suffix = DEAD_LETTERS_SUFFIX if queue is self._dead_letters else ""
+        return aws.sqs.QueuePolicy(
+            f"{self.label}{suffix}-policy",
+            queue_url=queue.url,
+            region=self.region,
+            policy=document(build, queue_arn=queue.arn, **inputs),
+            opts=self._belonging_to(queue),
+        )
+
+    def _protect_dead_letters(self) -> None:
+        """Refuses plain HTTP at the dead-letter queue. It needs no more if only SQS sends to it."""
+        if self._settings.requires_tls:
+            self._policy(self._dead_letters, policies.queue_refuses_plain_http)
 
     def _belonging_to(self, queue: aws.sqs.Queue) -> pulumi.ResourceOptions:
         """The options of a resource that is deleted with the queue. A separate deletion never ends on some
@@ -143,19 +154,14 @@ class BucketEventQueue(EventQueue):
             "BucketEventQueue", kind, settings, function_timeout=function_timeout, region=region, opts=opts
         )
         name = in_region(kind, region)
+        self._protect_dead_letters()
         if not buckets and not settings.requires_tls:
             return
-        policy = aws.sqs.QueuePolicy(
-            f"{name}-policy",
-            queue_url=self.url,
-            region=region,
-            policy=document(
-                policies.queue_accepts_bucket_events,
-                queue_arn=self.arn,
-                bucket_arns=[bucket.arn for bucket in buckets],
-                requires_tls=settings.requires_tls,
-            ),
-            opts=self._belonging_to(self._queue),
+        policy = self._policy(
+            self._queue,
+            policies.queue_accepts_bucket_events,
+            bucket_arns=[bucket.arn for bucket in buckets],
+            requires_tls=settings.requires_tls,
         )
         for bucket in buckets:
             aws.s3.BucketNotification(

@@ -560,7 +560,10 @@ def retry(
 @app.command()
 def replay(
     queue: Annotated[
-        str, typer.Argument(metavar="QUEUE", help="uploads, arrivals or endings; arrivals-REGION for another region.")
+        str,
+        typer.Argument(
+            metavar="QUEUE", help="uploads, arrivals, endings or notifications; arrivals-REGION for another region."
+        ),
     ] = "uploads",
     port: Port = embedded.DEFAULT_PORT,
     stack_name: StackName = None,

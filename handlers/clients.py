@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_sns import SNSClient
+    from mypy_boto3_sqs import SQSClient
     from mypy_boto3_stepfunctions import SFNClient
 
 # A function runs for seconds, so a call that hangs must fail while there is time to report it.
@@ -42,6 +43,10 @@ def dynamodb(region: str | None = None) -> DynamoDBClient:
 
 def sns(region: str | None = None) -> SNSClient:
     return cast("SNSClient", _client("sns", region))
+
+
+def sqs() -> SQSClient:
+    return cast("SQSClient", _client("sqs", None))
 
 
 # One cache for all, so that a region that is not given and None are the same.

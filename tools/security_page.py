@@ -28,6 +28,7 @@ PRINCIPALS = {
     "build-worker": "function",
     "regional-sync": "function",
     "execution-watcher": "function",
+    "notification-digest": "function",
     "file-copy-api-logs": "API Gateway, for the logs of all APIs of the account and region",
 }
 KEY = arn("kms", "key/1234abcd-12ab-34cd-56ef-1234567890ab")
@@ -52,6 +53,7 @@ def sections() -> dict[str, str]:
         function_arns=[
             arn("lambda", f"function:{name}") for name in ("replication-worker", "regional-sync", "execution-watcher")
         ],
+        topic_arns=[arn("sns", f"file-copy-{topic}") for topic in ("failures", "digests")],
         # Resources are registered in any order.
         log_group_arns=sorted(
             arn("logs", f"log-group:{group['name']}") for group in run.inputs("cloudwatch/logGroup:LogGroup").values()

@@ -19,17 +19,21 @@ from .metrics import Metric, Names, Watched
 # Seconds. SQS and Lambda report each minute. Five minutes collect related events into one e-mail.
 PERIOD = 300
 
-# Seconds. replication-worker handles a thousand uploads in some seconds. A message that failed is delivered again after
-# 180 s, so two failures need no alarm. A message that waits longer is stuck.
-OLDEST_UPLOAD_SECONDS = 600
+# Seconds. The functions handle a thousand messages in some seconds. A message that failed is delivered again after
+# 180 s, and an arrival after 360 s, so two failures need no alarm. A message that waits longer is stuck.
+OLDEST_MESSAGE_SECONDS = {"uploads": 600, "arrivals": 1200, "endings": 600, "notifications": 600}
 
 # Seconds. One copy may take 600 s (COPY_TIMEOUT in workflow/limits.py). Copies to a few destinations run in parallel.
 # A file that takes 1.5 times as long waits for something: for the lease, for a retry, or in the queue.
 COMPLETED_SECONDS = 900
 
-# Lambda retries a throttled call, for hours if it comes from a queue, so short throttling does no harm. Throttling for
-# 15 minutes means that there is not enough concurrency.
+# Lambda and Step Functions retry a throttled call, so short throttling does no harm. Throttling for 15 minutes means
+# that a quota is not enough. A function that reads a queue needs no alarm for that: its messages wait.
 THROTTLED_PERIODS = 3
+CALLED_DIRECTLY = ("copy-worker", "step-function-invoker", "build-worker")
+
+# A new subscription has this time to be confirmed: twelve periods are an hour.
+UNCONFIRMED_PERIODS = 12
 
 # A caller retries after a 503, and an artifact host that fails causes a 502. Five of them are a lasting problem.
 API_ERRORS = 5
@@ -69,7 +73,8 @@ def all_alarms(names: Names, state_machine_arn: pulumi.Input[str]) -> list[Alarm
     return [
         *_executions(state_machine_arn),
         *_files(names),
-        *_dead_letters(names),
+        *_queues(names),
+        *_notifications(names),
         *_functions(names),
         _api(names),
     ]
@@ -89,16 +94,17 @@ def _executions(state_machine_arn: pulumi.Input[str]) -> Iterator[Alarm]:
             meaning=meaning,
             first="filecopy list --status FAILED --status PARTIAL_FAILURE",
         )
+    yield Alarm(
+        kind="file-copy-executions-throttled",
+        metric=metrics.executions("ExecutionThrottled", state_machine_arn),
+        threshold=1,
+        periods=THROTTLED_PERIODS,
+        meaning=f"Executions were throttled for {THROTTLED_PERIODS * PERIOD // 60} minutes: they take longer.",
+        first="filecopy list --status IN_PROGRESS",
+    )
 
 
 def _files(names: Names) -> Iterator[Alarm]:
-    yield Alarm(
-        kind="file-copy-uploads-waiting",
-        metric=metrics.oldest_message(names.upload_queue),
-        threshold=OLDEST_UPLOAD_SECONDS,
-        meaning=f"An upload has waited {OLDEST_UPLOAD_SECONDS // 60} minutes for its execution to start.",
-        first=_tail(names.function("replication-worker")),
-    )
     yield Alarm(
         kind="file-copy-slow",
         metric=metrics.upload_to_completed(names.state_machine, "p95"),
@@ -108,26 +114,71 @@ def _files(names: Names) -> Iterator[Alarm]:
     )
 
 
-def _dead_letters(names: Names) -> Iterator[Alarm]:
-    """Alarms for dead letters. One is enough: only an operator can replay it, and SQS deletes it after 14 days."""
+def _queues(names: Names) -> Iterator[Alarm]:
+    """Alarms for messages that wait, and for dead letters. One dead letter is enough: only an operator can replay it,
+    and SQS deletes it after 14 days.
+    """
     read_by = {
-        "uploads": ("replication-worker", "Its file is not being copied"),
-        "arrivals": ("regional-sync", "Its copy is not verified"),
+        "uploads": ("replication-worker", "An upload", "Its file is not being copied"),
+        "arrivals": ("regional-sync", "A copy that arrived", "Its copy is not verified"),
         "endings": (
             "execution-watcher",
+            "The end of an execution",
             "The record of its execution may still be in progress, without a notification",
         ),
+        "notifications": ("notification-digest", "A notification", "No e-mail has it"),
     }
-    for queue in names.dead_letter_queues:
-        function, lost = read_by[queue.kind]
+    for queue in names.queues:
+        function, event, lost = read_by[queue.kind]
+        seconds = OLDEST_MESSAGE_SECONDS[queue.kind]
+        yield Alarm(
+            kind=f"file-copy-{queue.kind}-waiting",
+            metric=metrics.oldest_message(queue),
+            threshold=seconds,
+            meaning=f"{event} has waited {seconds // 60} minutes in the queue {queue.label}.",
+            first=_tail(names.function(function, queue.region)),
+        )
         yield Alarm(
             kind=f"file-copy-dead-letters-{queue.kind}",
-            metric=metrics.waiting_messages(queue),
+            metric=metrics.dead_letters(queue),
             threshold=1,
             meaning=f"An event of {queue.label} failed five times and moved to the dead-letter queue. {lost}.",
             first=_tail(names.function(function, queue.region)),
             then=f"filecopy replay {queue.label}",
         )
+
+
+def _notifications(names: Names) -> Iterator[Alarm]:
+    """Alarms for what operators and people would not hear of. A single failure is enough."""
+    yield Alarm(
+        kind="file-copy-endings-undelivered",
+        metric=metrics.failed_deliveries(names.rule),
+        threshold=1,
+        meaning="EventBridge could not deliver the end of an execution to its queue. Its record may stay in progress.",
+        first="filecopy list --status IN_PROGRESS",
+        then="filecopy replay endings",
+    )
+    outputs = {"failures": "sns_topic_arn", "digests": "digest_topic_arn"}
+    subscribers = {
+        kind: f'aws sns list-subscriptions-by-topic --topic-arn "$(filecopy outputs {output})"'
+        for kind, output in outputs.items()
+    }
+    for topic in names.topics:
+        yield Alarm(
+            kind=f"file-copy-{topic.kind}-undelivered",
+            metric=metrics.failed_notifications(topic),
+            threshold=1,
+            meaning=f"SNS could not deliver a message of the topic {topic.name} to a subscriber.",
+            first=subscribers[topic.kind],
+        )
+    yield Alarm(
+        kind="file-copy-subscriptions-unconfirmed",
+        metric=metrics.unconfirmed_subscriptions(names.state_machine),
+        threshold=1,
+        periods=UNCONFIRMED_PERIODS,
+        meaning="An address of notificationEmails has no confirmed subscription, and gets no e-mails.",
+        first=subscribers["digests"],
+    )
 
 
 def _functions(names: Names) -> Iterator[Alarm]:
@@ -142,7 +193,7 @@ def _functions(names: Names) -> Iterator[Alarm]:
             meaning=f"A call of the function {function.name} failed or timed out.",
             first=_tail(function),
         )
-    for function in names.functions:
+    for function in [one for one in names.functions if one.kind in CALLED_DIRECTLY]:
         yield Alarm(
             kind=f"file-copy-throttles-{function.kind}",
             metric=metrics.function("Throttles", function),

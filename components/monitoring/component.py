@@ -11,6 +11,7 @@ import pulumi_aws as aws
 from components import policies
 from components.api import RestApi
 from components.documents import document
+from components.failures import FailureTopic
 from components.handler_function import HandlerFunction
 from components.names import ALARM_NAMES_BEGIN_WITH, in_region
 from components.queues import EventQueue
@@ -36,24 +37,26 @@ class Monitoring(pulumi.ComponentResource):
         *,
         workflow: CopyWorkflow,
         queues: Sequence[EventQueue],
+        rule_name: str,
+        topics: Sequence[FailureTopic],
         functions: Sequence[HandlerFunction],
         api: RestApi,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         """
         Args:
-            queues: all, of the kinds ``uploads``, ``arrivals`` and ``endings``.
+            queues: all, of the kinds ``uploads``, ``arrivals``, ``endings`` and ``notifications``.
+            rule_name: the rule that sends the ends of executions to their queue.
+            topics: those that notify of failures.
             functions: all.
         """
         super().__init__("file-copy-workflow:index:Monitoring", name, None, opts)
         self._name, self._settings = name, settings
-        [uploads] = [queue for queue in queues if queue.kind == "uploads"]
         names = Names(
             state_machine=workflow.physical_name,
-            upload_queue=Watched(kind=uploads.kind, name=uploads.physical_name),
-            dead_letter_queues=[
-                Watched(kind=queue.kind, name=queue.dead_letter_name, region=queue.region) for queue in queues
-            ],
+            queues=[Watched(kind=queue.kind, name=queue.physical_name, region=queue.region) for queue in queues],
+            rule=rule_name,
+            topics=[Watched(kind=topic.kind, name=topic.physical_name) for topic in topics],
             functions=[
                 Watched(kind=function.kind, name=function.physical_name, region=function.region)
                 for function in functions
@@ -61,10 +64,11 @@ class Monitoring(pulumi.ComponentResource):
             api=api.physical_name,
         )
         wanted = alarms.all_alarms(names, workflow.arn)
-        topics = {region: self._topic(region) for region in dict.fromkeys(alarm.metric.region for alarm in wanted)}
-        self.topic_arn = topics[None]
+        regions = dict.fromkeys(alarm.metric.region for alarm in wanted)
+        told = {region: self._topic(region) for region in regions}
+        self.topic_arn = told[None]
         for alarm in wanted:
-            self._alarm(alarm, topics[alarm.metric.region])
+            self._alarm(alarm, told[alarm.metric.region])
         shown = aws.cloudwatch.Dashboard(
             name,
             dashboard_name=settings.name("file-copy-workflow"),

@@ -5,13 +5,13 @@ Format: CloudWatch API reference, "Dashboard body structure and syntax". A row i
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from components.policies import region_of
 
 from . import alarms, metrics
-from .metrics import Metric, Names
+from .metrics import Metric, Names, Watched
 
 ROW_WIDTH = 24
 HEIGHT = 6
@@ -28,16 +28,18 @@ def body(names: Names, state_machine_arn: str) -> dict[str, Any]:
     def functions(name: str, statistic: str = "Sum") -> dict[str, Metric]:
         return {function.label: metrics.function(name, function, statistic) for function in names.functions}
 
-    dead_letters = {queue.label: metrics.waiting_messages(queue) for queue in names.dead_letter_queues}
+    def queues(metric: Callable[[Watched], Metric]) -> dict[str, Metric]:
+        return {queue.label: metric(queue) for queue in names.queues}
+
     rows: list[list[Widget]] = [
         [
-            _graph("Uploads waiting", {"messages": metrics.waiting_messages(names.upload_queue)}),
+            _graph("Messages waiting", queues(metrics.waiting_messages)),
             _graph(
-                "Oldest upload waiting, in seconds",
-                {"seconds": metrics.oldest_message(names.upload_queue)},
-                alarm_at=alarms.OLDEST_UPLOAD_SECONDS,
+                "Oldest message waiting, in seconds",
+                queues(metrics.oldest_message),
+                alarm_at=alarms.OLDEST_MESSAGE_SECONDS["uploads"],
             ),
-            _graph("Dead letters", dead_letters, alarm_at=1),
+            _graph("Dead letters", queues(metrics.dead_letters), alarm_at=1),
         ],
         [
             _graph(
@@ -53,6 +55,7 @@ def body(names: Names, state_machine_arn: str) -> dict[str, Any]:
                 },
                 alarm_at=1,
             ),
+            _graph("Throttled executions", {"throttled": executions("ExecutionThrottled")}),
         ],
         [
             _graph(
@@ -85,7 +88,16 @@ def body(names: Names, state_machine_arn: str) -> dict[str, Any]:
                     "errors (5xx)": metrics.api("5XXError", names.api),
                 },
                 alarm_at=alarms.API_ERRORS,
-            )
+            ),
+            _graph(
+                "Not delivered",
+                {
+                    "ends of executions": metrics.failed_deliveries(names.rule),
+                    **{topic.label: metrics.failed_notifications(topic) for topic in names.topics},
+                    "subscriptions not confirmed": metrics.unconfirmed_subscriptions(names.state_machine),
+                },
+                alarm_at=1,
+            ),
         ],
     ]
     widgets = []

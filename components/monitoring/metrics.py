@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import pulumi
 
 from components.api import STAGE
-from components.names import in_region
+from components.names import DEAD_LETTERS_SUFFIX, in_region
 
-# The program's own metrics, which handlers/execution_watcher.py writes into its log. A test holds both to these names.
+# The program's own metrics, which functions write into their logs. A test holds both to these names.
 NAMESPACE = "FileCopyWorkflow"
 STATE_MACHINE_DIMENSION = "StateMachine"
 
@@ -19,14 +19,14 @@ Dimensions = Mapping[str, pulumi.Input[str]]
 
 @dataclass(frozen=True, kw_only=True)
 class Watched:
-    """A queue or a function that alarms watch. Each region may have one of its kind."""
+    """A queue, a function or a topic that alarms watch. Each region may have one of its kind."""
 
     kind: str
     """The name without the prefix. It is the same in each region."""
     name: str
     """The physical name."""
     region: str | None = None
-    """The region of the queue or function; ``None`` for the stack's own region."""
+    """Its region; ``None`` for the stack's own region."""
 
     @property
     def label(self) -> str:
@@ -39,9 +39,11 @@ class Names:
     """The physical names of all resources that have metrics."""
 
     state_machine: str
-    upload_queue: Watched
-    dead_letter_queues: Sequence[Watched]
-    """Each has the kind of its main queue: ``uploads``, ``arrivals`` or ``endings``."""
+    queues: Sequence[Watched]
+    rule: str
+    """The rule that sends the ends of executions to their queue."""
+    topics: Sequence[Watched]
+    """Those that notify of failures."""
     functions: Sequence[Watched]
     api: str
 
@@ -68,7 +70,7 @@ class Metric:
 
 
 def executions(name: str, state_machine_arn: pulumi.Input[str]) -> Metric:
-    """``name`` is ExecutionsStarted, ExecutionsFailed, … (Step Functions developer guide, "Monitoring metrics")."""
+    """``name`` is ExecutionsStarted, ExecutionThrottled, … (Step Functions developer guide, "Monitoring metrics")."""
     return Metric(namespace="AWS/States", name=name, dimensions={"StateMachineArn": state_machine_arn}, statistic="Sum")
 
 
@@ -82,13 +84,33 @@ def waiting_messages(queue: Watched) -> Metric:
     return _queue("ApproximateNumberOfMessagesVisible", queue)
 
 
-def _queue(name: str, queue: Watched) -> Metric:
+def dead_letters(queue: Watched) -> Metric:
+    """The number of messages in the dead-letter queue of ``queue``."""
+    return _queue("ApproximateNumberOfMessagesVisible", queue, DEAD_LETTERS_SUFFIX)
+
+
+def _queue(name: str, queue: Watched, suffix: str = "") -> Metric:
     return Metric(
         namespace="AWS/SQS",
         name=name,
-        dimensions={"QueueName": queue.name},
+        dimensions={"QueueName": f"{queue.name}{suffix}"},
         statistic="Maximum",
         region=queue.region,
+    )
+
+
+def failed_deliveries(rule: str) -> Metric:
+    """Events that the rule could not deliver to its queue."""
+    return Metric(namespace="AWS/Events", name="FailedInvocations", dimensions={"RuleName": rule}, statistic="Sum")
+
+
+def failed_notifications(topic: Watched) -> Metric:
+    """Messages that SNS could not deliver to a subscriber (SNS developer guide, "Monitoring topics")."""
+    return Metric(
+        namespace="AWS/SNS",
+        name="NumberOfNotificationsFailed",
+        dimensions={"TopicName": topic.name},
+        statistic="Sum",
     )
 
 
@@ -119,6 +141,13 @@ def upload_to_completed(state_machine: str, percentile: str) -> Metric:
 def copies(name: str, state_machine: str) -> Metric:
     """``name`` is CopiesMade or CopiesFailed, of each execution that was not stopped and did not time out."""
     return _own(name, state_machine, "Sum")
+
+
+def unconfirmed_subscriptions(state_machine: str) -> Metric:
+    """The number of addresses in the settings whose subscription nobody has confirmed. It has no values if there are
+    none.
+    """
+    return _own("UnconfirmedSubscriptions", state_machine, "Maximum")
 
 
 def _own(name: str, state_machine: str, statistic: str) -> Metric:

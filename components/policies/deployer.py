@@ -234,6 +234,7 @@ FUNCTIONS = (
     "build-worker",
     "copy-worker",
     "execution-watcher",
+    "notification-digest",
     "regional-sync",
     "replication-worker",
     "step-function-invoker",
@@ -316,8 +317,7 @@ def _queues(stack: Deployment) -> list[str]:
 
 def _topics(stack: Deployment) -> list[str]:
     return [
-        _own("sns", "{}", "file-copy-failures", stack),
-        _own("sns", "{}", "file-copy-operations", stack),
+        *(_own("sns", "{}", f"file-copy-{name}", stack) for name in ("failures", "digests", "operations")),
         *_elsewhere("sns", "{}", "file-copy-operations", stack),
     ]
 
@@ -375,7 +375,9 @@ _RESOURCES: dict[Place, Callable[[Deployment], list[str]]] = {
     # The action that creates a mapping has no resource. A condition limits it to the stack's functions.
     Place.MAPPINGS: lambda _: ["*"],
     Place.STATE_MACHINE: lambda stack: [_own("states", "stateMachine:{}", "file-copy-workflow", stack)],
-    Place.RULES: lambda stack: [_own("events", "rule/{}", "file-copy-endings", stack)],
+    Place.RULES: lambda stack: [
+        _own("events", "rule/{}", f"file-copy-{name}", stack) for name in ("digests", "endings")
+    ],
     Place.ALARMS: _alarms,
     Place.ALL_ALARMS: lambda stack: _anything_in_regions("cloudwatch", "alarm:*", stack),
     Place.DASHBOARD: _dashboard,

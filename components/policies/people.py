@@ -53,6 +53,7 @@ def operate_workflow(
     table_arn: str,
     queue_arns: Sequence[str],
     function_arns: Sequence[str],
+    topic_arns: Sequence[str],
     log_group_arns: Sequence[str],
     alarm_names: str,
     dashboard_name: str,
@@ -66,7 +67,8 @@ def operate_workflow(
     Args:
         queue_arns: the queues whose dead letters are replayed, in every region that has one. A dead-letter queue has
             its queue's name and a suffix.
-        function_arns: the functions that read these queues.
+        function_arns: the functions that have an event source mapping.
+        topic_arns: the topics that notify of failures.
         log_group_arns: without ``:*`` at the end.
         alarm_names: a pattern, with ``*``.
     """
@@ -88,6 +90,7 @@ def operate_workflow(
             [f"arn:{partition}:lambda:{region}:{account}:event-source-mapping:*" for region in regions],
             Condition={"ArnEquals": {"lambda:FunctionArn": list(function_arns)}},
         ),
+        allow(["sns:ListSubscriptionsByTopic"], topic_arns),
         # CloudWatch Logs user guide, "Overview of managing access permissions": the first form is for a call that names
         # the group, the second for a call that has its ARN.
         allow(

@@ -39,7 +39,7 @@ def bucket_refuses_plain_http(bucket_arn: str) -> Policy:
 
 
 def queue_refuses_plain_http(queue_arn: str) -> Policy:
-    """The policy of a dead-letter queue. It needs no more, because SQS itself moves messages into the queue."""
+    """The policy of a dead-letter queue into which only SQS itself moves messages."""
     return policy(_refuse_plain_http("sqs:*", queue_arn))
 
 
@@ -62,15 +62,15 @@ def queue_accepts_bucket_events(queue_arn: str, bucket_arns: Sequence[str], requ
     return policy(*([accept] if bucket_arns else []), *_only_tls(requires_tls, "sqs:*", queue_arn))
 
 
-def queue_accepts_rule_events(queue_arn: str, rule_arn: str, requires_tls: bool) -> Policy:
-    """Lets one EventBridge rule, whose ARN names its account, send to the queue."""
+def queue_accepts(queue_arn: str, service: str, source_arn: str, requires_tls: bool) -> Policy:
+    """Lets one rule of EventBridge, or one topic, whose ARN names its account, send to the queue."""
     return policy(
         {
             "Effect": "Allow",
-            "Principal": {"Service": "events.amazonaws.com"},
+            "Principal": {"Service": service},
             "Action": "sqs:SendMessage",
             "Resource": queue_arn,
-            "Condition": {"ArnEquals": {"aws:SourceArn": rule_arn}},
+            "Condition": {"ArnEquals": {"aws:SourceArn": source_arn}},
         },
         *_only_tls(requires_tls, "sqs:*", queue_arn),
     )
@@ -90,14 +90,7 @@ def topic_accepts_only(topic_arn: str, role_arns: Sequence[str], requires_tls: b
             "Resource": topic_arn,
             "Condition": {"ArnNotEquals": {"aws:PrincipalArn": list(role_arns)}},
         },
-        # Notifications name files and errors, so no subscription may receive them over plain HTTP.
-        {
-            "Effect": "Deny",
-            "Principal": "*",
-            "Action": "sns:Subscribe",
-            "Resource": topic_arn,
-            "Condition": {"StringEquals": {"sns:Protocol": "http"}},
-        },
+        _refuse_plain_http_subscribers(topic_arn),
         *_only_tls(requires_tls, "sns:Publish", topic_arn),
     )
 
@@ -131,8 +124,20 @@ def topic_accepts_alarms(topic_arn: str, alarm_names: str, requires_tls: bool) -
             "Resource": topic_arn,
             "Condition": {"ArnNotLike": {"aws:SourceArn": alarms}},
         },
+        _refuse_plain_http_subscribers(topic_arn),
         *_only_tls(requires_tls, "sns:Publish", topic_arn),
     )
+
+
+def _refuse_plain_http_subscribers(topic_arn: str) -> Statement:
+    """Notifications name files and errors, and alarms name resources: nobody may receive them over plain HTTP."""
+    return {
+        "Effect": "Deny",
+        "Principal": "*",
+        "Action": "sns:Subscribe",
+        "Resource": topic_arn,
+        "Condition": {"StringEquals": {"sns:Protocol": "http"}},
+    }
 
 
 def _only_tls(requires_tls: bool, action: str, resource: str) -> list[Statement]:

@@ -144,6 +144,14 @@ def close_records(table_arn: str, topic_arn: str, state_machine_arn: str) -> lis
     ]
 
 
+def send_digests(queue_arn: str, topic_arn: str) -> list[Statement]:
+    """notification-digest: takes the notifications from their queue, and sends people one message of them."""
+    return [
+        allow(["sqs:ReceiveMessage", "sqs:DeleteMessage"], [queue_arn]),
+        allow(["sns:Publish", "sns:GetTopicAttributes"], [topic_arn]),
+    ]
+
+
 def verify_arrivals(
     source_bucket_arn: str,
     destination_bucket_arns: Sequence[str],

@@ -346,6 +346,7 @@ class System:
                 f"arn:aws:sqs:{prefix}:{url.split('/')[-1].removesuffix(DEAD_LETTERS_SUFFIX)}" for url in dead_letters
             ],
             function_arns=[mapping["FunctionArn"] for mapping in readers],
+            topic_arns=[self.topic, self.outputs[outputs.DIGEST_TOPIC_ARN]],
             log_group_arns=[
                 group["arn"].removesuffix(":*") for group in self.clients("logs").describe_log_groups()["logGroups"]
             ],
@@ -380,15 +381,16 @@ class System:
         self.signer = SigV4Auth(credentials, "execute-api", self.region)
 
     def let_stack_publish(self, user: Credentials) -> None:
-        """Names those whom the topic's policy lets in as the emulator calls them (docs/engines.md): it does not take on
+        """Names those whom the topics let in as the emulator calls them (docs/engines.md): it does not take on
         a state machine's role, but publishes as whoever started the execution, the user, or root where a test does;
         and it knows a role that is taken on by its session's ARN, where AWS gives ``aws:PrincipalArn`` the role's.
         """
-        policy = json.loads(self.sns.get_topic_attributes(TopicArn=self.topic)["Attributes"]["Policy"])
-        let_in: list[str] = policy["Statement"][0]["Condition"]["ArnNotEquals"]["aws:PrincipalArn"]
-        let_in += [role.replace(":iam:", ":sts:").replace(":role/", ":assumed-role/") + "/*" for role in let_in]
-        let_in += [asker("sts").get_caller_identity()["Arn"] for asker in (self.clients_of(user), self.clients)]
-        self.sns.set_topic_attributes(TopicArn=self.topic, AttributeName="Policy", AttributeValue=json.dumps(policy))
+        for topic in (self.topic, self.outputs[outputs.DIGEST_TOPIC_ARN]):
+            policy = json.loads(self.sns.get_topic_attributes(TopicArn=topic)["Attributes"]["Policy"])
+            let_in: list[str] = policy["Statement"][0]["Condition"]["ArnNotEquals"]["aws:PrincipalArn"]
+            let_in += [role.replace(":iam:", ":sts:").replace(":role/", ":assumed-role/") + "/*" for role in let_in]
+            let_in += [asker("sts").get_caller_identity()["Arn"] for asker in (self.clients_of(user), self.clients)]
+            self.sns.set_topic_attributes(TopicArn=topic, AttributeName="Policy", AttributeValue=json.dumps(policy))
 
     def post(
         self, path: str, body: object, *, signer: SigV4Auth | None = None, content_type: str = "application/json"
@@ -559,6 +561,10 @@ class System:
     def inbox(self) -> Inbox:
         """A subscriber of the failure topic."""
         return Inbox(self, self.topic)
+
+    def mailbox(self) -> Inbox:
+        """A subscriber of the topic that people's e-mails come from."""
+        return Inbox(self, self.outputs[outputs.DIGEST_TOPIC_ARN])
 
     def wait_for(
         self, what: str, look: Callable[[], T | None], execution: str | None = None, seen: Sequence[object] = ()

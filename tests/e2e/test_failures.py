@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from components.workflow.definition import copy_workflow_definition
 
 from .system import System
@@ -76,3 +78,19 @@ def test_notification_that_fails_ends_in_notification_failed(system: System) -> 
     assert "Notification failed: SNS." in ended["cause"]
     assert system.states(ended["executionArn"])[-2:] == ["SendFailureNotification", "NotificationFailed"]
     assert system.attempts(ended["executionArn"], "publish") == 1 + 2
+
+
+@pytest.mark.slow
+def test_people_get_one_message_of_many_failures(system: System) -> None:
+    """A broken destination fails every file. Once a minute, a schedule sends people one message about all of them."""
+    mail, first, missing = system.mailbox(), system.bucket("refuses-one"), system.bucket("refuses-everything")
+    system.upload(key := system.key("mailed.zip"))
+    ended = system.run(system.job(key, first))
+    assert first in mail(ended["executionArn"])["Message"]
+    # A minute has just begun. The five are told at its end.
+    for _ in range(5):
+        system.run(system.job(key, missing))
+    message = mail(missing)["Message"]
+    assert f"\n  {missing}: S3.NoSuchBucketException: 5\n" in message
+    assert "The first " in message
+    assert sum(missing in found["Message"] for found in mail.received) == 1

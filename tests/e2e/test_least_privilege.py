@@ -12,6 +12,7 @@ import contextlib
 import importlib
 import json
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 from typing import Any
 
@@ -43,6 +44,7 @@ FUNCTIONS = (
     "build-worker",
     "regional-sync",
     "execution-watcher",
+    "notification-digest",
 )
 
 
@@ -89,6 +91,11 @@ def on_item(action: str) -> Callable[[dict[str, Any]], set[Permission]]:
     return lambda call: {(f"dynamodb:{action}", table_arn(call["TableName"]))}
 
 
+def on_queue(action: str) -> Callable[[dict[str, Any]], set[Permission]]:
+    """The permissions of a call that names the queue by its URL."""
+    return lambda call: {(f"sqs:{action}", f"arn:aws:sqs:us-east-1:{ACCOUNT}:{call['QueueUrl'].rsplit('/', 1)[1]}")}
+
+
 def on_arn(action: str, parameter: str) -> Callable[[dict[str, Any]], set[Permission]]:
     """The permissions of a call that needs one action on the ARN that a parameter has."""
     return lambda call: {(action, call[parameter])}
@@ -109,6 +116,9 @@ PERMISSIONS: dict[str, Callable[[dict[str, Any]], set[Permission]]] = {
     "GetItem": on_item("GetItem"),
     "UpdateItem": on_item("UpdateItem"),
     "Invoke": on_arn("lambda:InvokeFunction", "FunctionName"),
+    "ReceiveMessage": on_queue("ReceiveMessage"),
+    "DeleteMessageBatch": on_queue("DeleteMessage"),
+    "GetTopicAttributes": on_arn("sns:GetTopicAttributes", "TopicArn"),
     "Publish": on_arn("sns:Publish", "TopicArn"),
     "StartExecution": on_arn("states:StartExecution", "stateMachineArn"),
     "DescribeExecution": on_arn("states:DescribeExecution", "executionArn"),
@@ -234,6 +244,31 @@ def set_source_version(system: System, version: str | None) -> None:
     )
 
 
+def arrivals(system: System) -> Iterator[object]:
+    """In each destination a copy as expected, one that has to be compared with the source, and a damaged one; with
+    versions, and without them on either side.
+    """
+    record = uploaded(system)
+    for source_version in (record["sourceVersionId"], None):
+        set_source_version(system, source_version)
+        for result in record["copyResults"]:
+            for etag, more_bytes, version in (
+                (result["etag"], 0, result["versionId"]),
+                ("0" * 32, 0, result["versionId"]),
+                ("0" * 32, 0, None),
+                ("0" * 32, 1, result["versionId"]),
+            ):
+                arrival = aws_events.s3_record(
+                    KEY,
+                    bucket=result["destinationBucket"],
+                    eTag=etag,
+                    size=int(record["sourceSize"]) + more_bytes,
+                    versionId=version,
+                )
+                yield aws_events.sqs_event(aws_events.s3_event(arrival))
+    set_source_version(system, record["sourceVersionId"])
+
+
 def events_for(name: str, system: System, host: aws_events.ArtifactHost) -> Iterator[object]:
     """Events with which the function does everything that it ever does."""
     match name:
@@ -257,27 +292,12 @@ def events_for(name: str, system: System, host: aws_events.ArtifactHost) -> Iter
             host.answers["/abcdef2"] = aws_events.Answer(headers={"Content-Length": "30000000"}, body=large)
             yield from ({"commit": path.removeprefix("/")} for path in host.answers)
         case "regional-sync":
-            # In each destination a copy as expected, one that has to be compared with the source, and a damaged one;
-            # with versions, and without them on either side.
-            record = uploaded(system)
-            for source_version in (record["sourceVersionId"], None):
-                set_source_version(system, source_version)
-                for result in record["copyResults"]:
-                    for etag, more_bytes, version in (
-                        (result["etag"], 0, result["versionId"]),
-                        ("0" * 32, 0, result["versionId"]),
-                        ("0" * 32, 0, None),
-                        ("0" * 32, 1, result["versionId"]),
-                    ):
-                        arrival = aws_events.s3_record(
-                            KEY,
-                            bucket=result["destinationBucket"],
-                            eTag=etag,
-                            size=int(record["sourceSize"]) + more_bytes,
-                            versionId=version,
-                        )
-                        yield aws_events.sqs_event(aws_events.s3_event(arrival))
-            set_source_version(system, record["sourceVersionId"])
+            yield from arrivals(system)
+        case "notification-digest":
+            url = system.sqs.get_queue_url(QueueName="file-copy-notifications")["QueueUrl"]
+            notification = json.dumps({"Subject": "File copy failed: a.zip", "Message": "Failed"})
+            system.sqs.send_message(QueueUrl=url, MessageBody=notification)
+            yield {"time": datetime.now(UTC).isoformat()}
         case "execution-watcher":
             # One that was stopped; one that failed; and one that succeeded, whose output was too long for its event.
             stopped = system.start_waiting("releases/stopped.zip")
@@ -315,6 +335,7 @@ def done_by_a_function(system: System, name: str, monkeypatch: pytest.MonkeyPatc
             "AWS_SECRET_ACCESS_KEY": "test",
             "AWS_DEFAULT_REGION": system.region,
             **({"ARTIFACT_BASE_URL": host.url} if name == "build-worker" else {}),
+            **({"SUBSCRIPTIONS": "1"} if name == "notification-digest" else {}),
             **({"MULTIPART_THRESHOLD": "0"} if name == "copy-worker" else {}),
         }.items():
             patch.setenv(variable, value)

@@ -111,7 +111,7 @@ def test_a_dead_letter_there_is_put_back(system: System, there: Any) -> None:
     """'filecopy replay' reaches the queue of the other region, by the name that the outputs give it."""
     key = f"{uuid.uuid4().hex}.zip"
     urls = system.outputs[outputs.DEAD_LETTER_QUEUE_URLS]
-    assert [*urls] == ["uploads", "arrivals", QUEUE, "endings"]
+    assert [*urls] == ["uploads", "arrivals", QUEUE, "endings", "notifications"]
     record_copies(system, key, "0" * 32, 1)
     letter = s3_event(s3_record(key, bucket=FAR_BUCKET, eTag="0" * 32, size=1, versionId=None))
     there("sqs").send_message(QueueUrl=urls[QUEUE], MessageBody=letter)
@@ -119,7 +119,7 @@ def test_a_dead_letter_there_is_put_back(system: System, there: Any) -> None:
     assert (told.returncode, told.stdout) == (0, f"Moved 1 message back into {QUEUE}.\n"), told.stderr
     assert arrived(system, key)["verified"] is True
     unknown = system.filecopy("replay", "arrivals-ap-south-1")
-    assert f"The queues are uploads, arrivals, {QUEUE}, endings." in unknown.stderr
+    assert f"The queues are uploads, arrivals, {QUEUE}, endings, notifications." in unknown.stderr
 
 
 def test_everything_is_where_its_bucket_is(system: System, there: Any) -> None:

@@ -111,6 +111,9 @@ RUNBOOK: dict[str, Call] = {
         Enabled=True,
     ),
     "concurrency": lambda who, _: who("lambda").get_account_settings(),
+    "who is subscribed": lambda who, system: who("sns").list_subscriptions_by_topic(
+        TopicArn=system.outputs["digest_topic_arn"]
+    ),
     "tail of a log": lambda who, _: who("logs").filter_log_events(logGroupName=GROUP),
     "query of logs": lambda who, _: who("logs").start_query(logGroupName=GROUP, queryString="fields @message", **A_DAY),
     "answer to a query": lambda who, system: who("logs").get_query_results(
@@ -153,7 +156,7 @@ def test_an_operator_may_do_what_the_runbook_says_and_is_allowed_no_more(enforce
         # CloudWatch's permissions are not called what its signatures are.
         used.add(f"{model.service_model.signing_name.replace('monitoring', 'cloudwatch')}:{model.name}")
 
-    for service in ("cloudtrail", "cloudwatch", "dynamodb", "lambda", "logs", "sqs", "stepfunctions"):
+    for service in ("cloudtrail", "cloudwatch", "dynamodb", "lambda", "logs", "sns", "sqs", "stepfunctions"):
         operator(service).meta.events.register("provide-client-params", record)
     enforced.upload("operated.zip")
     enforced.run(enforced.job("operated.zip", "operated-later"))

@@ -6,11 +6,26 @@ from dataclasses import dataclass, fields
 
 import pytest
 
-from handlers import build_worker, copy_worker, execution_watcher, regional_sync, replication_worker
+from handlers import (
+    build_worker,
+    copy_worker,
+    execution_watcher,
+    notification_digest,
+    regional_sync,
+    replication_worker,
+)
 from handlers import step_function_invoker as invoker
 from handlers.environment import ConfigurationError, Variables
 
-FUNCTIONS = [build_worker, copy_worker, execution_watcher, regional_sync, replication_worker, invoker]
+FUNCTIONS = [
+    build_worker,
+    copy_worker,
+    execution_watcher,
+    notification_digest,
+    regional_sync,
+    replication_worker,
+    invoker,
+]
 
 
 @dataclass(frozen=True, kw_only=True)

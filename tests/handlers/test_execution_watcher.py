@@ -240,7 +240,7 @@ def test_an_execution_that_was_stopped_without_words(notifications: Notification
     assert len(notifications.received()) == 1
 
 
-def test_a_wave_of_failures_asks_nobody(notifications: Notifications) -> None:
+def test_a_wave_of_failures_needs_no_call(notifications: Notifications) -> None:
     """A thousand failures a minute are more than DescribeExecution allows. No record stays in progress for that."""
     throttle = fail_with(client_error("ThrottlingException"))
     before_call(clients.stepfunctions(), "DescribeExecution", throttle)

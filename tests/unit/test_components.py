@@ -12,6 +12,7 @@ import pytest
 
 from components import policies
 from components.buckets import BucketRef, BuildBuckets
+from components.digests import NotificationQueue
 from components.endings import ExecutionEventQueue
 from components.failures import FailureTopic
 from components.handler_function import HandlerFunction, package
@@ -93,14 +94,14 @@ def test_the_table_has_the_guides_key_and_is_not_lost(force_destroy: bool) -> No
 
 @pytest.mark.parametrize("addresses", [(), ("a@example.com",), ("a@example.com", "b@example.com")])
 def test_every_address_is_subscribed(addresses: tuple[str, ...]) -> None:
-    """Each address is subscribed to failures. A stack without addresses still has an encrypted topic."""
-    recording = record(lambda: FailureTopic("failures", replace(DEFAULTS, notification_emails=addresses)))
+    """Each address is subscribed to the topic. A topic without addresses is encrypted, too."""
+    recording = record(lambda: FailureTopic("digests", DEFAULTS, emails=addresses))
     assert recording.inputs("sns/topic:Topic") == {
-        "failures": {"name": "file-copy-failures", "kmsMasterKeyId": "alias/aws/sns"}
+        "digests": {"name": "file-copy-digests", "kmsMasterKeyId": "alias/aws/sns"}
     }
-    topic = arn("sns", "file-copy-failures")
+    topic = arn("sns", "file-copy-digests")
     assert recording.inputs("sns/topicSubscription:TopicSubscription") == {
-        f"failures-{address}": {"topic": topic, "protocol": "email", "endpoint": address} for address in addresses
+        f"digests-{address}": {"topic": topic, "protocol": "email", "endpoint": address} for address in addresses
     }
 
 
@@ -158,7 +159,13 @@ def rule_queue(settings: Settings = DEFAULTS) -> EventQueue:
     return ExecutionEventQueue("endings", settings, state_machine_arn=machine, function_timeout=30)
 
 
-@pytest.mark.parametrize(("make", "name"), [(bucket_queue, "uploads"), (rule_queue, "endings")])
+def topic_queue(settings: Settings = DEFAULTS) -> EventQueue:
+    return NotificationQueue("notifications", settings, topic_arn=pulumi.Output.from_input(arn("sns", "topic")))
+
+
+@pytest.mark.parametrize(
+    ("make", "name"), [(bucket_queue, "uploads"), (rule_queue, "endings"), (topic_queue, "notifications")]
+)
 def test_queues_are_encrypted_and_dead_letters_come_from_their_own_queue(make: Any, name: str) -> None:
     """Messages are encrypted. Only this queue can move messages to its dead-letter queue."""
     recording = record(make)
@@ -173,7 +180,7 @@ def test_queues_are_encrypted_and_dead_letters_come_from_their_own_queue(make: A
     }
 
 
-@pytest.mark.parametrize("make", [bucket_queue, rule_queue])
+@pytest.mark.parametrize("make", [bucket_queue, rule_queue, topic_queue])
 def test_what_belongs_to_a_queue_goes_with_it(make: Any) -> None:
     """ "pulumi destroy" deletes only the queue. On some engines, deleting its redrive allow policy never ends, and on
     every engine, deleting a policy takes time."""
@@ -198,24 +205,34 @@ def test_what_belongs_to_a_queue_goes_with_it(make: Any) -> None:
             lambda queue, tls: policies.queue_accepts_bucket_events(queue, ["arn:aws:s3:::a", "arn:aws:s3:::b"], tls),
         ),
         (
+            topic_queue,
+            "notifications",
+            lambda queue, tls: policies.queue_accepts(queue, "sns.amazonaws.com", arn("sns", "topic"), tls),
+        ),
+        (
             rule_queue,
             "endings",
-            lambda queue, tls: policies.queue_accepts_rule_events(queue, arn("events", "rule/file-copy-endings"), tls),
+            lambda queue, tls: policies.queue_accepts(
+                queue, "events.amazonaws.com", arn("events", "rule/file-copy-endings"), tls
+            ),
         ),
     ],
 )
 def test_a_queue_accepts_its_own_senders_only(
     make: Any, name: str, build: Any, endpoint: str | None, requires_tls: bool
 ) -> None:
-    """A queue's policy names its buckets and this account, or its rule. Both queues require TLS."""
+    """A queue's policy names its buckets and this account, its topic, or its rule, which also sends what it cannot
+    deliver to the dead-letter queue. All queues require TLS."""
     recording = record(lambda: make(replace(DEFAULTS, emulator_endpoint=endpoint)))
     found = {
         inputs["queueUrl"].rsplit("/", 1)[1]: json.loads(inputs["policy"])
         for inputs in recording.inputs("sqs/queuePolicy:QueuePolicy").values()
     }
+    dead_letters = f"file-copy-{name}-dead-letters"
     expected = {f"file-copy-{name}": build(arn("sqs", f"file-copy-{name}"), requires_tls)}
-    if requires_tls:
-        dead_letters = f"file-copy-{name}-dead-letters"
+    if make is rule_queue:
+        expected[dead_letters] = build(arn("sqs", dead_letters), requires_tls)
+    elif requires_tls:
         expected[dead_letters] = policies.queue_refuses_plain_http(arn("sqs", dead_letters))
     assert found == expected
 

@@ -21,7 +21,7 @@ from filecopy.embedded.configuration import PROJECT_ROOT
 from handlers import environment
 
 from .mocks import EMULATOR, Recording, arn, project
-from .test_program import FUNCTIONS
+from .test_program import FUNCTIONS, QUEUES
 
 MACHINE = arn("states", "stateMachine:acme-file-copy-workflow")
 TOPIC = arn("sns", "acme-file-copy-operations")
@@ -32,14 +32,14 @@ IN_ORDER = (
     "build-worker",
     "regional-sync",
     "execution-watcher",
+    "notification-digest",
 )
 """The functions as __main__.py has them."""
 NAMES = metrics.Names(
     state_machine="acme-file-copy-workflow",
-    upload_queue=Watched(kind="uploads", name="acme-file-copy-uploads"),
-    dead_letter_queues=[
-        Watched(kind=kind, name=f"acme-file-copy-{kind}-dead-letters") for kind in ("uploads", "arrivals", "endings")
-    ],
+    queues=[Watched(kind=kind, name=f"acme-file-copy-{kind}") for kind in QUEUES],
+    rule="acme-file-copy-endings",
+    topics=[Watched(kind=kind, name=f"acme-file-copy-{kind}") for kind in ("failures", "digests")],
     functions=[Watched(kind=kind, name=f"acme-{kind}") for kind in IN_ORDER],
     api="acme-file-copy-api",
 )
@@ -80,8 +80,12 @@ def test_every_way_in_which_files_stay_behind_has_an_alarm() -> None:
         "file-copy-executions-failed": (states, "ExecutionsFailed", machine, "Sum"),
         "file-copy-executions-timed-out": (states, "ExecutionsTimedOut", machine, "Sum"),
         "file-copy-executions-aborted": (states, "ExecutionsAborted", machine, "Sum"),
-        "file-copy-uploads-waiting": (
-            "AWS/SQS", "ApproximateAgeOfOldestMessage", {"QueueName": "acme-file-copy-uploads"}, "Maximum",
+        "file-copy-executions-throttled": (states, "ExecutionThrottled", machine, "Sum"),
+        "file-copy-endings-undelivered": (
+            "AWS/Events", "FailedInvocations", {"RuleName": "acme-file-copy-endings"}, "Sum",
+        ),
+        "file-copy-subscriptions-unconfirmed": (
+            "FileCopyWorkflow", "UnconfirmedSubscriptions", {"StateMachine": "acme-file-copy-workflow"}, "Maximum",
         ),
         "file-copy-slow": (
             "FileCopyWorkflow", "UploadToCompleted", {"StateMachine": "acme-file-copy-workflow"}, "p95",
@@ -90,13 +94,20 @@ def test_every_way_in_which_files_stay_behind_has_an_alarm() -> None:
             "AWS/ApiGateway", "5XXError", {"ApiName": "acme-file-copy-api", "Stage": "live"}, "Sum",
         ),
     }  # fmt: skip
-    for name in ("uploads", "arrivals", "endings"):
+    for topic in ("failures", "digests"):
+        dimensions = {"TopicName": f"acme-file-copy-{topic}"}
+        expected[f"file-copy-{topic}-undelivered"] = ("AWS/SNS", "NumberOfNotificationsFailed", dimensions, "Sum")
+    for name in QUEUES:
+        dimensions = {"QueueName": f"acme-file-copy-{name}"}
+        expected[f"file-copy-{name}-waiting"] = ("AWS/SQS", "ApproximateAgeOfOldestMessage", dimensions, "Maximum")
         dimensions = {"QueueName": f"acme-file-copy-{name}-dead-letters"}
         expected[f"file-copy-dead-letters-{name}"] = ("AWS/SQS", queue, dimensions, "Maximum")
     for function in NAMES.functions:
         dimensions = {"FunctionName": function.name}
         expected[f"file-copy-errors-{function.kind}"] = ("AWS/Lambda", "Errors", dimensions, "Sum")
-        expected[f"file-copy-throttles-{function.kind}"] = ("AWS/Lambda", "Throttles", dimensions, "Sum")
+        # What a queue calls is in the alarms of messages that wait.
+        if function.kind in ("copy-worker", "step-function-invoker", "build-worker"):
+            expected[f"file-copy-throttles-{function.kind}"] = ("AWS/Lambda", "Throttles", dimensions, "Sum")
     assert {name: measured(alarm) for name, alarm in ALARMS.items()} == expected
 
 
@@ -104,11 +115,16 @@ def test_one_file_left_behind_is_enough_and_a_hiccup_is_not() -> None:
     """One file that needs a person is enough for an alarm. A fault that recovers by itself is not."""
     thresholds = {name: (alarm.threshold, alarm.periods) for name, alarm in ALARMS.items()}
     # Two failures of a message, of 180 s each, cause no alarm, and neither does the longest copy.
-    assert thresholds.pop("file-copy-uploads-waiting") == (600, 1)
+    for name in ("uploads", "endings", "notifications"):
+        assert thresholds.pop(f"file-copy-{name}-waiting") == (600, 1)
+    # An arrival comes again after 360 s.
+    assert thresholds.pop("file-copy-arrivals-waiting") == (1200, 1)
+    # Who deploys has an hour to confirm.
+    assert thresholds.pop("file-copy-subscriptions-unconfirmed") == (1, 12)
     assert thresholds.pop("file-copy-slow") == (900, 1)
     assert thresholds.pop("file-copy-api-errors") == (5, 1)
     for name, found in thresholds.items():
-        assert found == ((1, 3) if "-throttles-" in name else (1, 1)), name
+        assert found == ((1, 3) if "throttle" in name else (1, 1)), name
 
 
 def test_alarms_are_made_as_they_are_described(acme: Recording) -> None:
@@ -141,6 +157,8 @@ def test_alarms_name_what_is_made(acme: Recording) -> None:
     there = {
         "StateMachineArn": {acme.outputs["step_function_arn"]},
         "StateMachine": {inputs["name"] for inputs in acme.inputs("sfn/stateMachine:StateMachine").values()},
+        "RuleName": {inputs["name"] for inputs in acme.inputs("cloudwatch/eventRule:EventRule").values()},
+        "TopicName": {inputs["name"] for inputs in acme.inputs("sns/topic:Topic").values()},
         "QueueName": {inputs["name"] for inputs in acme.inputs("sqs/queue:Queue").values()},
         "FunctionName": {inputs["name"] for inputs in acme.inputs("lambda/function:Function").values()},
         "ApiName": {inputs["name"] for inputs in acme.inputs("apigateway/restApi:RestApi").values()},
@@ -223,12 +241,13 @@ def test_the_dashboard_shows_what_the_alarms_watch() -> None:
         for line in widget["properties"].get("annotations", {}).get("horizontal", [])
     }
     assert lines == {
-        "Oldest upload waiting, in seconds": 600,
+        "Oldest message waiting, in seconds": 600,
         "Dead letters": 1,
         "Executions that did not succeed": 1,
         "From upload to copied everywhere, in seconds": 900,
         "Errors of functions": 1,
         "API": 5,
+        "Not delivered": 1,
     }
 
 
@@ -236,11 +255,11 @@ def test_the_dashboard_follows_a_file() -> None:
     """The graphs are in the order in which a file travels, from left to right and top to bottom."""
     in_order = sorted(widgets(), key=lambda widget: (widget["y"], widget["x"]))
     assert [widget["properties"]["title"].split(",")[0] for widget in in_order] == [
-        "Uploads waiting", "Oldest upload waiting", "Dead letters",
-        "Executions", "Executions that did not succeed",
+        "Messages waiting", "Oldest message waiting", "Dead letters",
+        "Executions", "Executions that did not succeed", "Throttled executions",
         "From upload to copied everywhere", "Copies",
         "Errors of functions", "Throttled calls of functions", "Duration of functions",
-        "API",
+        "API", "Not delivered",
     ]  # fmt: skip
 
 
@@ -270,9 +289,9 @@ def test_the_dashboard_is_made_for_this_stack(acme: Recording) -> None:
 def test_operators_are_told_apart_from_users(acme: Recording) -> None:
     """Each address in operationsEmails is subscribed to alarms, and to nothing else."""
     subscriptions = acme.inputs("sns/topicSubscription:TopicSubscription").values()
-    assert sorted((item["topic"], item["protocol"], item["endpoint"]) for item in subscriptions) == [
-        (TOPIC, "email", "a@example.com"),
-        (TOPIC, "email", "b@example.com"),
+    assert sorted((item["topic"], item["endpoint"]) for item in subscriptions if item["protocol"] == "email") == [
+        (TOPIC, "a@example.com"),
+        (TOPIC, "b@example.com"),
     ]
     assert acme.outputs["operations_topic_arn"] == TOPIC
 
@@ -290,14 +309,26 @@ def test_the_operations_topic_is_cloudwatchs(endpoint: str | None) -> None:
     assert all(name.startswith(ALARM_NAMES_BEGIN_WITH) for name in ALARMS)
 
 
+class Unconfirmed:
+    """SNS, with a topic whose subscription nobody has confirmed."""
+
+    @staticmethod
+    def get_topic_attributes(**_named: str) -> dict[str, Any]:
+        return {"Attributes": {"SubscriptionsConfirmed": "0"}}
+
+
 def test_functions_measure_what_alarms_and_dashboard_show(
     acme: Recording, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """execution-watcher writes the metrics that alarms and dashboard use. With another name, no alarm would go off."""
+    """Two functions write the metrics that alarms and dashboard use. With another name, no alarm would go off."""
     watcher = importlib.import_module("handlers.execution_watcher")
-    variables = acme.inputs("lambda/function:Function")["execution-watcher"]["environment"]["variables"]
-    for name, value in variables.items():
-        monkeypatch.setenv(name, value)
+    digest = importlib.import_module("handlers.notification_digest")
+    for function in ("execution-watcher", "notification-digest"):
+        variables = acme.inputs("lambda/function:Function")[function]["environment"]["variables"]
+        for name, value in variables.items():
+            monkeypatch.setenv(name, value)
+    monkeypatch.setenv("SUBSCRIPTIONS", "1")
+    monkeypatch.setattr(digest.clients, "sns", lambda: Unconfirmed)
     job = {"destinationBuckets": ["a", "b"], "uploadedAt": "2026-03-14T09:26:53.589Z"}
     detail = {
         "executionArn": "execution", "status": "SUCCEEDED", "stopDate": 1773480414589,
@@ -306,17 +337,18 @@ def test_functions_measure_what_alarms_and_dashboard_show(
     body = json.dumps({"detail": detail})
     environment._parse.cache_clear()
     watcher.handler({"Records": [{"messageId": "m", "body": body}]}, None)
+    digest._check_subscriptions()
     environment._parse.cache_clear()
-    line = json.loads(capsys.readouterr().out)
-    [declared] = line["_aws"]["CloudWatchMetrics"]
-    [dimensions] = declared["Dimensions"]
-    written = {
-        (declared["Namespace"], metric["Name"], *(part for name in dimensions for part in (name, line[name])))
-        for metric in declared["Metrics"]
-    }
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    written = set()
+    for line in lines:
+        [declared] = line["_aws"]["CloudWatchMetrics"]
+        [dimensions] = declared["Dimensions"]
+        place = [part for name in dimensions for part in (name, line[name])]
+        written |= {(declared["Namespace"], metric["Name"], *place) for metric in declared["Metrics"]}
     shown = {
         tuple(line[:-1]) for widget in widgets() for line in widget["properties"]["metrics"]
         if line[0] == metrics.NAMESPACE
     }  # fmt: skip
     assert written == shown
-    assert line["UploadToCompleted"] == 1.0
+    assert lines[0]["UploadToCompleted"] == 1.0

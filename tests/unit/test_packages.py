@@ -28,6 +28,7 @@ MODULES = {
             *("s3_protocol", "text", "tracking", "upload_record"),
         },
         "execution-watcher": {"clients", "s3_protocol", "sqs_batch", "text", "tracking"},
+        "notification-digest": {"clients", "s3_protocol", "text"},
     }.items()
 }
 """The modules of each function's package, beyond the package's own ``__init__``."""
@@ -84,6 +85,7 @@ def test_a_package_is_enough(name: str, tmp_path: Path) -> None:
         ("regional-sync", {"botocore"}),
         ("copy-worker", {"botocore"}),
         ("execution-watcher", set()),
+        ("notification-digest", {"botocore"}),
     ],
 )
 def test_a_function_imports_no_more_of_boto3_than_it_needs(name: str, expected: set[str]) -> None:

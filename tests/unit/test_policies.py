@@ -55,6 +55,16 @@ def granted(statements: list[policies.Statement]) -> list[tuple[list[str], list[
     return [(statement["Action"], statement["Resource"]) for statement in statements]
 
 
+def plain_subscriptions_refused(topic: str) -> dict[str, Any]:
+    return {
+        "Effect": "Deny",
+        "Principal": "*",
+        "Action": "sns:Subscribe",
+        "Resource": topic,
+        "Condition": {"StringEquals": {"sns:Protocol": "http"}},
+    }
+
+
 def plain_http_refused(action: str, *resources: str) -> policies.Statement:
     return {
         "Effect": "Deny",
@@ -278,6 +288,7 @@ def test_an_operator_looks_puts_back_and_silences() -> None:
         table_arn=TABLE,
         queue_arns=[QUEUE],
         function_arns=[arn("lambda", "function:replication-worker")],
+        topic_arns=[TOPIC],
         log_group_arns=[LOG_GROUP],
         alarm_names="acme-file-copy-*",
         dashboard_name="acme-file-copy-workflow",
@@ -301,6 +312,7 @@ def test_an_operator_looks_puts_back_and_silences() -> None:
         (["dynamodb:Scan"], [TABLE]),
         (["sqs:GetQueueAttributes", "sqs:SendMessage"], [QUEUE]),
         (["sqs:GetQueueAttributes", "sqs:ReceiveMessage", "sqs:DeleteMessage"], [f"{QUEUE}-dead-letters"]),
+        (["sns:ListSubscriptionsByTopic"], [TOPIC]),
         (["logs:FilterLogEvents", "logs:StartQuery"], [f"{LOG_GROUP}:*", LOG_GROUP]),
         (["cloudwatch:DescribeAlarms"], [arn("cloudwatch", "alarm:*")]),
         (
@@ -321,7 +333,7 @@ def test_an_operator_looks_puts_back_and_silences() -> None:
 def test_an_operator_is_one_in_every_region_of_the_stack() -> None:
     """In each region with queues, an operator may also use the alarms and the functions that read the queues."""
     far = f"arn:aws:sqs:eu-west-1:{ACCOUNT}:file-copy-arrivals"
-    allowed = policies.operate_workflow(MACHINE, TABLE, [QUEUE, far], [], [], "file-copy-*", "d")["Statement"]
+    allowed = policies.operate_workflow(MACHINE, TABLE, [QUEUE, far], [], [], [], "file-copy-*", "d")["Statement"]
     on = {action: statement["Resource"] for statement in allowed for action in statement["Action"]}
     for action, service, name in (
         ("cloudwatch:SetAlarmState", "cloudwatch", "alarm:file-copy-*"),
@@ -418,16 +430,17 @@ def test_a_queue_takes_events_of_its_buckets_in_its_account_only(requires_tls: b
 
 
 @pytest.mark.parametrize("requires_tls", [True, False])
-def test_queue_takes_what_one_rule_sends(requires_tls: bool) -> None:
-    """Otherwise a rule of any account could report executions that do not exist."""
-    rule = arn("events", "rule/file-copy-endings")
-    accepted, *refused = policies.queue_accepts_rule_events(QUEUE, rule, requires_tls)["Statement"]
+@pytest.mark.parametrize("service", ["events.amazonaws.com", "sns.amazonaws.com"])
+def test_queue_takes_what_one_rule_or_topic_sends(service: str, requires_tls: bool) -> None:
+    """Otherwise a rule of any account could report executions that do not exist, and a topic failures."""
+    source = arn("events", "rule/file-copy-endings")
+    accepted, *refused = policies.queue_accepts(QUEUE, service, source, requires_tls)["Statement"]
     assert accepted == {
         "Effect": "Allow",
-        "Principal": {"Service": "events.amazonaws.com"},
+        "Principal": {"Service": service},
         "Action": "sqs:SendMessage",
         "Resource": QUEUE,
-        "Condition": {"ArnEquals": {"aws:SourceArn": rule}},
+        "Condition": {"ArnEquals": {"aws:SourceArn": source}},
     }
     assert refused == ([plain_http_refused("sqs:*", QUEUE)] if requires_tls else [])
 
@@ -446,13 +459,7 @@ def test_the_topic_takes_notifications_of_these_roles_only(requires_tls: bool) -
         "Condition": {"ArnNotEquals": {"aws:PrincipalArn": roles}},
     }
     # Notifications name files, too.
-    assert plain_subscriptions == {
-        "Effect": "Deny",
-        "Principal": "*",
-        "Action": "sns:Subscribe",
-        "Resource": TOPIC,
-        "Condition": {"StringEquals": {"sns:Protocol": "http"}},
-    }
+    assert plain_subscriptions == plain_subscriptions_refused(TOPIC)
     assert plain_http == ([plain_http_refused("sns:Publish", TOPIC)] if requires_tls else [])
 
 
@@ -462,7 +469,10 @@ def test_the_operations_topic_takes_alarms_of_the_stack_only(partition: str, reg
     """CloudWatch notifies of this stack's alarms in this account and region. No other principal may publish."""
     topic = f"arn:{partition}:sns:{region}:{ACCOUNT}:acme-file-copy-operations"
     alarms = f"arn:{partition}:cloudwatch:{region}:{ACCOUNT}:alarm:acme-file-copy-*"
-    accepted, refused, *plain_http = policies.topic_accepts_alarms(topic, "acme-file-copy-*", requires_tls)["Statement"]
+    accepted, refused, plain_subscriptions, *plain_http = policies.topic_accepts_alarms(
+        topic, "acme-file-copy-*", requires_tls
+    )["Statement"]
+    assert plain_subscriptions == plain_subscriptions_refused(topic)
     publish = {"Action": "sns:Publish", "Resource": topic}
     assert accepted == {
         "Effect": "Allow",

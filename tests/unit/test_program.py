@@ -31,26 +31,29 @@ FUNCTIONS = {
     "build-worker",
     "regional-sync",
     "execution-watcher",
+    "notification-digest",
 }
+QUEUES = ("uploads", "arrivals", "endings", "notifications")
 BUCKETS = {"global-builds", "region-a-builds", "region-b-builds"}
 ROLES = FUNCTIONS | {"file-copy-workflow", "file-copy-api-logs"}
 ALARMS = {
-    "executions-failed", "executions-timed-out", "executions-aborted", "uploads-waiting", "slow", "api-errors",
-    *(f"dead-letters-{queue}" for queue in ("uploads", "arrivals", "endings")),
-    *(f"{kind}-{function}" for kind in ("errors", "throttles") for function in FUNCTIONS),
+    "executions-failed", "executions-timed-out", "executions-aborted", "executions-throttled", "slow", "api-errors",
+    *(f"{queue}-waiting" for queue in QUEUES),
+    *(f"dead-letters-{queue}" for queue in QUEUES),
+    *(f"{what}-undelivered" for what in ("endings", "failures", "digests")),
+    "subscriptions-unconfirmed",
+    *(f"errors-{function}" for function in FUNCTIONS),
+    *(f"throttles-{function}" for function in ("copy-worker", "step-function-invoker", "build-worker")),
 }  # fmt: skip
 NAMES = {
     "aws:s3/bucket:Bucket": BUCKETS,
     **{f"aws:{belonging}": BUCKETS for belonging in BELONGINGS},
     "aws:s3/bucketNotification:BucketNotification": BUCKETS,
     "aws:dynamodb/table:Table": {"FileCopyTracking"},
-    "aws:sns/topic:Topic": {"file-copy-failures", "file-copy-operations"},
-    "aws:sqs/queue:Queue": {
-        "file-copy-uploads", "file-copy-uploads-dead-letters", "file-copy-arrivals", "file-copy-arrivals-dead-letters",
-        "file-copy-endings", "file-copy-endings-dead-letters",
-    },
+    "aws:sns/topic:Topic": {"file-copy-failures", "file-copy-digests", "file-copy-operations"},
+    "aws:sqs/queue:Queue": {f"file-copy-{queue}{end}" for queue in QUEUES for end in ("", "-dead-letters")},
     "aws:sfn/stateMachine:StateMachine": {"file-copy-workflow"},
-    "aws:cloudwatch/eventRule:EventRule": {"file-copy-endings"},
+    "aws:cloudwatch/eventRule:EventRule": {"file-copy-digests", "file-copy-endings"},
     "aws:iam/role:Role": ROLES,
     "aws:iam/rolePolicy:RolePolicy": ROLES,
     "aws:cloudwatch/logGroup:LogGroup": FUNCTIONS | {"file-copy-api", "file-copy-workflow"},
@@ -70,8 +73,11 @@ CHILDREN = {
     "FailureTopic": {"Topic", "TopicPolicy", "TopicSubscription"},
     "BucketEventQueue": {"Queue", "QueuePolicy", "RedriveAllowPolicy", "BucketNotification"},
     "ExecutionEventQueue": {"Queue", "QueuePolicy", "RedriveAllowPolicy", "EventRule", "EventTarget"},
+    "NotificationQueue": {"Queue", "QueuePolicy", "RedriveAllowPolicy", "TopicSubscription"},
     "CopyWorkflow": {"Role", "RolePolicy", "StateMachine", "LogGroup"},
-    "HandlerFunction": {"Role", "RolePolicy", "LogGroup", "Function", "EventSourceMapping"},
+    "HandlerFunction": {
+        "Role", "RolePolicy", "LogGroup", "Function", "EventSourceMapping", "EventRule", "EventTarget", "Permission",
+    },
     "RestApi": {
         "RestApi", "Resource", "RequestValidator", "Model", "Response", "Method", "Integration", "Permission",
         "Deployment", "Stage", "MethodSettings", "LogGroup", "Role", "RolePolicy", "Account",
@@ -168,6 +174,7 @@ def test_the_stack_exports_what_outputs_names(whole_program: Recording) -> None:
         "copy_worker_role_arn": role_arn("copy-worker"),
         "api_gateway_url": f"{EMULATOR}/restapis/file-copy-api-id/live/_user_request_",
         "sns_topic_arn": arn("sns", "file-copy-failures"),
+        "digest_topic_arn": arn("sns", "file-copy-digests"),
         "operations_topic_arn": arn("sns", "file-copy-operations"),
         "dashboard_name": "file-copy-workflow",
         "dynamodb_table_name": "FileCopyTracking",
@@ -182,6 +189,7 @@ def test_the_stack_exports_what_outputs_names(whole_program: Recording) -> None:
             "uploads": queue_url("file-copy-uploads-dead-letters"),
             "arrivals": queue_url("file-copy-arrivals-dead-letters"),
             "endings": queue_url("file-copy-endings-dead-letters"),
+            "notifications": queue_url("file-copy-notifications-dead-letters"),
         },
         "lambda_functions": {name: arn("lambda", f"function:{name}") for name in FUNCTIONS},
     }
@@ -337,6 +345,12 @@ def test_functions_are_told_what_they_work_with(whole_program: Recording) -> Non
             "LEASE_GRACE_SECONDS": "900",
             "STATE_MACHINE": "file-copy-workflow",
         },
+        "notification-digest": {
+            "QUEUE_URL": queue_url("file-copy-notifications"),
+            "TOPIC_ARN": arn("sns", "file-copy-digests"),
+            "SUBSCRIPTIONS": "1",
+            "STATE_MACHINE": "file-copy-workflow",
+        },
     }
 
 
@@ -363,6 +377,7 @@ def test_a_queue_waits_six_times_its_functions_time_out(whole_program: Recording
     assert queues["uploads"]["visibilityTimeoutSeconds"] >= 6 * timeouts["replication-worker"]
     assert queues["arrivals"]["visibilityTimeoutSeconds"] >= 6 * timeouts["regional-sync"]
     assert queues["endings"]["visibilityTimeoutSeconds"] >= 6 * timeouts["execution-watcher"]
+    assert queues["notifications"]["visibilityTimeoutSeconds"] >= 6 * timeouts["notification-digest"]
 
 
 def test_settings_reach_what_they_are_for(with_every_setting: Recording) -> None:
@@ -379,7 +394,8 @@ def test_settings_reach_what_they_are_for(with_every_setting: Recording) -> None
     }
     subscriptions = recording.inputs("sns/topicSubscription:TopicSubscription").values()
     assert {item["topic"]: item["endpoint"] for item in subscriptions} == {
-        arn("sns", "file-copy-failures"): "people@example.com",
+        arn("sns", "file-copy-failures"): arn("sqs", "file-copy-notifications"),
+        arn("sns", "file-copy-digests"): "people@example.com",
         arn("sns", "file-copy-operations"): "ops@example.com",
     }
     build_worker = recording.inputs("lambda/function:Function")["build-worker"]
@@ -460,8 +476,7 @@ def test_every_queue_has_what_every_queue_needs(as_on_aws: Recording) -> None:
     assert refusing == Counter(queue_url(name) for name in queues)
     allowed = as_on_aws.inputs("sqs/redriveAllowPolicy:RedriveAllowPolicy").values()
     assert {inputs["queueUrl"]: json.loads(inputs["redriveAllowPolicy"])["sourceQueueArns"] for inputs in allowed} == {
-        queue_url(f"file-copy-{name}-dead-letters"): [arn("sqs", f"file-copy-{name}")]
-        for name in ("uploads", "arrivals", "endings")
+        queue_url(f"file-copy-{name}-dead-letters"): [arn("sqs", f"file-copy-{name}")] for name in QUEUES
     }
 
 
@@ -476,20 +491,52 @@ def test_no_log_is_kept_for_ever(as_on_aws: Recording) -> None:
 
 
 def test_three_roles_tell_of_failures_and_nobody_else(as_on_aws: Recording) -> None:
-    """The topic accepts notifications from the roles whose own policies allow them to publish, and refuses all
+    """Each topic accepts notifications from the roles whose own policies allow them to publish, and refuses all
     others."""
-    policy = as_on_aws.inputs("sns/topicPolicy:TopicPolicy")["failures"]
-    refused, _, plain_http = json.loads(policy["policy"])["Statement"]
-    roles = {"file-copy-workflow", "regional-sync", "execution-watcher"}
-    assert (refused["Effect"], refused["Principal"], refused["Action"]) == ("Deny", "*", "sns:Publish")
-    assert set(refused["Condition"]["ArnNotEquals"]["aws:PrincipalArn"]) == {role_arn(name) for name in roles}
-    assert (plain_http["Effect"], plain_http["Condition"]) == ("Deny", PLAIN_HTTP)
-    publishers = {
-        role_policy["role"]
-        for role_policy in as_on_aws.inputs("iam/rolePolicy:RolePolicy").values()
-        if "sns:Publish" in role_policy["policy"]
+    expected = {
+        "failures": {"file-copy-workflow", "regional-sync", "execution-watcher"},
+        "digests": {"notification-digest"},
     }
-    assert publishers == roles
+    for topic, roles in expected.items():
+        policy = as_on_aws.inputs("sns/topicPolicy:TopicPolicy")[topic]
+        refused, _, plain_http = json.loads(policy["policy"])["Statement"]
+        assert (refused["Effect"], refused["Principal"], refused["Action"]) == ("Deny", "*", "sns:Publish")
+        assert set(refused["Condition"]["ArnNotEquals"]["aws:PrincipalArn"]) == {role_arn(name) for name in roles}
+        assert (plain_http["Effect"], plain_http["Condition"]) == ("Deny", PLAIN_HTTP)
+        publishers = {
+            role_policy["role"]
+            for role_policy in as_on_aws.inputs("iam/rolePolicy:RolePolicy").values()
+            for statement in json.loads(role_policy["policy"])["Statement"]
+            if "sns:Publish" in statement["Action"] and arn("sns", f"file-copy-{topic}") in statement["Resource"]
+        }
+        assert publishers == roles
+
+
+def test_people_get_a_digest_each_minute(as_on_aws: Recording) -> None:
+    """A schedule calls the digest's function. A trigger would call it as often as the queue fills a batch, and SNS
+    suspends an e-mail subscription that gets more than ten messages a second."""
+    rule = as_on_aws.inputs("cloudwatch/eventRule:EventRule")["notification-digest"]
+    assert (rule["scheduleExpression"], rule.get("eventPattern")) == ("rate(1 minute)", None)
+    target = as_on_aws.inputs("cloudwatch/eventTarget:EventTarget")["notification-digest"]
+    assert (target["rule"], target["arn"]) == (rule["name"], arn("lambda", "function:notification-digest"))
+    permission = as_on_aws.inputs("lambda/permission:Permission")["notification-digest"]
+    assert permission["principal"] == "events.amazonaws.com"
+    assert permission["sourceArn"] == arn("events", "rule/file-copy-digests")
+    variables = as_on_aws.inputs("lambda/function:Function")["notification-digest"]["environment"]["variables"]
+    assert variables["SUBSCRIPTIONS"] == "1"
+    e_mails = [
+        item["topic"]
+        for item in as_on_aws.inputs("sns/topicSubscription:TopicSubscription").values()
+        if item["protocol"] == "email"
+    ]
+    assert arn("sns", "file-copy-failures") not in e_mails
+
+
+def test_an_end_that_cannot_be_delivered_becomes_a_dead_letter(as_on_aws: Recording) -> None:
+    """EventBridge drops an event after a day. In the dead-letter queue, an operator finds and replays it."""
+    target = as_on_aws.inputs("cloudwatch/eventTarget:EventTarget")["endings"]
+    assert target["arn"] == arn("sqs", "file-copy-endings")
+    assert target["deadLetterConfig"] == {"arn": arn("sqs", "file-copy-endings-dead-letters")}
 
 
 def test_what_is_left_open_on_an_emulator(whole_program: Recording, as_on_aws: Recording) -> None:
@@ -602,7 +649,7 @@ def test_policies_grant_nothing_wholesale(as_on_aws: Recording, with_every_setti
     """
     documents = [policy_documents(recording) for recording in (as_on_aws, with_every_setting)]
     assert Counter(resource_type.split(":")[-1] for resource_type, _ in documents[0]) == {
-        "Role": len(ROLES), "RolePolicy": len(ROLES), "BucketPolicy": 3, "QueuePolicy": 6, "TopicPolicy": 2,
+        "Role": len(ROLES), "RolePolicy": len(ROLES), "BucketPolicy": 3, "QueuePolicy": 8, "TopicPolicy": 3,
     }  # fmt: skip
     for (_, name), document in (item for found in documents for item in found.items()):
         for statement in document["Statement"]:

@@ -170,7 +170,7 @@ def test_outputs_say_what_is_where(recording: Recording) -> None:
         "acme-near": REGION, "acme-far-1": FAR, "theirs": "ap-south-1", "acme-far-2": FAR,
     }  # fmt: skip
     urls = found["dead_letter_queue_urls"]
-    assert [*urls] == ["uploads", "arrivals", f"arrivals{SUFFIX}", "endings"]
+    assert [*urls] == ["uploads", "arrivals", f"arrivals{SUFFIX}", "endings", "notifications"]
     assert urls[f"arrivals{SUFFIX}"].startswith(f"https://sqs.{FAR}.amazonaws.com/")
     there = arn("lambda", f"function:acme-regional-sync{SUFFIX}", FAR)
     assert found["lambda_functions"][f"regional-sync{SUFFIX}"] == there
