@@ -9,7 +9,7 @@ LAMBDA_BOTO3 := .venv/lambda-boto3
 LAMBDA_READY := $(LAMBDA_BOTO3)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up down test test-all test-lambda test-stack test-faults test-engines lint format docs docs-engines bench audit lock clean
+.PHONY: help setup demo up console down test test-all test-lambda test-stack test-faults test-engines lint format docs docs-engines bench audit lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -21,6 +21,9 @@ demo: $(READY) ## Show the workflow on a temporary embedded stack
 
 up: $(READY) ## Start an embedded stack and leave it running (PORT=4566)
 	$(BIN)/filecopy up --port $(PORT)
+
+console: $(READY) ## Show the embedded stack in a browser (PORT=4566)
+	$(BIN)/filecopy console --stack-port $(PORT)
 
 down: $(READY) ## Stop the embedded stack and delete it (PORT=4566)
 	$(BIN)/filecopy down --port $(PORT)

@@ -172,6 +172,8 @@ def up(port: Port = embedded.DEFAULT_PORT, config: Config = None, emulator: Emul
         filecopy = quoted(shell.program())
         out.print(f'\nPoint this shell at it with:  eval "$({shown(filecopy)} env{option})"', soft_wrap=True)
         out.print("Then copy a file with:        filecopy send README.md", soft_wrap=True)
+        stack_option = option.replace("--port", "--stack-port")
+        out.print(f"See it in a browser with:     {shown(filecopy)} console{stack_option}", soft_wrap=True)
         out.print(f"Take it down with:            {shown(filecopy)} down{option}", soft_wrap=True)
 
 
@@ -489,6 +491,47 @@ def report(
         execution = read_history(stack, what)
         write(output, report_page(execution, read_definition(stack, execution)))
         out.print(f"Written to {shown(output)}.", soft_wrap=True)
+
+
+@app.command()
+def console(
+    console_port: Annotated[
+        int,
+        typer.Option("--port", metavar="PORT", help="The port of the console on 127.0.0.1.", min=1, max=65535),
+    ] = 8470,
+    read_only: Annotated[bool, typer.Option("--read-only", help="Show everything, and change nothing.")] = False,
+    open_: Annotated[bool, typer.Option("--open/--no-open", help="Open it in the browser.")] = True,
+    port: Annotated[
+        int,
+        typer.Option(
+            "--stack-port",
+            envvar="FILECOPY_PORT",
+            metavar="PORT",
+            help="The port of the embedded stack.",
+            min=1,
+            max=65535,
+        ),
+    ] = embedded.DEFAULT_PORT,
+    stack_name: StackName = None,
+) -> None:
+    """Show files and executions in a browser, live; retry, replay and upload there.
+
+    It runs until Ctrl-C, and answers only this machine. The URL has a token.
+
+    Example: filecopy console --read-only
+    """
+    with one_sentence_errors():
+        stack = find_stack(port, stack_name)
+        # Imported here, because only this needs a web server.
+        from filecopy.console import server
+
+        def say(url: str) -> None:
+            out.print(f"The console is at {url}", soft_wrap=True)
+            out.print("It runs until you press Ctrl-C.")
+            if open_:
+                server.open_browser(url)
+
+        server.run(stack, console_port, is_read_only=read_only, on_ready=say)
 
 
 @app.command()

@@ -16,6 +16,11 @@ if TYPE_CHECKING:
 INTERVAL_ON_AWS = 1.0
 INTERVAL_ON_EMULATOR = 0.1
 
+# Requests a second of all open pages of the console together.
+PAGE_REQUESTS_ON_AWS = 2.0
+# Seconds between two looks. A page of an emulator should not keep a processor busy.
+PAGE_INTERVAL_ON_EMULATOR = 0.4
+
 
 @dataclass(frozen=True)
 class Quota:
@@ -89,3 +94,28 @@ class Poller:
             yield
             if is_last or (wait or time.sleep)(self.interval):
                 return
+
+
+@dataclass(frozen=True)
+class Pace:
+    """How often pages are read that stay open."""
+
+    interval: float
+    """Seconds between two looks."""
+    requests_a_second: float | None = None
+    """Limit of all looks together; ``None`` for no limit."""
+
+    @classmethod
+    def of(cls, stack: Stack) -> Pace:
+        """The pace for the engine that the stack runs on."""
+        return (
+            cls(PAGE_INTERVAL_ON_EMULATOR) if stack.clients.is_emulator else cls(INTERVAL_ON_AWS, PAGE_REQUESTS_ON_AWS)
+        )
+
+    def pause(self, requests: int) -> float:
+        """Seconds to wait after a look that made so many requests."""
+        return max(self.interval, requests / self.requests_a_second if self.requests_a_second else 0)
+
+    def rest(self, requests: int) -> None:
+        """Wait after a look that made so many requests."""
+        time.sleep(self.pause(requests))

@@ -61,7 +61,18 @@ def retry(
     Raises:
         StackError: there is no record of the file, or an execution still runs after TIMEOUT seconds.
     """
-    record = _wait_for_record(stack, key)
+    started = start(stack, _wait_for_record(stack, key), on_left_out)
+    if started is None:
+        return None
+    ended = _wait_for_end(stack, started)
+    return Retried(started, ended["status"], ended.get("error"), read_record(stack, key))
+
+
+def start(stack: Stack, record: TrackingRecord, on_left_out: Callable[[Sequence[str]], None]) -> str | None:
+    """Start an execution for the failed copies of a file whose last execution has ended, and return its ARN.
+
+    The arguments and the meaning of ``None`` are those of :func:`retry`.
+    """
     failed = [bucket for bucket in record.destinations if bucket not in record.copied]
     if left_out := [bucket for bucket in failed if not _can_take_copies(stack, bucket)]:
         on_left_out(left_out)
@@ -70,15 +81,14 @@ def retry(
         return None
     job = {
         "sourceBucket": record.source_bucket,
-        "sourceKey": key,
+        "sourceKey": record.key,
         "destinationBuckets": failed,
         "retry": True,
         **({"sourceVersionId": record.version_id} if record.version_id else {}),
     }
     stepfunctions = stack.clients("stepfunctions")
-    started = stepfunctions.start_execution(stateMachineArn=stack.state_machine, input=json.dumps(job))
-    ended = _wait_for_end(stack, started["executionArn"])
-    return Retried(started["executionArn"], ended["status"], ended.get("error"), read_record(stack, key))
+    answer = stepfunctions.start_execution(stateMachineArn=stack.state_machine, input=json.dumps(job))
+    return str(answer["executionArn"])
 
 
 def _can_take_copies(stack: Stack, bucket: str) -> bool:

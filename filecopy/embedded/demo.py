@@ -67,7 +67,7 @@ def run(console: Console, port: int | None = None) -> None:
         stack.down(port)
     console.rule("[bold green]All checks passed")
     console.print("The stack is down. No process and no file of it is left.")
-    console.print('Next: [bold]make up[/], then "Using it" in README.md.')
+    console.print('Next: [bold]make up[/], then [bold]make console[/] for a browser, or "Using it" in README.md.')
 
 
 class Demonstration:

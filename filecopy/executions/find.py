@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice, takewhile
@@ -110,6 +110,19 @@ class Listed:
         }
 
 
+def listed(described: Mapping[str, Any]) -> Listed:
+    """The execution in an answer of DescribeExecution."""
+    return Listed(
+        arn=described["executionArn"],
+        status=described["status"],
+        started=described["startDate"],
+        stopped=described.get("stopDate"),
+        job=Job.parse(described.get("input")),
+        error=described.get("error"),
+        cause=described.get("cause"),
+    )
+
+
 def list_executions(
     stack: Stack, *, key: str | None = None, statuses: Sequence[str] = STATUSES, since: datetime | None = None
 ) -> Iterator[Listed]:
@@ -137,15 +150,7 @@ def list_executions(
 def _described(stack: Stack, executions: Iterable[dict[str, Any]]) -> Iterator[Listed]:
     for one in executions:
         if described := describe(stack.clients("stepfunctions"), one["executionArn"]):
-            yield Listed(
-                arn=described["executionArn"],
-                status=described["status"],
-                started=described["startDate"],
-                stopped=described.get("stopDate"),
-                job=Job.parse(described.get("input")),
-                error=described.get("error"),
-                cause=described.get("cause"),
-            )
+            yield listed(described)
 
 
 def _pages(stack: Stack, status: str | None = None, size: int = 100) -> Iterator[dict[str, Any]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -89,6 +89,20 @@ class Follower:
             "startDate": events[0]["timestamp"],
             "input": events[0]["executionStartedEventDetails"].get("input"),
         }
+
+    def read(self, execution_arn: str) -> History:
+        """Read what is new in the execution, and its file's record, and return everything that is known of it."""
+        history = self.look(execution_arn)
+        followed = self._followed[execution_arn]
+        job = history.job
+        record = (
+            read_record(self._stack, job.key) if job.key and job.source_bucket == self._stack.source_bucket else None
+        )
+        return history_of(followed.described, followed.events, record)
+
+    def events(self, execution_arn: str) -> Sequence[Event]:
+        """The events that have been read so far, oldest first."""
+        return self._followed[execution_arn].events
 
     def _record_of(self, history: History) -> TrackingRecord | None:
         if history.is_over or history.state != WORKER_MAP_STATE or not history.job.key:

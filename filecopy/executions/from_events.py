@@ -101,6 +101,7 @@ def history_of(
         path=_path(states, copies, branches),
         record=record,
         copy_calls=_copy_calls(events),
+        inner=tuple(_state(group, status, None, None) for iteration in branches.iterations for group in iteration),
     )
 
 

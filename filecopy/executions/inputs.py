@@ -5,7 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
+
+from filecopy.stack.records import parse_time
 
 
 @dataclass(frozen=True)
@@ -17,6 +20,8 @@ class Job:
     version_id: str | None
     destinations: tuple[str, ...]
     """Without duplicates."""
+    uploaded: datetime | None = None
+    """S3's time of the upload that started the execution."""
 
     @classmethod
     def parse(cls, text: str | None) -> Job:
@@ -27,6 +32,7 @@ class Job:
             source_bucket=_text(given.get("sourceBucket")),
             key=_text(given.get("sourceKey")),
             version_id=_text(given.get("sourceVersionId")),
+            uploaded=parse_time(given.get("uploadedAt")),
             destinations=tuple(
                 dict.fromkeys(bucket for bucket in destinations if isinstance(bucket, str))
                 if isinstance(destinations, list)

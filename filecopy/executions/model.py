@@ -180,6 +180,9 @@ class History:
     record: TrackingRecord | None
     """The file's tracking record. It may describe a newer execution."""
     copy_calls: CopyCalls = field(default_factory=CopyCalls)
+    inner: tuple[State, ...] = ()
+    """The states inside Maps, of all iterations. Empty on an engine that does not record which iteration an event is
+    of."""
 
     @property
     def record_is_of_this_execution(self) -> bool:
@@ -255,7 +258,7 @@ class History:
     def as_json(self) -> dict[str, Any]:
         """The members of ``history --json``: times in ISO 8601, inputs and outputs as values."""
         whole: dict[str, Any] = plain(asdict(replace(self, record=None)))
-        del whole["path"], whole["copy_calls"]
+        del whole["path"], whole["copy_calls"], whole["inner"]
         for part in (whole, *whole["states"]):
             part["input"], part["output"] = parse_json(part["input"]), parse_json(part["output"])
         for part, state in zip(whole["states"], self.states, strict=True):

@@ -1,6 +1,7 @@
 """An execution as one HTML page that needs nothing else: to be read, printed, or attached to an incident.
 
-This module computes what the page shows; ``report.html.j2`` has the page itself, and escapes it.
+This module computes what the page shows; ``report.html.j2`` has the page itself, and ``execution.html.j2`` the parts
+that the console shows, too.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ from handlers.text import printable
 from .svg import svg
 
 if TYPE_CHECKING:
-    from jinja2 import Template
+    from jinja2 import Environment
 
 GOOD, BAD, BUSY, QUIET = "good", "bad", "busy", "quiet"
 SIGNS = {GOOD: "✔", BAD: "✘", BUSY: "…", QUIET: "○"}
@@ -68,30 +69,35 @@ def report_page(history: History, definition: Definition | None = None) -> str:
     Args:
         definition: of the state machine that the execution runs; without one it is not drawn.
     """
+    drawing = None if definition is None else svg(definition, history.path)
+    template = environment().get_template("report.html.j2")
+    return template.render(light=LIGHT, dark=DARK, drawing=drawing, **execution_view(history))
+
+
+def execution_view(history: History) -> dict[str, Any]:
+    """Return the values that a page about an execution shows, by the names that its template uses."""
     job = history.job
-    return _template().render(
-        light=LIGHT,
-        dark=DARK,
-        headline=headline(history),
-        history=history,
-        key=job.key or NOT_RECORDED,
-        bucket=job.source_bucket or NOT_RECORDED,
-        version=job.version_id,
-        destinations=[_destination(history, copy) for copy in history.copies],
-        timeline=_timeline(history) if history.states else None,
-        drawing=None if definition is None else svg(definition, history.path),
-        entered=", ".join(dict.fromkeys(state.name for state in history.states)),
-        record=None if history.record is None else _record(history.record),
-    )
+    return {
+        "headline": headline(history),
+        "history": history,
+        "key": job.key or NOT_RECORDED,
+        "bucket": job.source_bucket or NOT_RECORDED,
+        "version": job.version_id,
+        "destinations": [_destination(history, copy) for copy in history.copies],
+        "timeline": _timeline(history) if history.states else None,
+        "entered": ", ".join(dict.fromkeys(state.name for state in history.states)),
+        "record": None if history.record is None else _record(history.record),
+    }
 
 
 @cache
-def _template() -> Template:
+def environment(*folders: Path) -> Environment:
+    """Return the environment of the templates in this folder and in ``folders``. It escapes every value."""
     # Here, because no other command needs it, and importing it takes some 40 ms.
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
+        loader=FileSystemLoader([*folders, Path(__file__).parent]),
         autoescape=True,
         finalize=_on_one_line,
         undefined=StrictUndefined,
@@ -103,7 +109,7 @@ def _template() -> Template:
     environment.globals.update(
         SIGNS=SIGNS, NOT_RECORDED=NOT_RECORDED, moment=moment, pretty=pretty, seconds=between, error_text=error_text
     )
-    return environment.get_template("report.html.j2")
+    return environment
 
 
 def _on_one_line(value: object) -> object:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from html import escape
 from itertools import pairwise
+from urllib.parse import quote
 
 from filecopy.executions.states import CATCH, Definition, Graph, Node, Path, graph
 from handlers.text import printable
@@ -52,32 +53,53 @@ LINE_END = 6
 DASH_PERIOD = 9
 
 
-def svg(definition: Definition, path_taken: Path | None = None) -> str:
+def svg(
+    definition: Definition, path_taken: Path | None = None, *, current: str | None = None, has_links: bool = False
+) -> str:
     """Draw ``definition`` as one element that needs nothing else. It follows the reader's light or dark theme.
 
     Args:
         path_taken: the path of an execution. Its states get a coloured frame, and a tick or, if they failed, a cross.
+        current: the state that the execution is in; it has the class ``current``.
+        has_links: each state links to :func:`state_id` in the page around it. That page has STYLE.
     """
     drawing = layout(definition)
     name = "The state machine" + (", and the way that the execution took" if path_taken else "")
     width, height = round(drawing.width), round(drawing.height)
     size = f'viewBox="0 0 {width} {height}" width="{width}" height="{height}"'
+    # What is inside an image is not there for readers who do not see it.
+    role = "group" if has_links else "img"
+
+    def state(box: Box) -> str:
+        drawn = _state(box, path_taken, is_current=box.node.name == current)
+        name = escaped(box.node.name)
+        return (
+            f'<a href="#{escape(quote(state_id(box.node.name)))}" aria-label="{name}">{drawn}</a>'
+            if has_links
+            else drawn
+        )
+
     # Taken routes are drawn last, on top of the others.
     routes = sorted(drawing.routes, key=lambda route: _is_taken(route, path_taken))
     parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" class="machine" role="img" aria-label="{name}" {size}>',
+        f'<svg xmlns="http://www.w3.org/2000/svg" class="machine" role="{role}" aria-label="{name}" {size}>',
         f"<title>{name}</title>",
         f"<desc>{escaped(_description(graph(definition), path_taken))}</desc>",
-        f"<style>{STYLE}</style>",
+        "" if has_links else f"<style>{STYLE}</style>",
         f'<rect class="paper" width="{width}" height="{height}" rx="8"/>',
-        *(_state(box, path_taken) for box in drawing.boxes if _is_map(box)),
+        *(state(box) for box in drawing.boxes if _is_map(box)),
         *_start(drawing.start, min(box.y for box in drawing.boxes), path_taken),
         *(_transition(route, path_taken) for route in routes),
-        *(_state(box, path_taken) for box in drawing.boxes if not _is_map(box)),
+        *(state(box) for box in drawing.boxes if not _is_map(box)),
         *(_label(route.label) for route in drawing.routes if route.label),
         "</svg>",
     ]
     return "\n".join(parts) + "\n"
+
+
+def state_id(name: str) -> str:
+    """Return the id of the part of a page that is about a state."""
+    return f"state-{printable(name)}".replace(" ", "_")
 
 
 def _description(machine: Graph, path: Path | None) -> str:
@@ -162,18 +184,18 @@ def _is_map(box: Box) -> bool:
     return box.height > BOX_HEIGHT
 
 
-def _state(box: Box, path: Path | None) -> str:
+def _state(box: Box, path: Path | None, *, is_current: bool = False) -> str:
     node = box.node
     count = path.entered.get(node.name, 0) if path else 0
     is_failed = path is not None and node.name in path.failed
     outcome = _outcome(count, is_failed) if path is not None else []
-    classes = ["state", *(["group"] if _is_map(box) else []), *outcome]
+    classes = ["state", *(["group"] if _is_map(box) else []), *outcome, *(["current"] if is_current else [])]
     parts = [
         f'<g class="{" ".join(classes)}"><title>{escaped(_state_title(node, outcome))}</title>',
         f'<rect x="{box.x:g}" y="{box.y:g}" width="{box.width:g}" height="{box.height:g}" rx="8"/>',
         _inner_frame(box) if node.is_end else "",
         _name_and_type(box, count),
-        _badge(box, CROSS if is_failed else TICK) if count or is_failed else "",
+        _badge(box, CROSS if is_failed else TICK) if (count or is_failed) and not is_current else "",
         "</g>",
     ]
     return "".join(parts)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -64,6 +64,10 @@ class Clients:
     @property
     def is_emulator(self) -> bool:
         return self._endpoint is not None
+
+    def on_request(self, handler: Callable[..., None]) -> None:
+        """Call ``handler`` before each request of the clients that are made from now on."""
+        self._session.events.register("before-send", handler)
 
     def in_region(self, region: str | None) -> Clients:
         """The clients of the same person, or of the same emulator, in another region; ``None`` is this region."""

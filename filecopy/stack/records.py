@@ -240,23 +240,42 @@ def list_records(
 
 
 def _records_with_status(stack: Stack, status: str, since: str | None) -> Iterator[TrackingRecord]:
-    condition = "#status = :status" + (" AND startTime >= :since" if since else "")
-    values = {":status": {"S": status}, **({":since": {"S": since}} if since else {})}
-    pages = (
-        stack.clients("dynamodb")
-        .get_paginator("query")
-        .paginate(
-            TableName=stack.table,
-            IndexName=STATUS_INDEX,
-            KeyConditionExpression=condition,
-            ExpressionAttributeNames={"#status": "status"},
-            ExpressionAttributeValues=values,
-            ScanIndexForward=False,
-        )
-    )
-    for page in pages:
+    for page in stack.clients("dynamodb").get_paginator("query").paginate(**_query(stack, status, since)):
         for item in page["Items"]:
             yield TrackingRecord.of(_in_pythons_types(item))
+
+
+def _query(stack: Stack, status: str, since: str | None) -> dict[str, Any]:
+    """The query of the table's index for the records with a status, the latest first."""
+    return {
+        "TableName": stack.table,
+        "IndexName": STATUS_INDEX,
+        "KeyConditionExpression": "#status = :status" + (" AND startTime >= :since" if since else ""),
+        "ExpressionAttributeNames": {"#status": "status"},
+        "ExpressionAttributeValues": {":status": {"S": status}, **({":since": {"S": since}} if since else {})},
+        "ScanIndexForward": False,
+    }
+
+
+def read_page(
+    stack: Stack, status: str, count: int, *, since: str | None = None, after: Mapping[str, str] | None = None
+) -> list[TrackingRecord]:
+    """Read some records with this status from the table's index, the latest first, with one request.
+
+    Args:
+        count: at most this many.
+        since: only records that started at this time or later; ISO 8601, UTC.
+        after: only those after this one, which :func:`place_of` returned for a record of the page before.
+    """
+    query = _query(stack, status, since)
+    start = {"ExclusiveStartKey": {name: {"S": value} for name, value in after.items()}} if after else {}
+    answer = stack.clients("dynamodb").query(**query, **start, Limit=count)
+    return [TrackingRecord.of(_in_pythons_types(item)) for item in answer["Items"]]
+
+
+def place_of(record: TrackingRecord) -> dict[str, str]:
+    """The place of a record in the index."""
+    return {name: str(record.item[name]) for name in ("status", "startTime", "fileKey", "sourceBucket")}
 
 
 def parse_time(text: object) -> datetime | None:

@@ -36,7 +36,7 @@ _VOLATILE = (
     (r"\b[0-9a-f]{64}\b", "DIGEST"),
     (r"\b[0-9a-f]{32}\b", "ETAG"),
     (r"\b[12]\d{9}\b", "SECONDS"),
-    (r"(127\.0\.0\.1:|on port |--port |FILECOPY_PORT=)\d+", r"\1PORT"),
+    (r"(127\.0\.0\.1:|on port |--(?:stack-)?port |FILECOPY_PORT=)\d+", r"\1PORT"),
     (r"restapis/\w+", "restapis/ID"),
     (r" +$", ""),
 )

@@ -41,7 +41,7 @@ addEventListener("load", () => {{
   for (const details of inside.document.querySelectorAll("details")) details.open = true;
   document.querySelector("#found").textContent = JSON.stringify({{
     wide: root.scrollWidth, room: root.clientWidth, title: inside.document.title,
-    drawn: inside.document.querySelector("svg").getBoundingClientRect().width > 0,
+    drawn: inside.document.querySelector("svg.machine").getBoundingClientRect().width > 0,
     fetched: inside.performance.getEntriesByType("resource").map((entry) => entry.name),
   }});
 }});

@@ -108,6 +108,7 @@ OPERATORS = {
     "report": ["build-123.zip"],
     "retry": ["build-123.zip"],
     "replay": ["uploads"],
+    "console": ["--no-open"],
     "backfill": ["--dry-run"],
     "policy": ["region-a-builds"],
     "outputs": [],

@@ -1,0 +1,111 @@
+"""Protection of the console: who may read a page, and which requests may change something.
+
+Other pages in the same browser, and other users of this machine, must not reach the stack through the console.
+"""
+
+from __future__ import annotations
+
+import hmac
+import secrets
+from dataclasses import dataclass, field
+from http.cookies import CookieError, SimpleCookie
+from urllib.parse import parse_qsl, urlencode
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.responses import PlainTextResponse, RedirectResponse, Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+HEADERS = {
+    # A page loads only what the console serves, and runs no script that is inside it.
+    "Content-Security-Policy": "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self';"
+    " connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Cache-Control": "no-store",
+}
+
+FORM_TOKEN_HEADER = "X-Form-Token"  # noqa: S105 - the name of a header
+
+
+@dataclass(frozen=True)
+class Secrets:
+    """The secrets of one run of the console. The next run has others."""
+
+    token: str = field(default_factory=lambda: secrets.token_urlsafe(32), repr=False)
+    """In the URL that the console prints."""
+    session: str = field(default_factory=lambda: secrets.token_urlsafe(32), repr=False)
+    """In the cookie of a browser that has opened that URL."""
+    form: str = field(default_factory=lambda: secrets.token_urlsafe(32), repr=False)
+    """In the pages, and sent back with each action. Another site cannot read it."""
+
+
+def equal(given: str | None, secret: str) -> bool:
+    """Compare without revealing by the time how much of the secret was right."""
+    return given is not None and hmac.compare_digest(given.encode("utf-8", "replace"), secret.encode())
+
+
+class Guard:
+    """Middleware that refuses requests of other sites and of other users, and adds HEADERS to every answer."""
+
+    def __init__(self, app: ASGIApp, *, port: int, keys: Secrets) -> None:
+        self._app = app
+        self._keys = keys
+        self._hosts = {f"127.0.0.1:{port}", f"localhost:{port}"}
+        # Cookies do not know ports, and each console has its own.
+        self._cookie = f"filecopy-console-{port}"
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await self._app(scope, receive, send)
+            return
+
+        async def send_with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                MutableHeaders(scope=message).update(HEADERS)
+            await send(message)
+
+        answer = self._refusal(scope)
+        await (answer or self._app)(scope, receive, send_with_headers)
+
+    def _refusal(self, scope: Scope) -> Response | None:
+        """The answer to a request that must not reach a page; ``None`` for one that may."""
+        headers = Headers(scope=scope)
+        if scope["type"] != "http":
+            return _refused("The console has no WebSockets.")
+        host = headers.get("host", "")
+        if host not in self._hosts:
+            # A name of another site that leads to this machine (DNS rebinding).
+            return _refused("The console answers only at 127.0.0.1 and localhost.")
+        if headers.get("origin", f"http://{host}") != f"http://{host}":
+            return _refused("The request comes from another site.")
+        if headers.get("sec-fetch-site", "none") in ("cross-site", "same-site") and scope["method"] != "GET":
+            return _refused("The request comes from another site.")
+        if equal(self._session(headers), self._keys.session):
+            return None
+        return self._first_visit(scope)
+
+    def _session(self, headers: Headers) -> str | None:
+        try:
+            cookie = SimpleCookie(headers.get("cookie", "")).get(self._cookie)
+        except CookieError:
+            return None
+        return cookie.value if cookie else None
+
+    def _first_visit(self, scope: Scope) -> Response:
+        """The answer to a browser without the cookie: the cookie if the URL has the token."""
+        query = parse_qsl(scope["query_string"].decode("latin-1"))
+        if scope["method"] != "GET" or not equal(dict(query).get("token"), self._keys.token):
+            return _refused(
+                "Open the URL that 'filecopy console' has printed. It has a token, and is new after each start."
+            )
+        rest = urlencode([(name, value) for name, value in query if name != "token"])
+        # The token does not stay in the address bar, nor in the history.
+        answer = RedirectResponse(scope["path"] + (f"?{rest}" if rest else ""), status_code=303)
+        answer.set_cookie(self._cookie, self._keys.session, httponly=True, samesite="strict", path="/")
+        return answer
+
+
+def _refused(why: str) -> Response:
+    return PlainTextResponse(f"{why}\n", status_code=403)
