@@ -38,11 +38,12 @@ def run(stack: Stack, port: int, *, is_read_only: bool, on_ready: Callable[[str]
     reader = Reader(stack)
     # What is wrong with the stack or the credentials is said here, and not on each page.
     read_page(stack, IN_PROGRESS, 1)
-    with _listening(port) as listening:
-        console = Console(reader, listening.getsockname()[1], is_read_only)
-        console.warm_up()
-        on_ready(console.url)
-        asyncio.run(_serve(console, listening))
+    listening = _listening(port)
+    console = Console(reader, listening.getsockname()[1], is_read_only)
+    console.warm_up()
+    on_ready(console.url)
+    # The server closes it.
+    asyncio.run(_serve(console, listening.detach()))
 
 
 def open_browser(url: str) -> None:
@@ -67,13 +68,13 @@ def _listening(port: int) -> socket.socket:
     return listening
 
 
-async def _serve(console: Console, listening: socket.socket) -> None:
+async def _serve(console: Console, listening: int) -> None:
     ended = asyncio.Event()
     if os.name == "posix":
         for number in (signal.SIGINT, signal.SIGTERM):
             asyncio.get_running_loop().add_signal_handler(number, ended.set)
     config = Config()
-    config.bind = [f"fd://{listening.fileno()}"]
+    config.bind = [f"fd://{listening}"]
     config.graceful_timeout = _GRACE
     config.include_server_header = False
     config.errorlog = None

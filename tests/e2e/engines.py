@@ -90,8 +90,8 @@ GIVEN = (MINISTACK, LOCALSTACK, AWS)
 LIMITS = (
     Limit(
         GIVEN,
-        ("test_stack.py", "test_readme.py", "test_bench.py", "test_screens.py"),
-        "is about the embedded stack: how it comes up, what its commands show, how fast it is",
+        ("test_stack.py", "test_readme.py", "test_bench.py", "test_screens.py", "test_console.py"),
+        "is about the embedded stack: how it comes up, what its commands and its console show, how fast it is",
     ),
     Limit(
         GIVEN,

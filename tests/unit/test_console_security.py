@@ -104,7 +104,7 @@ def test_every_answer_has_the_headers(path: str) -> None:
             "frame-ancestors": "'none'",
         }
         assert answer.headers["x-content-type-options"] == "nosniff"
-        assert answer.headers["referrer-policy"] == "no-referrer"
+        assert answer.headers["referrer-policy"] == "same-origin"
         assert answer.headers["cache-control"] == "no-store"
 
 
