@@ -81,6 +81,10 @@ LOG_RETENTION_DAYS = (
 # Step Functions developer guide, "Map state in inline mode": at most 40 iterations run at once.
 MAX_CONCURRENCY_BOUND = 40
 
+# Lambda quotas: the functions that an account runs at once by default. A new account has fewer, and Lambda refuses to
+# reserve what does not leave enough for the other functions.
+MAX_RESERVED_CONCURRENCY = 1_000
+
 # IAM quotas: a role's inline policies have 10,240 characters together, white space not counted.
 MAX_ROLE_POLICY_CHARACTERS = 10_240
 

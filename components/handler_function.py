@@ -69,6 +69,7 @@ class HandlerFunction(pulumi.ComponentResource):
         environment: Mapping[str, pulumi.Input[str]],
         timeout: int,
         memory_size: int = 256,
+        reserved_concurrency: int | None = None,
         queue: EventQueue | None = None,
         queue_concurrency: int | None = None,
         opts: pulumi.ResourceOptions | None = None,
@@ -77,6 +78,7 @@ class HandlerFunction(pulumi.ComponentResource):
         Args:
             timeout: seconds, at most 900.
             memory_size: MiB.
+            reserved_concurrency: the calls that run at once, at most; no limit but the account's if not given.
             queue: the queue that the function reads, in batches with partial failures. The function is in its region.
             queue_concurrency: the number of batches in parallel, 2 to 1,000; no limit if not given.
         """
@@ -121,6 +123,7 @@ class HandlerFunction(pulumi.ComponentResource):
             role=role.arn,
             timeout=timeout,
             memory_size=memory_size,
+            reserved_concurrent_executions=reserved_concurrency,
             environment={"variables": environment},
             tracing_config={"mode": "Active"},
             # The role must be able to write the logs, and the group must be there, before the first run.

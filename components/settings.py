@@ -26,6 +26,7 @@ from .aws_rules import (
     MAX_DAYS,
     MAX_ENVIRONMENT_BYTES,
     MAX_KEY_BYTES,
+    MAX_RESERVED_CONCURRENCY,
     MAX_ROLE_POLICY_CHARACTERS,
     MAX_TAGS,
     NAME_PREFIX,
@@ -97,6 +98,8 @@ class Settings:
     noncurrent_version_days: int
     """Days for which the stack's own buckets keep old versions; 0 keeps them forever."""
     max_concurrency: int
+    copy_worker_concurrency: int
+    """The reserved concurrency of copy-worker; 0 for none."""
     multipart_threshold: int
     """Bytes. A larger file is copied in parts."""
     log_retention_days: int
@@ -201,6 +204,12 @@ class _Reader:
             ),
             max_concurrency=self.integer(
                 "maxConcurrency", 10, range(1, MAX_CONCURRENCY_BOUND + 1), "an integer from 1 to 40"
+            ),
+            copy_worker_concurrency=self.integer(
+                "copyWorkerConcurrency",
+                0,
+                range(MAX_RESERVED_CONCURRENCY + 1),
+                f"an integer from 0 (no limit) to {MAX_RESERVED_CONCURRENCY}",
             ),
             multipart_threshold=self.integer(
                 "multipartThresholdMiB",

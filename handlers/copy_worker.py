@@ -8,20 +8,24 @@ that was ended, or called again, copies no part twice.
 
 from __future__ import annotations
 
-import time
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
+from time import monotonic, sleep
 from typing import Any
 
 from botocore.exceptions import ClientError
 
 from . import existing_copy, log, multipart, parts, permanent, upload_record
-from .copying import Copy, CopyError, Environment, failed, result_of, s3
+from .copying import Copy, CopyError, Environment, LostRecordError, failed, result_of, s3
 from .multipart import Upload
 
 # In the last seconds before Lambda's timeout, a run begins no part. It ends those that are being copied, and completes
 # the upload.
 _TIME_TO_END = 60.0
+
+# Seconds between the attempts of a run. A copy that the workflow makes itself is retried in the same way.
+_WAITS = (2, 4, 8)
 
 
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
@@ -38,14 +42,42 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     Returns:
         ``destinationBucket``, and if the copy is made or cannot be made, the rest of its result: ``success``,
         ``timestamp``, ``etag``, ``versionId`` and ``check``, or ``error`` and ``cause``. Without ``success``, the next
-        run resumes the copy.
+        run resumes the copy. What can be expected is a result and no error, which would be an alarm.
 
     Raises:
-        CopyError: the copy may be tried again.
-        LostRecordError: another execution has taken over the record.
+        CopyError: an attempt failed when there was no time for another.
     """
     copy = Copy.from_event(event)
     log.about(executionArn=copy.execution_id, key=copy.key, bucket=copy.bucket)
+    deadline = _deadline(context)
+    try:
+        return _with_retries(copy, partial(_attempt, copy, event, deadline), deadline)
+    except LostRecordError as error:
+        # The workflow finds out, too, and ends the execution.
+        log.error("Record lost", error)
+        return failed(copy, "LostRecordError", str(error))
+
+
+def _with_retries(copy: Copy, attempt: Callable[[], dict[str, Any]], deadline: float) -> dict[str, Any]:
+    waits = iter(_WAITS)
+    while True:
+        try:
+            return attempt()
+        except CopyError as error:
+            wait = next(waits, None)
+            if wait is None:
+                return _give_up(copy, error)
+            if monotonic() + wait > deadline:
+                raise
+            log.error("Attempt failed", error)
+        sleep(wait)
+
+
+def _attempt(copy: Copy, event: dict[str, Any], deadline: float) -> dict[str, Any]:
+    """
+    Raises:
+        CopyError: another attempt may succeed.
+    """
     if event.get("abort"):
         _abort(copy)
         return {"destinationBucket": copy.bucket}
@@ -58,7 +90,7 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
             return existing
         if copy.size <= Environment.read().multipart_threshold:
             return _copy_whole(copy)
-        return _copy_in_parts(copy, _deadline(context))
+        return _copy_in_parts(copy, deadline)
     except ClientError as error:
         problem = permanent.problem_of(copy, error)
         if problem is None:
@@ -73,7 +105,7 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
 def _deadline(context: Any) -> float:
     """The end of the time in which parts are begun, by the monotonic clock."""
     left: float = context.get_remaining_time_in_millis() / 1000 - _TIME_TO_END
-    return time.monotonic() + min(left, Environment.read().run_seconds)
+    return monotonic() + min(left, Environment.read().run_seconds)
 
 
 def _copy_whole(copy: Copy) -> dict[str, Any]:
@@ -117,6 +149,17 @@ def _begin(copy: Copy) -> Upload:
         multipart.abort(copy, upload)
         raise
     return upload
+
+
+def _give_up(copy: Copy, error: CopyError) -> dict[str, Any]:
+    """The result of a copy whose last attempt has failed."""
+    log.error("Copy failed", error)
+    try:
+        _abort(copy)
+    except (ClientError, CopyError) as problem:
+        # The bucket's lifecycle rule aborts it.
+        log.error("Upload not aborted", problem)
+    return failed(copy, "CopyError", str(error))
 
 
 def _abort(copy: Copy) -> None:

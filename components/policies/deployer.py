@@ -143,6 +143,7 @@ NEEDS: dict[str, Needs] = {
         Place.FUNCTIONS: (
             *("lambda:CreateFunction", "lambda:GetFunction", "lambda:DeleteFunction"),
             *("lambda:UpdateFunctionCode", "lambda:UpdateFunctionConfiguration"),
+            *("lambda:PutFunctionConcurrency", "lambda:DeleteFunctionConcurrency"),
             *("lambda:ListVersionsByFunction", "lambda:GetFunctionCodeSigningConfig"),
             *("lambda:ListTags", "lambda:TagResource", "lambda:UntagResource"),
         ),

@@ -38,4 +38,6 @@ def create_copy_worker(settings: Settings, buckets: BuildBuckets, tracking: Trac
         },
         timeout=COPY_WORKER_TIMEOUT,
         memory_size=512,
+        # 0 would switch the function off.
+        reserved_concurrency=settings.copy_worker_concurrency or None,
     )

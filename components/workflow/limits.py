@@ -95,7 +95,7 @@ COPY_RETRY = [
 ]
 COPY_WORKER_RETRY = [
     # Lambda throttled the call or failed itself. The function did not run. A burst of files waits until Lambda has
-    # capacity.
+    # capacity: for an hour on average, because of the jitter. A new account runs ten functions at once.
     {
         "ErrorEquals": [
             "Lambda.TooManyRequestsException",
@@ -104,12 +104,13 @@ COPY_WORKER_RETRY = [
             "Lambda.SdkClientException",
         ],
         "IntervalSeconds": 2,
-        "MaxAttempts": 10,
+        "MaxAttempts": 30,
         "BackoffRate": 2.0,
-        "MaxDelaySeconds": 120,
+        "MaxDelaySeconds": 300,
         "JitterStrategy": "FULL",
     },
     {"ErrorEquals": ["States.Timeout"], "MaxAttempts": 0},
+    # The function died. It retries what S3 refuses itself (_WAITS in handlers/copy_worker.py).
     _retrier(interval=2, attempts=3, rate=2.0),
 ]
 SNS_RETRY = [
@@ -120,8 +121,8 @@ SNS_RETRY = [
 # A lease outlives everything that its holder may still do. So the copy of a dead holder never lands after a copy of
 # the execution that took over the expired lease.
 
-# Lambda's ten retries of COPY_WORKER_RETRY: 2, 4, … 64 s, then 120 s each.
-LAMBDA_WAIT = 2 + 4 + 8 + 16 + 32 + 64 + 4 * 120
+# Lambda's thirty retries of COPY_WORKER_RETRY: 2, 4, … 256 s, then 300 s each.
+LAMBDA_WAIT = 2 + 4 + 8 + 16 + 32 + 64 + 128 + 256 + 22 * 300
 # A round of copies: four attempts, and the waits of 2, 4 and 8 s between them.
 LEASE_PER_ROUND = 4 * COPY_TIMEOUT + 14
 # A round of copy-worker: four attempts, the waits for Lambda's capacity, and the call that aborts the copy.

@@ -104,7 +104,7 @@ def test_everything_that_monitors_is_there(open_system: System) -> None:
     body = json.loads(cloudwatch.get_dashboard(DashboardName=name)["DashboardBody"])
     watched = {(line[0], line[1]) for widget in body["widgets"] for line in widget["properties"]["metrics"]}
     found = cloudwatch.describe_alarms(AlarmNamePrefix=alarm_of(open_system, ""))["MetricAlarms"]
-    assert len(found) == 21
+    assert len(found) == 28
     for alarm in found:
         assert alarm["AlarmActions"] == [open_system.outputs[outputs.OPERATIONS_TOPIC_ARN]]
         assert (alarm["Namespace"], alarm["MetricName"]) in watched

@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from handlers import clients, copying
+from handlers import clients, copy_worker, copying
 from handlers.copy_worker import handler
-from handlers.copying import CopyError, LostRecordError
+from handlers.copying import CopyError
 from handlers.parts import MAX_PART_BYTES, MAX_PARTS, MIN_PART_BYTES, part_size, ranges
 
 from . import account
@@ -55,6 +55,10 @@ KEPT: dict[str, Any] = {
 }
 
 
+waited: list[float] = []
+"""The seconds between the attempts of a run, which no test waits for."""
+
+
 class DiedError(Exception):
     """The function's end in the middle of a run."""
 
@@ -77,6 +81,8 @@ def stack(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
             "RUN_SECONDS": "900",
         }.items():
             monkeypatch.setenv(name, value)
+        monkeypatch.setattr(copy_worker, "sleep", waited.append)
+        waited.clear()
         for bucket, region in ((SOURCE, None), (NEAR, None), (FAR, FAR_REGION)):
             place: Any = {"CreateBucketConfiguration": {"LocationConstraint": region}} if region else {}
             account.s3().create_bucket(Bucket=bucket, **place)
@@ -243,8 +249,9 @@ def test_a_source_that_has_changed_is_not_copied() -> None:
     event = wanted()
     del event["source"]["versionId"]
     put(bytes(reversed(LARGE)))
-    with pytest.raises(CopyError, match="412"):
-        copy(event)
+    result = copy(event)
+    assert (result["success"], result["error"]) == (False, "CopyError")
+    assert "412" in result["cause"]
     assert unfinished() == []
 
 
@@ -489,17 +496,14 @@ def test_an_attempt_that_failed_half_way_is_gone_on_with() -> None:
     """What an attempt has copied before it failed is not copied again by the next."""
     put(LARGE)
     parts = counted("UploadPartCopy")
-    broken = [True]
     before_call(
         s3_there(),
         "UploadPartCopy",
-        fail_with(client_error("SlowDown", 503), lambda params: broken[0] and params["PartNumber"] == 3),
+        fail_with(client_error("SlowDown", 503), lambda params: len(waited) < 2 and params["PartNumber"] == 3),
     )
-    with pytest.raises(CopyError, match="SlowDown"):
-        copy(wanted())
-    broken[0] = False
     assert copy(wanted())["success"]
-    assert parts == {1: 1, 2: 1, 3: 2}
+    assert waited == [2, 4]
+    assert parts == {1: 1, 2: 1, 3: 3}
     assert arrived() == LARGE
 
 
@@ -590,11 +594,13 @@ def test_a_part_that_came_after_the_end_is_thrown_away_too(monkeypatch: pytest.M
         if len(aborted) == 1:
             params.update(Key="another", UploadId=other)
 
+    # The next run has time.
+    monkeypatch.setenv("RUN_SECONDS", "900")
+    forget_everything()
     before_call(s3_there(), "AbortMultipartUpload", miss_the_first)
-    with pytest.raises(CopyError, match=r"still exist: 1\."):
-        copy(wanted(abort=True))
-    assert list(uploads()) == [FAR]
     copy(wanted(abort=True))
+    assert len(aborted) == 2
+    assert waited == [2]
     assert (uploads(), unfinished()) == ({}, [])
 
 
@@ -705,11 +711,11 @@ def test_a_destination_that_cannot_be_looked_into_is_copied_to(status: int) -> N
 
 
 def test_a_busy_destination_is_looked_into_again() -> None:
-    """Whether the copy exists is not known, so the state machine tries again."""
+    """Whether the copy exists is not known, so it is not made before S3 answers."""
     put(SMALL)
-    before_call(s3_there(), "HeadObject", fail_with(client_error("503", 503)))
-    with pytest.raises(CopyError, match="503"):
-        copy(wanted(**COPIED))
+    before_call(s3_there(), "HeadObject", fail_with(client_error("503", 503), lambda _: len(waited) < 3))
+    assert copy(wanted(**COPIED))["success"]
+    assert waited == [2, 4, 8]
 
 
 def test_an_upload_that_was_begun_for_what_exists_is_aborted(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -760,12 +766,42 @@ def test_a_source_that_goes_missing_leaves_no_parts(monkeypatch: pytest.MonkeyPa
 
 @pytest.mark.parametrize(("content", "operation"), [(SMALL, "CopyObject"), (LARGE, "CreateMultipartUpload")])
 @pytest.mark.parametrize("code", ["SlowDown", "InternalError", "RequestTimeout", "503"])
-def test_what_may_come_right_is_raised(content: bytes, operation: str, code: str) -> None:
-    """The state machine tries again, and reports what S3 said if that fails, too."""
+def test_what_may_come_right_is_retried_and_then_a_result(content: bytes, operation: str, code: str) -> None:
+    """A busy S3 is no error of the function, and no alarm. After three retries, the result has what S3 said."""
     put(content)
     before_call(s3_there(), operation, fail_with(client_error(code, 503)))
-    with pytest.raises(CopyError, match=code):
+    result = copy(wanted())
+    assert (result["success"], result["error"], result["cause"]) == (False, "CopyError", f"{code}: Told by a test")
+    assert waited == [2, 4, 8]
+    assert (uploads(), unfinished()) == ({}, [])
+
+
+def test_an_upload_of_a_failed_copy_is_aborted() -> None:
+    """S3 bills the parts of an upload until it is aborted."""
+    put(LARGE)
+    busy = fail_with(client_error("SlowDown", 503), lambda params: params["PartNumber"] == 3)
+    before_call(s3_there(), "UploadPartCopy", busy)
+    assert copy(wanted())["error"] == "CopyError"
+    assert (uploads(), unfinished()) == ({}, [])
+
+
+def test_an_upload_that_cannot_be_aborted_is_no_error() -> None:
+    """The bucket's lifecycle rule aborts it. The result says why the copy failed."""
+    put(LARGE)
+    for operation in ("UploadPartCopy", "AbortMultipartUpload"):
+        before_call(s3_there(), operation, fail_with(client_error("SlowDown", 503)))
+    assert copy(wanted())["error"] == "CopyError"
+    assert len(unfinished()) == 1
+
+
+def test_there_is_no_attempt_after_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lambda would end it in the middle. Step Functions calls the function again."""
+    monkeypatch.setenv("RUN_SECONDS", "1")
+    put(SMALL)
+    before_call(s3_there(), "CopyObject", fail_with(client_error("SlowDown", 503)))
+    with pytest.raises(CopyError, match="SlowDown"):
         copy(wanted())
+    assert waited == []
 
 
 CUSTOMER_KEY = "encrypted with a customer's key, which S3 does not let anyone copy without it"
@@ -808,8 +844,10 @@ def test_a_record_that_is_anothers_is_left_alone() -> None:
         TableName=TABLE,
         Item={"fileKey": {"S": KEY}, "sourceBucket": {"S": SOURCE}, "leaseOwner": {"S": "another"}},
     )
-    with pytest.raises(LostRecordError, match="Another execution has taken over"):
-        copy(wanted())
+    result = copy(wanted())
+    assert (result["success"], result["error"]) == (False, "LostRecordError")
+    assert "Another execution has taken over" in result["cause"]
+    assert waited == []
     assert (uploads(), unfinished()) == ({}, [])
 
 

@@ -40,6 +40,7 @@ DEFAULTS = Settings(
     kms_key_arn=None,
     noncurrent_version_days=90,
     max_concurrency=10,
+    copy_worker_concurrency=0,
     multipart_threshold=512 * 1024**2,
     log_retention_days=30,
     force_destroy=False,

@@ -133,6 +133,7 @@ def with_every_setting() -> Recording:
             noncurrentVersionDays="7",
             manageApiLoggingRole="true",
             maxConcurrency="7",
+            copyWorkerConcurrency="5",
             logRetentionDays="90",
             forceDestroy="true",
         )
@@ -398,6 +399,11 @@ def test_settings_reach_what_they_are_for(with_every_setting: Recording) -> None
         arn("sns", "file-copy-digests"): "people@example.com",
         arn("sns", "file-copy-operations"): "ops@example.com",
     }
+    reserved = {
+        name: inputs.get("reservedConcurrentExecutions")
+        for name, inputs in recording.inputs("lambda/function:Function").items()
+    }
+    assert reserved == {name: 5 if name == "copy-worker" else None for name in FUNCTIONS}
     build_worker = recording.inputs("lambda/function:Function")["build-worker"]
     assert build_worker["environment"]["variables"] == {
         "ARTIFACT_BASE_URL": "https://ci.example.com",

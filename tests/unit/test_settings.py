@@ -29,6 +29,7 @@ CONCURRENCY = "an integer from 1 to 40"
 URL = "empty, or an https:// URL (on an emulator also http://) in ASCII without user or query"
 KEY = "at most 1024 characters of a-z, A-Z, 0-9 and !-_.'()/"
 KMS_KEY = "the ARN of a KMS key (not of an alias) in the stack's own region, or empty"
+RESERVED = "an integer from 0 (no limit) to 1000"
 DAYS = "an integer from 0 (keep forever) to 36500"
 RETENTION = f"one of {', '.join(map(str, LOG_RETENTION_DAYS))}"
 SIGNED = "AWS_IAM on AWS"
@@ -108,6 +109,7 @@ def test_the_program_reads_the_declared_settings_and_no_others() -> None:
         ],
         *[("apiAuthorization", value, "AWS_IAM or NONE") for value in ("aws_iam", "CUSTOM", "")],
         *[("maxConcurrency", value, CONCURRENCY) for value in ("0", "41", "-1", "abc", "1.5", "", " 5", "9" * 10)],
+        *[("copyWorkerConcurrency", value, RESERVED) for value in ("-1", "1001", "none", "1.5", "")],
         *[("logRetentionDays", value, RETENTION) for value in ("2", "0", "31", "month", "30.0")],
         *[
             (name, value, "true or false")
@@ -359,6 +361,9 @@ def test_a_bad_setting_creates_nothing(setting: dict[str, str]) -> None:
     ("configuration", "attribute", "expected"),
     [
         *[(project(maxConcurrency=str(number)), "max_concurrency", number) for number in (1, 40)],
+        *[
+            (project(copyWorkerConcurrency=str(number)), "copy_worker_concurrency", number) for number in (0, 1, 1000)
+        ],
         *[(project(logRetentionDays=str(days)), "log_retention_days", days) for days in LOG_RETENTION_DAYS],
         (project(forceDestroy="true"), "force_destroy", True),
         (project(manageApiLoggingRole="true"), "manage_api_logging_role", True),

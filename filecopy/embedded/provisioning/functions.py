@@ -36,6 +36,8 @@ def _function(inputs: Inputs, clients: Clients) -> Created:
         Tags=tags_of(inputs),
     )["FunctionArn"]
     _wait_until_active(lambda_, name)
+    if reserved := inputs.take("reservedConcurrentExecutions"):
+        lambda_.put_function_concurrency(FunctionName=name, ReservedConcurrentExecutions=reserved)
     path = f"arn:aws:apigateway:{clients.region}:lambda:path/2015-03-31/functions/{arn}/invocations"
     return name, {"arn": arn, "invokeArn": path}
 
