@@ -15,7 +15,7 @@ from itertools import accumulate
 _KEPT = 4_096
 
 # A smaller content is hashed as it is. For the hash of a larger one, its runs stand for its bytes.
-_HASHED = 64 * 1024
+HASHED = 64 * 1024
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ def _checksum(of: Content, algorithm: str) -> bytes:
     if algorithm in _CRCS:
         crc = _CRCS[algorithm]
         return crc.of(of.runs).to_bytes(crc.width // 8, "big")
-    shown = of.data if of.size <= _HASHED else repr(of.runs).encode()
+    shown = of.data if of.size <= HASHED else repr(of.runs).encode()
     return hashlib.new(algorithm, shown, usedforsecurity=False).digest()
 
 
