@@ -70,6 +70,7 @@ class HandlerFunction(pulumi.ComponentResource):
         timeout: int,
         memory_size: int = 256,
         reserved_concurrency: int | None = None,
+        is_traced: bool = True,
         queue: EventQueue | None = None,
         queue_concurrency: int | None = None,
         opts: pulumi.ResourceOptions | None = None,
@@ -79,6 +80,7 @@ class HandlerFunction(pulumi.ComponentResource):
             timeout: seconds, at most 900.
             memory_size: MiB.
             reserved_concurrency: the calls that run at once, at most; no limit but the account's if not given.
+            is_traced: X-Ray records calls that no trace has caused, by its sampling rule.
             queue: the queue that the function reads, in batches with partial failures. The function is in its region.
             queue_concurrency: the number of batches in parallel, 2 to 1,000; no limit if not given.
         """
@@ -125,7 +127,7 @@ class HandlerFunction(pulumi.ComponentResource):
             memory_size=memory_size,
             reserved_concurrent_executions=reserved_concurrency,
             environment={"variables": environment},
-            tracing_config={"mode": "Active"},
+            tracing_config={"mode": "Active" if is_traced else "PassThrough"},
             # The role must be able to write the logs, and the group must be there, before the first run.
             opts=pulumi.ResourceOptions(parent=self, depends_on=[role_policy, log_group]),
         )

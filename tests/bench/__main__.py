@@ -53,7 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if found:
         console.print(tables.of_destinations(found))
         if any(one.usage for one in found):
-            console.print(tables.of_costs(found), tables.of_ways(found))
+            console.print(tables.of_costs(found), tables.of_kept(found), tables.of_ways(found))
     if large:
         console.print(tables.of_large(large))
     result = {

@@ -3,8 +3,8 @@ has recorded of it.
 
 Counted: the transitions and calls of the execution's history; the functions' runs, their time and their lines, from
 their logs; the messages, one for the upload, one for each arrival, one for the end. Computed: what writing and reading
-the record takes, from its size. Estimated, because no emulator writes it: the state machine's log. Not counted: what
-Lambda and Step Functions ask of queues that are empty, alarms, the dashboard, and what the API costs.
+the record and its arrivals takes, and keeping them, from their sizes. Estimated, because no emulator writes it: the
+state machine's log. Not counted: what the API costs, and what a stack costs that copies nothing (idle.py).
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
+
+from components.names import LISTED_ATTRIBUTES
 
 KB = 1024
 
@@ -27,12 +29,20 @@ LOG_EVENT_OVERHEAD = 26
 # An estimate: the execution's ARN, a state's name, a type, two numbers and a time, without data (workflow.py).
 WORKFLOW_LOG_EVENT_BYTES = 400
 
-# X-Ray developer guide, "Configuring sampling rules": the default, above the first request of each second.
-TRACED = 0.05
+# X-Ray developer guide, "Configuring sampling rules": by default, the first request of each second is traced, and 5 %
+# of the others. So all are traced, if there is one a second or fewer.
+TRACED_AT_MOST = 1.0
+
+# DynamoDB developer guide, "Item sizes and formats": each item is stored with as many bytes more.
+ITEM_OVERHEAD = 100
+
+# The attributes of a record that the index by status and time has (components/names.py), and its keys.
+INDEXED = {*LISTED_ATTRIBUTES, "fileKey", "sourceBucket", "status", "startTime"}
 
 _BILLED = re.compile(r"Billed Duration: (\d+) ms\tMemory Size: (\d+) MB")
 
 Event = Mapping[str, Any]
+Item = Mapping[str, Any]
 
 
 def transitions(events: Iterable[Event]) -> int:
@@ -74,20 +84,20 @@ def _value_size(typed: Mapping[str, Any]) -> int:
 
 
 def usage_of_file(
-    events: Sequence[Event], record: Mapping[str, Any], function_logs: Sequence[str], files: int
+    events: Sequence[Event], items: Sequence[Item], function_logs: Sequence[str], files: int
 ) -> dict[str, float]:
     """What one file uses, by the names of prices.PRICES.
 
     Args:
         events: of its execution, which made all copies.
-        record: as it is when every arrival has been checked, in DynamoDB's types.
+        items: its record, and then one for each arrival, in DynamoDB's types.
         function_logs: lines of all functions for ``files`` such files.
     """
     called = calls(events)
     copies = called["copyObject"]
     runs, gb_seconds = function_runs(function_logs)
     messages = 1 + copies + 1
-    writes, reads = _capacity(called, record)
+    writes, reads = _capacity(called, items)
     return {
         "transitions": transitions(events),
         "s3_writes": copies,
@@ -99,7 +109,7 @@ def usage_of_file(
         "sqs_requests": REQUESTS_PER_MESSAGE * messages,
         "sns_requests": called["publish"],
         "log_gb": (log_bytes(function_logs) / files + _workflow_log_bytes(events, called)) / 1e9,
-        "traces": TRACED * (1 + runs / files),
+        "traces": TRACED_AT_MOST * (1 + runs / files),
     }
 
 
@@ -114,23 +124,41 @@ def log_bytes(lines: Iterable[str]) -> int:
     return sum(len(line.encode()) + LOG_EVENT_OVERHEAD for line in lines)
 
 
-def _capacity(called: Mapping[str, int], record: Mapping[str, Any]) -> tuple[float, float]:
-    """Write and read request units, at most: as if every arrival came when the record is complete.
+def kept_of_file(items: Sequence[Item], log_gb: float) -> dict[str, float]:
+    """What is kept of one file for a month: its items, which can be restored, and their entry in the index; and its
+    logs, which are compressed, so this is the most."""
+    table = sum(item_size(item) + ITEM_OVERHEAD for item in items)
+    entry = {name: value for name, value in items[0].items() if name in INDEXED}
+    return {
+        "dynamodb_gb_months": (table + item_size(entry) + ITEM_OVERHEAD) / 1e9,
+        "dynamodb_recovery_gb_months": table / 1e9,
+        "log_gb_months": log_gb,
+    }
 
-    An update takes a unit for each KB of the item, however little of it is written, and so does a strongly consistent
-    read for each 4 KB, however little it returns (DynamoDB developer guide, "Capacity unit consumption").
+
+def table_writes(called: Mapping[str, int], items: Sequence[Item]) -> int:
+    """Write request units of the table itself, at most.
+
+    An update takes a unit for each KB of the item, however little of it is written (DynamoDB developer guide, "Capacity
+    unit consumption"). The first one of an execution finds nothing but the key, and leaves the lease.
     """
-    whole = item_size(record)
-    arrivals = record["arrivals"]["M"]
-    each = item_size(arrivals) / len(arrivals)
-    without = whole - len(arrivals) * each
-    sizes = [without + number * each for number in range(1, len(arrivals) + 1)]
-    # The first update of an execution finds nothing but the key, and leaves the lease.
-    updates = 1 + (called["updateItem"] - 1) * math.ceil(without / KB)
-    # The index of states and times: an entry of a new file; its removal and another when the status changes.
-    index = 3
-    arrived = sum(math.ceil(size / KB) for size in sizes)
-    return updates + index + arrived, sum(math.ceil(size / (4 * KB)) for size in sizes)
+    record, *arrivals = items
+    updates = 1 + (called["updateItem"] - 1) * _kilobytes(record)
+    return updates + sum(_kilobytes(arrival) for arrival in arrivals)
+
+
+def _capacity(called: Mapping[str, int], items: Sequence[Item]) -> tuple[int, int]:
+    """Write and read request units, at most. A strongly consistent read takes a unit for each 4 KB of the item, however
+    little it returns."""
+    record, *arrivals = items
+    # The index of states and times: an entry of a new file, its changes, and at the end, when the status changes, its
+    # removal and another one.
+    index = 1 + called["updateItem"]
+    return table_writes(called, items) + index, len(arrivals) * math.ceil(item_size(record) / (4 * KB))
+
+
+def _kilobytes(item: Item) -> int:
+    return math.ceil(item_size(item) / KB)
 
 
 def _workflow_log_bytes(events: Sequence[Event], called: Mapping[str, int]) -> float:

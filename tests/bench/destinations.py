@@ -37,6 +37,10 @@ class Destinations:
     transitions: int
     usage: dict[str, float] | None
     """Of one file, by the names of prices.PRICES."""
+    kept: dict[str, float] | None
+    """Of one file, for each month, by the names of prices.PRICES."""
+    table_writes: int | None
+    """Write request units of the table for one file."""
 
     @property
     def times_plain_copies(self) -> float:
@@ -48,7 +52,15 @@ class Destinations:
 
     def dollars(self) -> dict[str, float]:
         """Of a million files, by the names of prices.PRICES; empty where it is not priced."""
-        return {name: PRICES[name].of(MILLION * amount) for name, amount in (self.usage or {}).items()}
+        return _of_a_million(self.usage)
+
+    def dollars_a_month(self) -> dict[str, float]:
+        """What a million files cost in each month in which their records and logs are kept."""
+        return _of_a_million(self.kept)
+
+
+def _of_a_million(usage: dict[str, float] | None) -> dict[str, float]:
+    return {name: PRICES[name].of(MILLION * amount) for name, amount in (usage or {}).items()}
 
 
 def measure(number: int) -> Destinations:
@@ -76,16 +88,20 @@ def measure(number: int) -> Destinations:
             floors.append(time.perf_counter() - started)
             _wait_until_idle(system)
         events = read_events(system.stepfunctions, execution)
-        usage = None
+        usage = kept = writes = None
         if number == own:
-            item = _item(system, f"file-{FILES - 1}")
-            usage = billing.usage_of_file(events, item, _function_logs(system, since), FILES)
+            items = _items(system, f"file-{FILES - 1}")
+            usage = billing.usage_of_file(events, items, _function_logs(system, since), FILES)
+            kept = billing.kept_of_file(items, usage["log_gb"])
+            writes = billing.table_writes(billing.calls(events), items)
         return Destinations(
             destinations=number,
             seconds=statistics.median(seconds),
             plain_copies=statistics.median(floors),
             transitions=billing.transitions(events),
             usage=usage,
+            kept=kept,
+            table_writes=writes,
         )
 
 
@@ -130,11 +146,12 @@ def _function_logs(system: System, since: float) -> list[str]:
     return [event["message"] for page in pages for event in page["events"] if event["timestamp"] >= since]
 
 
-def _item(system: System, key: str) -> dict[str, Any]:
-    """The record in DynamoDB's types."""
-    item: dict[str, Any] = system.dynamodb.get_item(
+def _items(system: System, key: str) -> list[dict[str, Any]]:
+    """The record and the arrivals of a file, in DynamoDB's types: the record's sort key is the shortest."""
+    items: list[dict[str, Any]] = system.dynamodb.query(
         TableName=system.table,
-        Key={"fileKey": {"S": key}, "sourceBucket": {"S": system.source}},
+        KeyConditionExpression="fileKey = :key AND begins_with(sourceBucket, :bucket)",
+        ExpressionAttributeValues={":key": {"S": key}, ":bucket": {"S": system.source}},
         ConsistentRead=True,
-    )["Item"]
-    return item
+    )["Items"]
+    return items

@@ -1,4 +1,4 @@
-"""What AWS charges, in one table, and what a use of it costs. Storage, which all ways to copy have alike, is left out.
+"""What AWS charges, in one table, and what a use of it costs.
 
 Dollars in us-east-1, beyond the free tier and below the first volume discount. ``read`` is the day on which the
 source was looked at, in a stored copy that may be older; ``basis`` says whether that was AWS's own word, or that of
@@ -54,6 +54,22 @@ PRICES = {
     "sns_requests": Price(0.50, MILLION, "publish (64 KB)", "awsnegotiations.com, SQS and SNS", Basis.SECOND_HAND),
     "log_gb": Price(0.50, 1, "GB written to CloudWatch Logs", "c3x.dev, CloudWatch Logs", Basis.SECOND_HAND),
     "traces": Price(5.00, MILLION, "X-Ray trace recorded", "aws.amazon.com/xray/pricing", Basis.AWS),
+    "dynamodb_gb_months": Price(
+        0.25, 1, "GB of records kept for a month", "aws.amazon.com/dynamodb/pricing", Basis.AWS
+    ),
+    "dynamodb_recovery_gb_months": Price(
+        0.20,
+        1,
+        "GB of records that can be restored, for a month",
+        "finops.com.py, DynamoDB backups",
+        Basis.SECOND_HAND,
+    ),
+    "s3_gb_months": Price(0.023, 1, "GB in S3 Standard for a month", "cloudkaramchari.com, S3", Basis.SECOND_HAND),
+    "log_gb_months": Price(0.03, 1, "GB of logs kept for a month", "cloudburn.io, CloudWatch", Basis.SECOND_HAND),
+    "alarms": Price(0.10, 1, "alarm for a month", "c3x.dev, CloudWatch alarms", Basis.SECOND_HAND),
+    "dashboards": Price(3.00, 1, "dashboard for a month", "factualminds.com, CloudWatch", Basis.SECOND_HAND),
+    "metrics": Price(0.30, 1, "custom metric for a month", "signoz.io, CloudWatch", Basis.SECOND_HAND),
+    "keys": Price(1.00, 1, "KMS key for a month", "public notes that quote KMS's pricing", Basis.SECOND_HAND),
     "region_gb": Price(
         0.02, 1, "GB from us-east-1 to another region", "awsnegotiations.com, S3 data transfer", Basis.SECOND_HAND
     ),

@@ -106,6 +106,16 @@ def of_costs(found: Sequence[Destinations]) -> Table:
     return table
 
 
+def of_kept(found: Sequence[Destinations]) -> Table:
+    """What is kept of a million files, and what that costs each month."""
+    shown = _priced(found)
+    table = _table("$ a month for a million files that were copied", "", *(f"to {one.destinations}" for one in shown))
+    dollars = [one.dollars_a_month() for one in shown]
+    for name in dollars[0]:
+        table.add_row(PRICES[name].unit, *(f"{each[name]:,.2f}" for each in dollars))
+    return table
+
+
 def of_ways(found: Sequence[Destinations]) -> Table:
     """The workflow beside AWS's own ways to copy."""
     table = _table(

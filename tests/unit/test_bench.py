@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from tests.bench import billing
+from filecopy.embedded.configuration import PROJECT_ROOT
+from tests.bench import billing, idle
 from tests.bench.figures import percentile
 from tests.bench.prices import MILLION, PRICES, Way, cost, other_ways
 from tests.bench.throughput import Took, wait_for_each
@@ -84,38 +85,55 @@ def test_size_of_an_item(item: dict[str, Any], size: int) -> None:
     assert billing.item_size(item) == size
 
 
-def record_of(destinations: int, each: int) -> dict[str, Any]:
-    """A record of 100 bytes and of as many arrivals of ``each`` bytes."""
-    padding = each - len("b00")
-    return {
-        "fileKey": {"S": "k" * 73},
-        "arrivals": {"M": {f"b{index:02}": {"S": "x" * padding} for index in range(destinations)}},
-        "copyResults": {"NULL": True},
-    }
+def items_of(destinations: int, record: int, each: int) -> list[dict[str, Any]]:
+    """A record of ``record`` bytes, and as many arrivals of ``each`` bytes."""
+
+    def item(size: int) -> dict[str, Any]:
+        return {"fileKey": {"S": "k" * (size - len("fileKey"))}}
+
+    return [item(record), *(item(each) for _ in range(destinations))]
 
 
 def test_usage_of_a_file() -> None:
     """Two copies: two arrivals, so four messages, and what the logs tell of the functions, for each of the files."""
     report = "REPORT RequestId: 1\tDuration: 9 ms\tBilled Duration: 500 ms\tMemory Size: 256 MB\tMax Memory Used: 0 MB"
-    usage = billing.usage_of_file(run_of(2).events, record_of(2, 200), ["START", *[report] * 4], files=2)
+    usage = billing.usage_of_file(run_of(2).events, items_of(2, 100, 200), ["START", *[report] * 4], files=2)
     assert usage["transitions"] == 6
     assert usage["s3_writes"] == 2
     assert usage["sqs_requests"] == 3 * (1 + 2 + 1)
     assert usage["lambda_requests"] == 2
     assert usage["lambda_gb_seconds"] == pytest.approx(2 * 0.5 * 0.25)
-    assert usage["traces"] == pytest.approx(0.05 * 3)
+    assert usage["traces"] == pytest.approx(3), "at most: the execution, and each run"
     lines = 2 + 2 * (4 + 2) + 2 + 2 * 2 + 3 * 4
     functions = (5 + 4 * len(report) + 5 * 26) / 2
     assert usage["log_gb"] * 1e9 == pytest.approx(functions + lines * 426)
     assert usage.keys() <= PRICES.keys()
 
 
-def test_each_arrival_writes_and_reads_the_whole_record() -> None:
-    """Ten arrivals of 1,024 bytes: an update takes a unit for each KB of a record that grows, however little of it is
-    written. 2 to 11 units, the start and the end one each, and three of the index."""
-    usage = billing.usage_of_file(run_of(10).events, record_of(10, 1024), [], files=1)
-    assert usage["dynamodb_writes"] == sum(range(2, 12)) + 2 + 3
-    assert usage["dynamodb_reads"] == 1 * 3 + 2 * 4 + 3 * 3
+def test_each_arrival_writes_an_item_of_its_own() -> None:
+    """Ten arrivals write ten small items, however large the record is; each reads the whole record."""
+    items = items_of(10, 5 * 1024, 300)
+    usage = billing.usage_of_file(run_of(10).events, items, [], files=1)
+    assert billing.table_writes({"updateItem": 2}, items) == 1 + 5 + 10
+    assert usage["dynamodb_writes"] == 1 + 5 + 10 + 3, "and three of the index"
+    assert usage["dynamodb_reads"] == 10 * 2
+
+
+def test_what_is_kept_of_a_file() -> None:
+    """Its items and their overhead, the index's entry, and its logs."""
+    kept = billing.kept_of_file(items_of(2, 1000, 300), log_gb=2e-6)
+    assert kept["dynamodb_recovery_gb_months"] * 1e9 == pytest.approx(1000 + 2 * 300 + 3 * 100)
+    assert kept["dynamodb_gb_months"] * 1e9 == pytest.approx(1900 + 1000 + 100)
+    assert kept["log_gb_months"] == 2e-6
+    assert kept.keys() <= PRICES.keys()
+
+
+def test_an_idle_stack_costs_less_than_seven_dollars_a_month() -> None:
+    """docs/performance.md has each row. They are counted from the program: an alarm more is a row that is out of
+    date."""
+    assert sum(row.dollars for row in idle.rows()) < 7
+    page = (PROJECT_ROOT / "docs" / "performance.md").read_text(encoding="utf-8")
+    assert "\n".join(idle.table()) in page, "Write it again with 'python -m tests.bench.idle'."
 
 
 def test_costs_add_up() -> None:
