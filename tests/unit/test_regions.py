@@ -92,7 +92,7 @@ def test_physical_names_say_the_region(recording: Recording) -> None:
         f"{name}{SUFFIX}" for name in (
             "acme-file-copy-arrivals", "acme-regional-sync", "/aws/lambda/acme-regional-sync",
             "acme-file-copy-operations", "acme-file-copy-dead-letters-arrivals",
-            "acme-file-copy-errors-regional-sync", "acme-file-copy-throttles-regional-sync",
+            "acme-file-copy-errors-regional-sync", "acme-file-copy-arrivals-waiting",
         )
     }  # fmt: skip
 
@@ -222,10 +222,13 @@ def test_the_dashboard_shows_what_is_there(recording: Recording, local: Recordin
     lines = [line for widget in body for line in widget["properties"]["metrics"] if line[-1].get("region")]
     there = f"acme-regional-sync{SUFFIX}"
     assert [(line[1], line[3], line[-1]["label"]) for line in lines] == [
-        (
-            "ApproximateNumberOfMessagesVisible",
-            f"acme-file-copy-arrivals{SUFFIX}-dead-letters",
-            f"arrivals{SUFFIX}",
+        *(
+            (metric, f"acme-file-copy-arrivals{SUFFIX}{queue}", f"arrivals{SUFFIX}")
+            for metric, queue in (
+                ("ApproximateNumberOfMessagesVisible", ""),
+                ("ApproximateAgeOfOldestMessage", ""),
+                ("ApproximateNumberOfMessagesVisible", "-dead-letters"),
+            )
         ),
         *((metric, there, f"regional-sync{SUFFIX}") for metric in ("Errors", "Throttles", "Duration")),
     ]
