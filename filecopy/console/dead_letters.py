@@ -29,6 +29,8 @@ class Queue:
     name: str
     waiting: int
     dead_letters: int
+    oldest: datetime | None
+    """When the oldest dead letter was sent, of those that were looked at."""
 
 
 @dataclass(frozen=True)
@@ -56,8 +58,32 @@ def queues(reader: Reader) -> list[Queue]:
             )
             for each in (url.removesuffix(DEAD_LETTERS_SUFFIX), url)
         )
-        found.append(Queue(name, waiting, dead))
+        times = [time for message in _peek(sqs, url, 1) if (time := _sent(message))] if dead else []
+        found.append(Queue(name, waiting, dead, min(times, default=None)))
     return found
+
+
+def _peek(sqs: Any, url: str, receives: int) -> Iterator[dict[str, Any]]:
+    """Look at some messages, and leave them in their queue."""
+    found = set[str]()
+    for _ in range(receives):
+        answer = sqs.receive_message(
+            QueueUrl=url,
+            MaxNumberOfMessages=10,
+            # They stay visible for the next receive, such as that of a replay.
+            VisibilityTimeout=0,
+            AttributeNames=["SentTimestamp", "ApproximateReceiveCount"],
+        )
+        new = [message for message in answer.get("Messages", []) if message["MessageId"] not in found]
+        found |= {message["MessageId"] for message in new}
+        yield from new
+        if not new:
+            return
+
+
+def _sent(message: dict[str, Any]) -> datetime | None:
+    sent = message.get("Attributes", {}).get("SentTimestamp")
+    return datetime.fromtimestamp(int(sent) / 1000, UTC) if sent else None
 
 
 def dead_letters(reader: Reader, query: dict[str, str]) -> dict[str, Any]:
@@ -81,33 +107,15 @@ def _letters(stack: Stack, queue: str) -> Iterator[Letter]:
     """Look at some dead letters, and leave them in their queue."""
     clients = stack.clients.in_region(stack.region_of(queue))
     url = stack.output(outputs.DEAD_LETTER_QUEUE_URLS)[queue]
-    found: dict[str, dict[str, Any]] = {}
-    for _ in range(_RECEIVES):
-        messages = (
-            clients("sqs")
-            .receive_message(
-                QueueUrl=url,
-                MaxNumberOfMessages=10,
-                # They stay visible for the next receive, such as that of a replay.
-                VisibilityTimeout=0,
-                AttributeNames=["SentTimestamp", "ApproximateReceiveCount"],
-            )
-            .get("Messages", [])
-        )
-        new = [message for message in messages if message["MessageId"] not in found]
-        found |= {message["MessageId"]: message for message in new}
-        if not new:
-            break
-    for message_id, message in found.items():
-        attributes = message.get("Attributes", {})
-        sent = attributes.get("SentTimestamp")
+    for message in _peek(clients("sqs"), url, _RECEIVES):
+        sent = _sent(message)
         yield Letter(
-            message_id=message_id,
-            sent=datetime.fromtimestamp(int(sent) / 1000, UTC) if sent else None,
-            receives=int(attributes.get("ApproximateReceiveCount", 0)),
+            message_id=message["MessageId"],
+            sent=sent,
+            receives=int(message.get("Attributes", {}).get("ApproximateReceiveCount", 0)),
             about=_about(message["Body"]),
             body=message["Body"],
-            why=_why(clients, stack, queue, message_id, sent),
+            why=_why(clients, stack, queue, message["MessageId"], sent),
         )
 
 
@@ -123,13 +131,13 @@ def _about(body: str) -> str:
         return str(detail.get("name", "")) if isinstance(detail, dict) else ""
 
 
-def _why(clients: Any, stack: Stack, queue: str, message_id: str, sent: str | None) -> str:
+def _why(clients: Any, stack: Stack, queue: str, message_id: str, sent: datetime | None) -> str:
     """The error of the function that could not process a message, from its log."""
     kind = next((kind for kind in FUNCTIONS if queue.startswith(kind)), "")
     arn = stack.outputs.get(outputs.LAMBDA_FUNCTIONS, {}).get(queue.replace(kind, FUNCTIONS.get(kind, ""), 1), "")
     if not arn:
         return ""
-    since = datetime.fromtimestamp(int(sent) / 1000, UTC) if sent else datetime.now(UTC) - timedelta(days=14)
+    since = sent or datetime.now(UTC) - timedelta(days=14)
     answer = part(
         lambda: clients("logs").filter_log_events(
             logGroupName=f"/aws/lambda/{arn.rpartition(':')[2]}",
