@@ -9,7 +9,7 @@ LAMBDA_BOTO3 := .venv/lambda-boto3
 LAMBDA_READY := $(LAMBDA_BOTO3)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up console down test test-all test-lambda test-stack test-faults test-engines lint format docs docs-engines bench audit lock clean
+.PHONY: help setup demo up console down test test-all test-lambda test-stack test-faults test-engines lint format docs docs-engines bench simulate audit lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -28,7 +28,7 @@ console: $(READY) ## Show the embedded stack in a browser (PORT=4566)
 down: $(READY) ## Stop the embedded stack and delete it (PORT=4566)
 	$(BIN)/filecopy down --port $(PORT)
 
-TESTS := tests/unit tests/handlers tests/e2e
+TESTS := tests/unit tests/handlers tests/simulation tests/e2e
 
 test: $(READY) ## Run the tests, except the slow ones (three minutes)
 	$(BIN)/python -m pytest -q -n 2 --dist loadgroup -m "not slow" $(TESTS) $(ARGS)
@@ -73,6 +73,9 @@ docs: $(READY) ## Regenerate the parts of the documentation that come from the p
 
 bench: $(BENCH_READY) ## Measure the embedded stack against plain boto3 (some minutes; ARGS="--files 200")
 	$(BIN)/python -m tests.bench --pictures build $(ARGS)
+
+simulate: $(READY) ## Run the workflow through thousands of histories with faults (SEEDS=100000, or SEED=17)
+	$(BIN)/python -m tests.simulation $(if $(SEED),--seed $(SEED),--seeds $(or $(SEEDS),10000)) $(ARGS)
 
 audit: $(READY) ## Check the pinned packages for known vulnerabilities (needs the internet)
 	$(BIN)/python -m venv .venv/audit

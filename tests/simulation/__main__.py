@@ -1,0 +1,64 @@
+"""``make simulate``: many histories, and what they entered; or the story of one.
+
+make simulate SEEDS=100000
+make simulate SEED=17
+"""
+
+from __future__ import annotations
+
+import argparse
+import multiprocessing
+import sys
+import time
+
+from . import coverage, many
+
+_CHUNK = 250
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="make simulate", description=__doc__)
+    parser.add_argument("--seeds", type=int, default=10_000, help="the number of histories")
+    parser.add_argument("--first", type=int, default=0, help="the first seed")
+    parser.add_argument("--seed", type=int, help="one history, told; if it breaks an invariant, the shortest that does")
+    parser.add_argument("--processes", type=int, default=2)
+    arguments = parser.parse_args()
+    if arguments.seed is not None:
+        print(many.story(arguments.seed))
+        return 0
+    many.machine()  # The processes inherit it.
+    summary, began = many.Summary(), time.monotonic()
+    end = arguments.first + arguments.seeds
+    chunks = [range(first, min(first + _CHUNK, end)) for first in range(arguments.first, end, _CHUNK)]
+    with multiprocessing.get_context("fork").Pool(arguments.processes) as pool:
+        for found in pool.imap_unordered(many.run_seeds, chunks):
+            summary.add(found)
+            for seed, problem in found.problems.items():
+                print(f"Seed {seed}: {problem}", flush=True)
+    minutes = (time.monotonic() - began) / 60
+    _print_summary(summary, minutes)
+    if summary.problems:
+        first = min(summary.problems)
+        print(f"\nThe shortest history of seed {first}, which make simulate SEED={first} tells again:\n")
+        print(many.story(first))
+    return 1 if summary.problems else 0
+
+
+def _print_summary(summary: many.Summary, minutes: float) -> None:
+    print("\nStates, and their Retry, Catch and Choices, with the times that they were entered:")
+    for part in many.machine().parts():
+        print(f"  {summary.entered[part]:>9,}  {part}")
+    print(f"\nBranches of handlers/, entered in one history of {many.WATCHED_EVERY}:")
+    for branch in sorted(coverage.branches()):
+        print(f"  {summary.branches[branch]:>9,}  {branch[0]}.py:{branch[1]}  {coverage.source_line(branch)[:80]}")
+    print("\nFaults:")
+    for fault, count in summary.faults.most_common():
+        print(f"  {count:>9,}  {fault}")
+    print(
+        f"\n{summary.histories:,} histories in {minutes:.1f} minutes: {summary.histories / minutes:,.0f} a minute. "
+        f"{len(summary.problems)} of them broke an invariant."
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,232 @@
+"""What must hold, whatever happens: the promises of docs/reliability.md."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from components.workflow.limits import LEASE_GRACE
+
+from .people import People, Upload
+from .services.contents import Content
+from .stack import SOURCE
+from .stepfunctions import MAX_EVENTS, MAX_PAYLOAD_BYTES, Execution
+from .world import World
+
+# Seconds that execution-watcher may need.
+_TO_HANDLE = 60.0
+
+# Errors of the workflow's own, after which its record is complete, or at least its notification sent.
+_OWN_ERRORS = ("CopiesFailed", "SourceUnreadable", "TrackingFailed")
+
+# Calls that change a destination.
+_COPYING = {"CopyObject", "UploadPartCopy", "CompleteMultipartUpload"}
+
+
+class ViolationError(BaseException):
+    """An invariant does not hold. The text begins with its name and a colon. No handler may catch it."""
+
+
+class Invariants:
+    """Watches one history."""
+
+    def __init__(self, world: World, people: People) -> None:
+        self._world, self._people = world, people
+        self._copiers: dict[str, list[str]] = {}
+        """The executions that copied, by key, in the order of their copies."""
+        self._newest: dict[tuple[str, str], int] = {}
+        """The number of the upload that a destination has, by bucket and key."""
+        self._beginners: dict[str, str] = {}
+        """Which run of copy-worker began an upload in parts, by its ID."""
+        world.observers.append(self._observe)
+
+    # --- At each step -----------------------------------------------------------------------------------------
+
+    def _observe(self, who: str, service: str, operation: str, arguments: Mapping[str, Any], outcome: object) -> None:
+        if isinstance(outcome, ClientError):
+            return
+        if operation == "CreateMultipartUpload":
+            self._beginners[outcome["UploadId"]] = who  # type: ignore[index]
+        if service == "s3" and operation in _COPYING:
+            self._check_copy(self._world.execution_of(who), operation, arguments)
+        elif service == "dynamodb" and operation == "UpdateItem":
+            self._check_record(self._world.execution_of(who), arguments)
+
+    def _check_copy(self, execution: Execution | None, operation: str, arguments: Mapping[str, Any]) -> None:
+        bucket, key = arguments["Bucket"], arguments["Key"]
+        if execution is None:
+            raise ViolationError(f"copy without an execution: {operation} to {bucket}")
+        copiers = self._copiers.setdefault(key, [])
+        if execution.arn not in copiers[-1:]:
+            if execution.arn in copiers:
+                raise ViolationError(
+                    f"two holders: {execution.name} copies {key} to {bucket} after {_name(copiers[-1])} has begun"
+                )
+            copiers.append(execution.arn)
+        if operation == "UploadPartCopy":
+            return
+        number = self._number_of(key, self._world.s3.buckets[bucket].objects[key][-1].content)
+        emptied = self._people.emptied.get(bucket, 0.0)
+        before = self._newest.get((bucket, key), -1)
+        if number < before and self._people.uploads[before].time > emptied:
+            raise ViolationError(
+                f"older version: {bucket} had {self._shown(before)}, and {execution.name} copies {self._shown(number)}"
+            )
+        self._newest[bucket, key] = number
+
+    def _check_record(self, execution: Execution | None, arguments: Mapping[str, Any]) -> None:
+        """A record that an execution completes is true."""
+        record = self._world.record(arguments["Key"])
+        if execution is None or record is None or record.get("status") != {"S": "COMPLETED"}:
+            return
+        if record.get("executionId") != {"S": execution.arn}:
+            return
+        key, version = record["fileKey"]["S"], record["sourceVersionId"].get("S")
+        for bucket in execution.job["destinationBuckets"]:
+            found = self._world.s3.buckets.get(bucket)
+            newest = found.newest(key) if found else None
+            wanted = next(one.content for one in self._people.uploads if one.version_id == version and one.key == key)
+            if (newest is None or newest.content != wanted) and not self._was_emptied(bucket, execution.started):
+                raise ViolationError(f"untrue record: COMPLETED, but {bucket} has not {version} of {key}")
+
+    # --- At rest ----------------------------------------------------------------------------------------------
+
+    def check_at_rest(self) -> None:
+        """Checks what must hold when nothing happens any more."""
+        for execution in self._world.engine.executions.values():
+            self._check_execution(execution)
+        for record in self._world.records():
+            self._check_final_record(record)
+        for upload in self._people.uploads:
+            self._check_upload(upload)
+        for name in self._world.stack.buckets:
+            if name != SOURCE:
+                self._check_uploads_in_parts(name)
+
+    def _check_execution(self, execution: Execution) -> None:
+        if execution.is_running:
+            raise ViolationError(f"endless: {execution.name} never ends")
+        if execution.events > MAX_EVENTS or execution.largest > MAX_PAYLOAD_BYTES:
+            raise ViolationError(f"limits: {execution.name} has {execution.events} events")
+        told = [notice for notice in self._world.notices if execution.arn in notice.message]
+        if execution.status != "SUCCEEDED" and not told and execution.arn not in self._world.unheard:
+            raise ViolationError(f"silence: nobody was told that {execution.name} has {execution.status}")
+        # One that was ended after it had told people of its failure is told again.
+        was_ended = execution.error not in _OWN_ERRORS and "SendFailureNotification" in execution.entered
+        bound = 1 + was_ended + self._world.repeats[execution.arn]
+        if len(told) > bound:
+            raise ViolationError(f"noise: people were told {len(told)} times of {execution.name}, not {bound}")
+        if execution.status == "SUCCEEDED" and told:
+            raise ViolationError(f"false alarm: {execution.name} has succeeded: {told[0].subject}")
+
+    def _check_final_record(self, record: Mapping[str, Any]) -> None:
+        key = record["fileKey"]["S"]
+        owner = record.get("leaseOwner", {}).get("S")
+        holder = self._world.engine.executions.get(owner or "")
+        until = float(record.get("leaseExpiresAt", {}).get("N", 0))
+        is_known = owner not in self._world.unheard
+        # The lease of an execution that could not release it expires by itself.
+        if holder and holder.stopped and is_known and "ReleaseLease Catch 0" not in holder.entered:
+            latest = max(holder.stopped, self._world.heard.get(holder.arn, 0.0)) + LEASE_GRACE + _TO_HANDLE
+            if until > latest:
+                raise ViolationError(
+                    f"long lease: {holder.name} is over, and holds {key} for {until - latest:.0f} s more"
+                )
+        if "executionId" not in record:
+            return
+        execution = self._world.engine.executions[record["executionId"]["S"]]
+        if record["status"] == {"S": "IN_PROGRESS"}:
+            if execution.arn in self._world.unheard:
+                return
+            raise ViolationError(f"in progress: the record of {key} by {execution.name}, which has {execution.status}")
+        # execution-watcher closes a record whose execution died, and counts nothing.
+        if execution.status == "SUCCEEDED" or execution.error in _OWN_ERRORS[:2]:
+            self._check_counts(key, record)
+
+    def _check_counts(self, key: str, record: Mapping[str, Any]) -> None:
+        every, copied, failed = (
+            sorted(bucket["S"] for bucket in record[name]["L"])
+            for name in ("destinationBuckets", "successfulBuckets", "failedBuckets")
+        )
+        counts = [int(record[name]["N"]) for name in ("totalBuckets", "successfulCopies", "failedCopies")]
+        if sorted(copied + failed) != every or counts != [len(every), len(copied), len(failed)]:
+            raise ViolationError(f"wrong counts: {key} has {counts}: {copied}, {failed} of {every}")
+        status = "COMPLETED" if not failed else "PARTIAL_FAILURE" if copied else "FAILED"
+        if record["status"]["S"] != status:
+            raise ViolationError(f"wrong status: {key} is {record['status']['S']}, not {status}")
+        results = [result["M"]["destinationBucket"]["S"] for result in record["copyResults"]["L"]]
+        if len(results) != len(set(results)) or not set(results) <= set(every):
+            raise ViolationError(f"wrong results: {key} has results of {results}")
+
+    def _check_upload(self, upload: Upload) -> None:
+        """The upload was handled; and if it is the newest, each destination has it, or people know why not."""
+        executions = [
+            one
+            for one in self._world.engine.executions.values()
+            if isinstance(one.job, dict) and one.job.get("sourceVersionId") == upload.version_id
+        ]
+        if not executions:
+            raise ViolationError(f"lost upload: nothing was started for {upload.version_id} of {upload.key}")
+        newest = self._world.s3.buckets[SOURCE].newest(upload.key)
+        if newest is None or newest.version_id != upload.version_id:
+            return
+        for bucket in self._world.stack.buckets:
+            if bucket == SOURCE or self._was_emptied(bucket, upload.time):
+                continue
+            held = self._world.s3.buckets[bucket].newest(upload.key)
+            if (held is None or held.content != upload.content) and not self._is_told(upload, bucket):
+                raise ViolationError(f"silent gap: {bucket} has not {upload.version_id} of {upload.key}")
+
+    def _is_told(self, upload: Upload, bucket: str) -> bool:
+        """True if people were told of a copy to this bucket that failed, after the upload; or if the notice was lost
+        with a status change."""
+        for execution in self._world.engine.executions.values():
+            if not isinstance(execution.job, dict) or execution.job.get("sourceKey") != upload.key:
+                continue
+            stopped = execution.stopped or 0.0
+            if stopped < upload.time or bucket not in execution.job["destinationBuckets"]:
+                continue
+            if execution.arn in self._world.unheard:
+                return True
+            for notice in self._world.notices:
+                is_whole = not notice.subject or "partly" not in notice.subject
+                if execution.arn in notice.message and (is_whole or bucket in notice.message):
+                    return True
+        return False
+
+    def _check_uploads_in_parts(self, bucket: str) -> None:
+        """No upload is left, but of an execution or a run of copy-worker that was ended, of one that could not abort
+        it, or one whose ID never arrived. The next execution for the file, or the bucket's lifecycle rule, aborts it.
+        """
+        for upload in self._world.s3.buckets[bucket].uploads.values():
+            run = self._beginners[upload.id]
+            execution = self._world.owners[run]
+            if (
+                upload.id in self._world.orphans
+                or run in self._world.ended_runs
+                or execution.status in ("ABORTED", "TIMED_OUT")
+                or execution.error == "States.Runtime"
+                or "CopyNotAborted" in execution.entered
+            ):
+                continue
+            raise ViolationError(f"left upload: {upload.id} in {bucket}, of {upload.key} by {execution.name}")
+
+    # --- Parts of several checks ------------------------------------------------------------------------------
+
+    def _number_of(self, key: str, content: Content) -> int:
+        for number, upload in enumerate(self._people.uploads):
+            if upload.key == key and upload.content == content:
+                return number
+        raise ViolationError(f"wrong bytes: a copy of {key} is of no upload")
+
+    def _shown(self, number: int) -> str:
+        return self._people.uploads[number].version_id
+
+    def _was_emptied(self, bucket: str, since: float) -> bool:
+        return self._people.emptied.get(bucket, 0.0) >= since
+
+
+def _name(arn: str) -> str:
+    return arn.rpartition(":")[2]

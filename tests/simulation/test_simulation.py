@@ -1,0 +1,27 @@
+"""Two thousand histories break no invariant, and enter every state, every Retry and every Catch."""
+
+from __future__ import annotations
+
+import pytest
+
+from . import many
+
+SEEDS = 2_000
+
+
+@pytest.mark.parametrize("half", [0, 1])
+def test_no_history_breaks_an_invariant(half: int) -> None:
+    """Two tests, so that each of pytest's processes can run one."""
+    summary = many.run_seeds(range(half * SEEDS // 2, (half + 1) * SEEDS // 2))
+    if summary.problems:
+        seed = min(summary.problems)
+        pytest.fail(f"Seeds {sorted(summary.problems)}. make simulate SEED={seed} tells:\n{many.story(seed)}")
+    assert not [part for part in many.machine().parts() if not summary.entered[part]]
+    assert summary.faults.keys() >= {
+        *("call error", "call throttling", "call lost", "call late"),
+        *("twice", "delayed", "missing", "killed", "crash", "outage"),
+    }
+
+
+def test_a_seed_is_always_the_same_history() -> None:
+    assert many.story(11) == many.story(11)
