@@ -71,6 +71,7 @@ def _regional_sync(
             "SOURCE_BUCKET": buckets.source.name,
             "TABLE_NAME": tracking.table_name,
             "TOPIC_ARN": failures.arn,
+            "RECORD_RETENTION_DAYS": str(settings.record_retention_days),
         },
         timeout=FUNCTION_TIMEOUT,
         queue=queue,

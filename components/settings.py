@@ -38,7 +38,7 @@ from .aws_rules import (
 )
 from .policies.deployer import characters
 from .policies.sizes import longest_role_policies
-from .workflow.limits import MULTIPART_THRESHOLD_MIB
+from .workflow.limits import MIN_RECORD_RETENTION_DAYS, MULTIPART_THRESHOLD_MIB
 
 API_AUTHORIZATIONS = ("AWS_IAM", "NONE")
 
@@ -102,6 +102,7 @@ class Settings:
     """The reserved concurrency of copy-worker; 0 for none."""
     multipart_threshold: int
     """Bytes. A larger file is copied in parts."""
+    record_retention_days: int
     log_retention_days: int
     force_destroy: bool
     tags: Mapping[str, str]
@@ -218,6 +219,12 @@ class _Reader:
                 "an integer from 5 to 5120 (the limit of CopyObject)",
             )
             * 1024**2,
+            record_retention_days=self.integer(
+                "recordRetentionDays",
+                0,
+                (0, *range(MIN_RECORD_RETENTION_DAYS, MAX_DAYS + 1)),
+                f"0 (keep forever) or an integer from {MIN_RECORD_RETENTION_DAYS} to {MAX_DAYS}",
+            ),
             log_retention_days=self.integer(
                 "logRetentionDays", 30, LOG_RETENTION_DAYS, f"one of {', '.join(map(str, LOG_RETENTION_DAYS))}"
             ),

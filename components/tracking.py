@@ -13,6 +13,7 @@ PARTITION_KEY = "fileKey"
 SORT_KEY = "sourceBucket"
 INDEX_PARTITION_KEY = "status"
 INDEX_SORT_KEY = "startTime"
+EXPIRY = "expiresAt"
 
 
 class TrackingTable(pulumi.ComponentResource):
@@ -51,6 +52,8 @@ class TrackingTable(pulumi.ComponentResource):
             # Encrypt with the AWS managed KMS key: CloudTrail records its use, but not that of DynamoDB's default key.
             server_side_encryption={"enabled": True},
             point_in_time_recovery={"enabled": True},
+            # Always on, because DynamoDB lets it be switched once an hour. Only items that have the attribute expire.
+            ttl={"enabled": True, "attribute_name": EXPIRY},
             deletion_protection_enabled=not settings.force_destroy,
             opts=pulumi.ResourceOptions(parent=self),
         )

@@ -41,7 +41,7 @@ from filecopy.sending.plan import plan
 from filecopy.sending.upload import Sending
 from filecopy.stack.key_filter import key_filter_of
 from filecopy.stack.policy import destination_policy
-from filecopy.stack.records import STATUSES, list_records, read_record
+from filecopy.stack.records import STATUSES, list_records, read_record_and_arrivals
 from filecopy.stack.stack import Stack, find_stack
 from filecopy.terminal import command, counted, end_quietly, err, out, quoted, sentence, shown, to_json
 
@@ -381,7 +381,7 @@ def status(
     """
     with one_sentence_errors():
         stack = find_stack(port, stack_name)
-        record = read_record(stack, key)
+        record = read_record_and_arrivals(stack, key)
         if record is None:
             raise StackError(f"There is no record of {quoted(key)} in {stack.table}. See the others: filecopy list")
         if as_json:

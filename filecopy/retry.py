@@ -13,7 +13,7 @@ from botocore.exceptions import ClientError
 from filecopy.errors import StackError
 from filecopy.executions.model import RUNNING, SUCCEEDED
 from filecopy.polling import Poller
-from filecopy.stack.records import TrackingRecord, read_record
+from filecopy.stack.records import SUPERSEDED, TrackingRecord, read_record
 from filecopy.stack.stack import Stack
 from filecopy.terminal import quoted
 
@@ -113,7 +113,7 @@ def _wait_for_record(stack: Stack, key: str) -> TrackingRecord:
         record = read_record(stack, key)
         if record is None or record.execution_arn is None:
             raise StackError(f"There is no record of {quoted(key)} in {stack.table}.")
-        if record.is_over:
+        if record.is_over or record.status == SUPERSEDED:
             return record
     raise StackError(f"The execution for {quoted(key)} is still running: {record and record.execution_arn}.")
 

@@ -63,6 +63,7 @@ _STYLES = {
     "CAUGHT": "yellow",
     "IN_PROGRESS": "cyan",
     "RUNNING": "cyan",
+    "SUPERSEDED": "",
     Outcome.COPIED: "green",
     Outcome.IN_PROGRESS: "cyan",
     Outcome.WAITING: "",

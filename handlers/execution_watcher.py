@@ -99,8 +99,8 @@ def _close(body: str) -> None:
     is_closed, record = False, dict[str, Any]()
     if _may_have_record(ending):
         is_closed, record = _close_record(ending)
-        # If the record never became the execution's, no copy had begun.
-        may_copy = is_closed or record.get("executionId") == {"S": ending.execution_arn}
+        # LogWorkflowStart writes totalBuckets into the execution's record. Before that, no copy had begun.
+        may_copy = record.get("executionId") == {"S": ending.execution_arn} and "totalBuckets" in record
         _shorten_lease(ending, int(time.time()) + Environment.read().lease_grace_seconds if may_copy else 0)
     is_notified = ending.error in _NOTIFIED_BY_WORKFLOW
     log.info(
@@ -112,8 +112,8 @@ def _close(body: str) -> None:
     )
     if not is_notified:
         _notify(ending)
-    if record.get("executionId") == {"S": ending.execution_arn} and "failedBuckets" in record:
-        # The record of a retry also has the destinations that this execution did not copy to.
+    if not is_closed and record.get("executionId") == {"S": ending.execution_arn} and "failedCopies" in record:
+        # The record also has destinations that this execution did not copy to.
         failed = ending.destinations & {bucket["S"] for bucket in record["failedBuckets"]["L"]}
         _measure("Copies counted", made=len(ending.destinations - failed), failed=len(failed), ending=ending)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,8 @@ class Environment(Variables):
     source_bucket: str
     table_name: str
     topic_arn: str
+    record_retention_days: int
+    """0 keeps the results forever."""
 
     @property
     def region(self) -> str:
@@ -63,7 +66,7 @@ def _process(arrival: ObjectCreated) -> None:
     if is_in_progress and verdict.problem:
         raise UndecidedError(f"{arrival.key!r} in {arrival.bucket} differs: {verdict.problem}")
     if not _write(arrival, verdict, execution):
-        log.info("Record belongs to a newer execution")
+        log.info("Ignored: a later copy has arrived")
         return
     if verdict.problem:
         log.error("Copy differs from its source", problem=verdict.problem, check=verdict.check)
@@ -132,8 +135,12 @@ def _head(s3: S3Client, bucket: str, key: str, version: dict[str, Any]) -> HeadO
 
 
 def _write(arrival: ObjectCreated, verdict: Verdict, execution_id: str) -> bool:
-    """Writes the result into the record, unless a newer execution has taken it over."""
+    """Writes the result beside the record, unless there is the result of a later arrival in this bucket."""
+    source_bucket, days = Environment.read().source_bucket, Environment.read().record_retention_days
     result: dict[str, Any] = {
+        **tracking.arrival_key(arrival.key, source_bucket, arrival.bucket),
+        "destinationBucket": {"S": arrival.bucket},
+        "executionId": {"S": execution_id},
         "verified": {"BOOL": verdict.problem is None},
         "check": {"S": verdict.check},
         "size": {"N": str(arrival.size)},
@@ -145,15 +152,15 @@ def _write(arrival: ObjectCreated, verdict: Verdict, execution_id: str) -> bool:
         result["versionId"] = {"S": arrival.version_id}
     if verdict.problem:
         result["problem"] = {"S": verdict.problem}
-    return tracking.update_if(
-        "executionId = :executionId",
+    if days:
+        result["expiresAt"] = {"N": str(int(time.time()) + days * 24 * 3600)}
+    return tracking.put_if(
+        "attribute_not_exists(arrivedAt) OR arrivedAt <= :arrivedAt",
         table_name=Environment.read().table_name,
-        key=tracking.key_of(arrival.key, Environment.read().source_bucket),
-        update="SET arrivals.#bucket = :arrival",
-        names={"#bucket": arrival.bucket},
-        values={":arrival": {"M": result}, ":executionId": {"S": execution_id}},
+        item=result,
+        values={":arrivedAt": result["arrivedAt"]},
         region=Environment.read().region,
-    ).is_done
+    )
 
 
 def _notify(arrival: ObjectCreated, problem: str, execution_id: str) -> None:

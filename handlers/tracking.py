@@ -1,4 +1,4 @@
-"""The tracking record of a file: its key, its times, and updates on a condition."""
+"""The tracking record of a file and the items of its arrivals: their keys and times, and writes on a condition."""
 
 from __future__ import annotations
 
@@ -14,16 +14,23 @@ def key_of(file_key: str, source_bucket: str) -> dict[str, Any]:
     return {"fileKey": {"S": file_key}, "sourceBucket": {"S": source_bucket}}
 
 
+def arrival_key(file_key: str, source_bucket: str, destination: str) -> dict[str, Any]:
+    """The key of the item for a copy that arrived: beside the record, so that one query reads both. No bucket's name
+    has a "#".
+    """
+    return key_of(file_key, f"{source_bucket}#{destination}")
+
+
 def now() -> str:
     """The current time as records have it: ISO 8601, UTC, with milliseconds."""
     return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 class Update(NamedTuple):
-    """The outcome of an update. If the condition failed, ``left_alone`` is the record as it is; it may be empty."""
+    """The outcome of an update, and the record before it; empty if there was none."""
 
     is_done: bool
-    left_alone: dict[str, Any]
+    record: dict[str, Any]
 
 
 def update_if(
@@ -44,18 +51,42 @@ def update_if(
     # DynamoDB refuses an empty map of names.
     aliases: Any = {"ExpressionAttributeNames": names} if names else {}
     try:
-        clients.dynamodb(region).update_item(
+        answer = clients.dynamodb(region).update_item(
             TableName=table_name,
             Key=key,
             UpdateExpression=update,
             ConditionExpression=condition,
             ExpressionAttributeValues=values,
             **aliases,
+            ReturnValues="ALL_OLD",
             ReturnValuesOnConditionCheckFailure="ALL_OLD",
         )
     except ClientError as error:
-        if error.response["Error"]["Code"] == "ConditionalCheckFailedException":
-            response: dict[str, Any] = {**error.response}
-            return Update(is_done=False, left_alone=response.get("Item", {}))
-        raise
-    return Update(is_done=True, left_alone={})
+        if not _is_condition_failure(error):
+            raise
+        response: dict[str, Any] = {**error.response}
+        return Update(is_done=False, record=response.get("Item", {}))
+    return Update(is_done=True, record=answer.get("Attributes", {}))
+
+
+def put_if(
+    condition: str, *, table_name: str, item: dict[str, Any], values: dict[str, Any], region: str | None = None
+) -> bool:
+    """Writes an item, in the place of the one with its key, if ``condition`` holds for that one.
+
+    Args:
+        region: the table's region; the default is the function's own.
+    """
+    try:
+        clients.dynamodb(region).put_item(
+            TableName=table_name, Item=item, ConditionExpression=condition, ExpressionAttributeValues=values
+        )
+    except ClientError as error:
+        if not _is_condition_failure(error):
+            raise
+        return False
+    return True
+
+
+def _is_condition_failure(error: ClientError) -> bool:
+    return error.response["Error"]["Code"] == "ConditionalCheckFailedException"

@@ -113,7 +113,8 @@ NEEDS: dict[str, Needs] = {
     "aws:dynamodb/table:Table": {
         Place.TABLE: (
             *("dynamodb:CreateTable", "dynamodb:DescribeTable", "dynamodb:UpdateTable", "dynamodb:DeleteTable"),
-            *("dynamodb:DescribeContinuousBackups", "dynamodb:UpdateContinuousBackups", "dynamodb:DescribeTimeToLive"),
+            *("dynamodb:DescribeContinuousBackups", "dynamodb:UpdateContinuousBackups"),
+            *("dynamodb:DescribeTimeToLive", "dynamodb:UpdateTimeToLive"),
             *("dynamodb:ListTagsOfResource", "dynamodb:TagResource", "dynamodb:UntagResource"),
         ),
     },

@@ -149,5 +149,5 @@ def _start_and_follow(state_machine_arn: str, table_arn: str) -> list[Statement]
             [f"{executions}:*"],
         ),
         allow(["dynamodb:GetItem", "dynamodb:BatchGetItem"], [table_arn]),
-        allow(["dynamodb:Query"], [f"{table_arn}/index/{STATUS_INDEX}"]),
+        allow(["dynamodb:Query"], [table_arn, f"{table_arn}/index/{STATUS_INDEX}"]),
     ]

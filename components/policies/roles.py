@@ -171,7 +171,7 @@ def verify_arrivals(
         # HeadObject needs the permission to get the object, or the version where the event names one.
         allow(["s3:GetObject", "s3:GetObjectVersion"], [f"{arn}/{keys}" for arn in buckets], **ours),
         _list_bucket(buckets, ours),
-        allow(["dynamodb:GetItem", "dynamodb:UpdateItem"], [table_arn]),
+        allow(["dynamodb:GetItem", "dynamodb:PutItem"], [table_arn]),
         allow(["sns:Publish"], [topic_arn]),
         # HeadObject gives the checksum of an encrypted object only to those who may decrypt it.
         *use_keys(kms_key_arns, "kms:Decrypt"),

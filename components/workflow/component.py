@@ -89,6 +89,7 @@ class CopyWorkflow(pulumi.ComponentResource):
                 copy_worker_arn=copy_worker.arn,
                 max_concurrency=settings.max_concurrency,
                 multipart_threshold=settings.multipart_threshold,
+                record_retention_days=settings.record_retention_days,
                 destinations=buckets.destination_names,
                 regions=settings.regions,
                 owners=settings.owners,

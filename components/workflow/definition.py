@@ -22,10 +22,14 @@ Variables, assigned by ValidateInput unless another state is named:
     $source: versionId (may be missing), etag, size in bytes, storageClass, checksums by name, and checksumOfParts: the
         name of an algorithm, where S3 has only a checksum of the parts and copy-worker can compute that of the whole
         file; redirect (may be missing); by ReadSource
+    $previous: the record before this execution: isOwn (it had none), and version (the version of the source, or its
+        ETag, if it had one); by AcquireLease
     $results: one object per copy that was made or has failed (see ``copyResults`` in docs/architecture.md), including
-        those of the record that a retry adds to; by AcquireLease, CopyToMultipleBuckets and CopyThroughWorker
+        those that the record keeps for other destinations; by AcquireLease, ReadSource, CopyToMultipleBuckets and
+        CopyThroughWorker
     $remaining: the destinations that copy-worker has not completed; by CopyToMultipleBuckets and CopyThroughWorker
-    $summary: status, counts and bucket lists, including those that a retry adds to; by AcquireLease and ProcessResults
+    $summary: status, counts and bucket lists, including what the record keeps; by AcquireLease, ReadSource and
+        ProcessResults
     $leaseUntil: seconds since 1970, until which a copy that timed out may still land; by ProcessResults
     $problem: source, tracking, notification: the error of each, or ""; by a Catch, and by ReadSource
 """
@@ -69,6 +73,7 @@ def copy_workflow_definition(
     copy_worker_arn: str,
     max_concurrency: int,
     multipart_threshold: int = MULTIPART_THRESHOLD_MIB * 1024**2,
+    record_retention_days: int = 0,
     destinations: Sequence[str] = (),
     regions: Mapping[str, str] | None = None,
     owners: Mapping[str, str] | None = None,
@@ -81,6 +86,7 @@ def copy_workflow_definition(
         copy_worker_arn=copy_worker_arn,
         max_concurrency=max_concurrency,
         multipart_threshold=multipart_threshold,
+        record_retention_days=record_retention_days,
         destinations=destinations,
         regions=regions or {},
         owners=owners or {},

@@ -155,24 +155,39 @@ IS_SUPERSEDED = r"""
 # The value that the lease owner must equal. For a superseded execution, it never does.
 STARTER = fill('<IS_SUPERSEDED> ? "superseded" : $executionId', is_superseded=IS_SUPERSEDED)
 
-# The part of the record that a retry keeps: copies to other destinations, but not a failed one to a bucket that is not
-# a destination of the stack. No retry could fix that, so every later execution would fail.
-_OTHERS = r"""
+# --- What the record keeps of other destinations ----------------------------------------------------------------
+
+# The record as it was, and the destinations that the execution does not copy to. Their failed copies stay in the
+# record, and for a retry their copies, too. A failed copy to a bucket that is not a destination of the stack does not
+# stay: nothing could mend it, so the record would never be COMPLETED again.
+_BEFORE = r"""
     $item := $states.result.Attributes;
     $others := function($buckets) { [$filter($buckets, function($bucket) {
         $not($bucket in $job.destinationBuckets)
     })] };"""
 
+PREVIOUS = fill(
+    r"""(
+    <BEFORE>
+    {
+        "isOwn": $not($exists($item.executionId)) or $item.executionId.S = $executionId,
+        "version": $exists($item.sourceVersionId.S) ? $item.sourceVersionId.S : $item.sourceETag.S
+    }
+)""",
+    before=_BEFORE,
+)
+
+# Only a failed copy has an error. Whether DynamoDB's integration names a boolean BOOL or Bool is not documented.
 PREVIOUS_RESULTS = fill(
     r"""(
-    <OTHERS>
+    <BEFORE>
     $kept := $item.copyResults.L[$not(M.destinationBucket.S in $job.destinationBuckets)
-        and (M.success.BOOL or M.destinationBucket.S in $destinations)];
+        and ($exists(M.error) ? M.destinationBucket.S in $destinations : $job.retry)];
     [$map($kept, function($r) {
         $merge([
             {
                 "destinationBucket": $r.M.destinationBucket.S,
-                "success": $r.M.success.BOOL,
+                "success": $not($exists($r.M.error)),
                 "timestamp": $r.M.timestamp.S
             },
             $exists($r.M.etag) ? {"etag": $r.M.etag.S} : {},
@@ -182,50 +197,97 @@ PREVIOUS_RESULTS = fill(
         ])
     })]
 )""",
-    others=_OTHERS,
+    before=_BEFORE,
 )
 
+# A destination without a copy has failed, also if its execution ended before it could write that.
 PREVIOUS_SUMMARY = fill(
     r"""(
-    <OTHERS>
+    <BEFORE>
+    $copied := $others([$item.successfulBuckets.L.S]);
     {
         "status": "FAILED", "totalBuckets": 0, "successfulCopies": 0, "failedCopies": 0,
-        "successfulBuckets": $others([$item.successfulBuckets.L.S]),
-        "failedBuckets": [$filter($others([$item.failedBuckets.L.S]), function($bucket) { $bucket in $destinations })]
+        "successfulBuckets": $job.retry ? $copied : [],
+        "failedBuckets": [$filter($others([$item.destinationBuckets.L.S]), function($bucket) {
+            $bucket in $destinations and $not($bucket in $copied)
+        })]
     }
 )""",
-    others=_OTHERS,
+    before=_BEFORE,
 )
 
-# Takes the lease. A retry also sets the earlier results to themselves, so that DynamoDB returns them: a read of its own
-# would be another transition.
-LEASE_UPDATE = r"""(
-    "SET leaseOwner = :executionId, leaseExpiresAt = :expiresAt"
-    & ($job.retry ? ", copyResults = if_not_exists(copyResults, :none),"
-        & " successfulBuckets = if_not_exists(successfulBuckets, :none),"
-        & " failedBuckets = if_not_exists(failedBuckets, :none)" : "")
-)"""
+# A newer version of the file is not in the other destinations: their copies of the older one do not stay.
+_IS_SAME_VERSION = """$previous.version = ($exists($states.result.VersionId) ? $states.result.VersionId
+        : $replace($states.result.ETag, '"', ""))"""
+KEPT_RESULTS = fill(
+    "<IS_SAME> ? $results : [$filter($results, function($result) { $not($result.success) })]",
+    is_same=_IS_SAME_VERSION,
+)
+KEPT_SUMMARY = fill(
+    '$merge([$summary, <IS_SAME> ? {} : {"successfulBuckets": []}])',
+    is_same=_IS_SAME_VERSION,
+)
+
+# --- The lease, and the destinations of each kind ---------------------------------------------------------------
+
+# Takes the lease. A new record is the execution's own at once. The other members are set to themselves, so that
+# DynamoDB returns what they were: a read of its own would be another transition.
+_SET_ONCE = {
+    "executionId": ":executionId",
+    "#status": ":inProgress",
+    "startTime": ":startTime",
+    "sourceVersionId": ":unknown",
+    "sourceETag": ":unknown",
+    "destinationBuckets": ":none",
+    "successfulBuckets": ":none",
+    "copyResults": ":none",
+}
 
 
-def lease_values(max_concurrency: int) -> str:
-    """The values of :data:`LEASE_UPDATE`: the lease outlives the first round of copies."""
+def lease_update(record_retention_days: int) -> str:
+    """
+    Args:
+        record_retention_days: 0 keeps the record forever.
+    """
+    return (
+        "SET leaseOwner = :executionId, leaseExpiresAt = :leaseUntil, "
+        + ", ".join(f"{name} = if_not_exists({name}, {value})" for name, value in _SET_ONCE.items())
+        # No execution runs for as many days as a record is kept, so no record expires while it is in progress.
+        + (", expiresAt = :recordUntil" if record_retention_days else " REMOVE expiresAt")
+    )
+
+
+def seconds_from_now(seconds: int) -> str:
+    """A time in seconds since 1970, as a string."""
+    return f"$string($floor($millis() / 1000) + {seconds})"
+
+
+def lease_expiry(max_concurrency: int) -> str:
+    """The end of the lease, in seconds since 1970: it outlives the first round of copies."""
     return fill(
-        r"""(
-    $now := $floor($millis() / 1000);
-    $merge([
-        {
-            ":executionId": {"S": $executionId},
-            ":now": {"N": $string($now)},
-            ":expiresAt": {"N": $string($now + <LEASE_BASE>
-                + <LEASE_PER_ROUND> * $ceil($count($job.destinationBuckets) / <MAX_CONCURRENCY>))}
-        },
-        $job.retry ? {":none": {"L": []}} : {}
-    ])
+        r"""$string(
+    $floor($millis() / 1000) + <LEASE_BASE>
+        + <LEASE_PER_ROUND> * $ceil($count($job.destinationBuckets) / <MAX_CONCURRENCY>)
 )""",
         lease_base=LEASE_BASE,
         lease_per_round=LEASE_PER_ROUND,
         max_concurrency=max_concurrency,
     )
+
+
+# A record that only this execution has, which copies nothing, because the source has a newer version.
+_IS_LEFT_BEHIND = fill("($previous.isOwn and <IS_SUPERSEDED>)", is_superseded=IS_SUPERSEDED)
+RELEASE_UPDATE = fill(
+    '"SET leaseExpiresAt = :released, #status = " & (<IS_LEFT_BEHIND> ? ":superseded" : "#status")',
+    is_left_behind=_IS_LEFT_BEHIND,
+)
+RELEASE_VALUES = fill(
+    r"""$merge([
+    {":executionId": {"S": $executionId}, ":released": {"N": "0"}},
+    <IS_LEFT_BEHIND> ? {":superseded": {"S": "SUPERSEDED"}} : {}
+])""",
+    is_left_behind=_IS_LEFT_BEHIND,
+)
 
 
 def is_for_worker(multipart_threshold: int) -> str:
@@ -372,8 +434,12 @@ NOT_COPIED_BY_S3 = fill(
     not_copied=NOT_COPIED,
 )
 
+# The execution fails only if a copy of its own failed.
+_FAILED_NOW = """$count([$filter($failedBuckets, function($bucket) { $bucket in $job.destinationBuckets })])"""
+
 # A copy that copy-worker has not completed has no ``success`` yet.
-SUMMARY = r"""(
+SUMMARY = fill(
+    r"""(
     $copied := [$filter($states.input, function($result) { $result.success = true })];
     $failed := [$filter($states.input, function($result) { $result.success = false })];
     $successfulBuckets := [$summary.successfulBuckets, $copied.destinationBucket];
@@ -385,35 +451,51 @@ SUMMARY = r"""(
         "totalBuckets": $count($successfulBuckets) + $count($failedBuckets) + $count($remaining),
         "successfulCopies": $count($successfulBuckets),
         "failedCopies": $count($failedBuckets),
+        "failedNow": <FAILED_NOW>,
         "successfulBuckets": $successfulBuckets,
         "failedBuckets": $failedBuckets
     }
-)"""
+)""",
+    failed_now=_FAILED_NOW,
+)
 
 # Another execution has taken over the record: the remaining copies are not made and count as failed.
-GIVEN_UP = r"""(
+GIVEN_UP = fill(
+    r"""(
     $failedBuckets := [$summary.failedBuckets, $remaining];
     $merge([$summary, {
         "status": $count($failedBuckets) = 0 ? "COMPLETED"
             : $summary.successfulCopies = 0 ? "FAILED" : "PARTIAL_FAILURE",
         "failedCopies": $count($failedBuckets),
+        "failedNow": <FAILED_NOW>,
         "failedBuckets": $failedBuckets
     }])
-)"""
+)""",
+    failed_now=_FAILED_NOW,
+)
 
-# All destinations of the record: those that a retry keeps, and the job's.
+# The output of an execution that made all its copies. The record may still have failed copies to other destinations.
+OWN_SUMMARY = r"""{
+    "status": "COMPLETED",
+    "totalBuckets": $count($job.destinationBuckets),
+    "successfulCopies": $count($job.destinationBuckets),
+    "failedCopies": 0,
+    "successfulBuckets": $job.destinationBuckets,
+    "failedBuckets": []
+}"""
+
+# All destinations of the record: those that it keeps, and the job's.
 ALL_DESTINATIONS = "[$summary.successfulBuckets, $summary.failedBuckets, $job.destinationBuckets]"
 NUMBER_OF_DESTINATIONS = fill("$count(<ALL_DESTINATIONS>)", all_destinations=ALL_DESTINATIONS)
 
-# The record at the start of an execution. A retry keeps the results of the other copies.
-START_UPDATE = r"""(
+# The record at the start of an execution. It keeps the results of the other destinations. An older program kept
+# arrivals in it.
+START_UPDATE = (
     "SET executionId = :executionId, #status = :status, startTime = :startTime, sourceVersionId = :sourceVersionId,"
-    & " sourceETag = :sourceETag, sourceSize = :sourceSize, destinationBuckets = :destinationBuckets,"
-    & " totalBuckets = :totalBuckets, arrivals = "
-    & ($job.retry ? "if_not_exists(arrivals, :noArrivals) REMOVE completedAt, problem"
-        : ":noArrivals REMOVE completedAt, problem, successfulCopies, failedCopies, successfulBuckets,"
-            & " failedBuckets, copyResults")
-)"""
+    " sourceETag = :sourceETag, sourceSize = :sourceSize, destinationBuckets = :destinationBuckets,"
+    " totalBuckets = :totalBuckets, successfulBuckets = :successfulBuckets, failedBuckets = :failedBuckets,"
+    " copyResults = :copyResults REMOVE completedAt, problem, successfulCopies, failedCopies, arrivals"
+)
 
 # The record after a round of copies. After the last round, it is complete.
 RESULTS_UPDATE = r"""(
@@ -502,6 +584,7 @@ def message(table_name: str) -> str:
     return fill(
         r"""(
     $shown := $replace($job.sourceKey, <UNPRINTABLE>, "?");
+    $total := $summary.totalBuckets > 0 ? $summary.totalBuckets : $count($job.destinationBuckets);
     $failed := [$filter($results, function($result) { $not($result.success) })];
     $listed := [$filter($failed, function($result, $index) { $index < <MAX_NOTIFIED_FAILURES> })];
     $key := $replace($string({"fileKey": {"S": $job.sourceKey}, "sourceBucket": {"S": $job.sourceBucket}}),
@@ -510,7 +593,7 @@ def message(table_name: str) -> str:
         : $summary.status = "FAILED" ? "🚨 File copy failed\n" : "⚠️ File copy partly failed\n")
     & "\n📄 File: " & $shown
     & "\n🪣 Source bucket: " & $job.sourceBucket
-    & "\n🎯 Destinations: " & $string($count($job.destinationBuckets))
+    & "\n🎯 Destinations: " & $string($total)
     & "\n✅ Copied: " & $string($summary.successfulCopies)
     & "\n❌ Failed: " & $string($summary.failedCopies)
     & ($problem.source != "" ? "\n\n📭 The source could not be read: " & $problem.source : "")

@@ -30,7 +30,10 @@ HEAD_TIMEOUT = 30
 DYNAMODB_TIMEOUT = 30
 SNS_TIMEOUT = 30
 # 50 TB, S3's largest object, take more than a day. A thousand copies of some minutes, ten at a time, take some hours.
-EXECUTION_TIMEOUT = 7 * 24 * 3600
+DAY = 24 * 3600
+EXECUTION_TIMEOUT = 7 * DAY
+# A record that expires is kept longer than any execution runs, so it cannot expire while it is in progress.
+MIN_RECORD_RETENTION_DAYS = 8
 
 # --- Retries ----------------------------------------------------------------------------------------------------
 

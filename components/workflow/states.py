@@ -13,6 +13,7 @@ from .limits import (
     COPY_TIMEOUT,
     COPY_WORKER_RETRY,
     COPY_WORKER_TASK_TIMEOUT,
+    DAY,
     DYNAMODB_RETRY,
     DYNAMODB_TIMEOUT,
     HEAD_RETRY,
@@ -42,6 +43,8 @@ class Parameters:
     """Bytes. copy-worker copies a larger file in parts."""
     regions: Mapping[str, str]
     """Regions of the destinations that are not in the state machine's own region, by bucket name."""
+    record_retention_days: int
+    """After the last execution for the file. 0 keeps records forever."""
     destinations: Sequence[str]
     """The stack's destinations, by bucket name."""
     owners: Mapping[str, str]
@@ -77,6 +80,7 @@ def validate_input(parameters: Parameters) -> State:
             "source": {},
             "results": [],
             "remaining": [],
+            "previous": {},
             "summary": {"status": "FAILED", "totalBuckets": 0, "successfulCopies": 0, "failedCopies": 0},
             "leaseUntil": 0,
             "problem": {"source": jsonata('""'), "tracking": jsonata('""'), "notification": jsonata('""')},
@@ -86,17 +90,29 @@ def validate_input(parameters: Parameters) -> State:
 
 
 def acquire_lease(parameters: Parameters) -> State:
+    days = parameters.record_retention_days
     return {
         **_update_record(parameters),
         "Arguments": {
             **parameters.record,
-            "UpdateExpression": jsonata(expressions.LEASE_UPDATE),
+            "UpdateExpression": expressions.lease_update(days),
             "ConditionExpression": "attribute_not_exists(leaseOwner) OR leaseOwner = :executionId"
             " OR leaseExpiresAt < :now",
-            "ExpressionAttributeValues": jsonata(expressions.lease_values(parameters.max_concurrency)),
+            "ExpressionAttributeNames": {"#status": "status"},
+            "ExpressionAttributeValues": {
+                ":executionId": text("$executionId"),
+                ":now": {"N": jsonata(expressions.seconds_from_now(0))},
+                ":leaseUntil": {"N": jsonata(expressions.lease_expiry(parameters.max_concurrency))},
+                **({":recordUntil": {"N": jsonata(expressions.seconds_from_now(days * DAY))}} if days else {}),
+                ":inProgress": {"S": "IN_PROGRESS"},
+                ":startTime": text("$startTime"),
+                ":unknown": {"NULL": True},
+                ":none": {"L": []},
+            },
             "ReturnValues": "UPDATED_OLD",
         },
         "Assign": {
+            "previous": jsonata(expressions.PREVIOUS),
             "results": jsonata(expressions.PREVIOUS_RESULTS),
             "summary": jsonata(expressions.PREVIOUS_SUMMARY),
         },
@@ -135,7 +151,12 @@ def read_source(parameters: Parameters) -> State:
         },
         "TimeoutSeconds": HEAD_TIMEOUT,
         "Retry": HEAD_RETRY,
-        "Assign": {"source": jsonata(expressions.SOURCE), "problem": jsonata(expressions.ARCHIVED)},
+        "Assign": {
+            "source": jsonata(expressions.SOURCE),
+            "problem": jsonata(expressions.ARCHIVED),
+            "results": jsonata(expressions.KEPT_RESULTS),
+            "summary": jsonata(expressions.KEPT_SUMMARY),
+        },
         # Without a source, no copy is tried. The record says so, and one notification is sent.
         "Catch": [
             {
@@ -157,7 +178,7 @@ def log_workflow_start(parameters: Parameters) -> State:
         **_update_record(parameters),
         "Arguments": {
             **parameters.record,
-            "UpdateExpression": jsonata(expressions.START_UPDATE),
+            "UpdateExpression": expressions.START_UPDATE,
             # ":starter" never equals the lease owner when this version is superseded, so the condition fails. A Choice
             # before this state would be one more transition of every execution.
             "ConditionExpression": "leaseOwner = :starter",
@@ -172,8 +193,9 @@ def log_workflow_start(parameters: Parameters) -> State:
                 ":sourceSize": optional("$string($source.size)", "N"),
                 ":destinationBuckets": strings(expressions.ALL_DESTINATIONS),
                 ":totalBuckets": number(expressions.NUMBER_OF_DESTINATIONS),
-                # regional-sync adds one member per destination.
-                ":noArrivals": {"M": {}},
+                ":successfulBuckets": strings("$summary.successfulBuckets"),
+                ":failedBuckets": strings("$summary.failedBuckets"),
+                ":copyResults": {"L": jsonata(expressions.COPY_RESULTS)},
             },
         },
         # No copy has begun, so none can land later: the file's next execution need not wait.
@@ -187,9 +209,10 @@ def release_lease(parameters: Parameters) -> State:
         **_update_record(parameters),
         "Arguments": {
             **parameters.record,
-            "UpdateExpression": "SET leaseExpiresAt = :released",
+            "UpdateExpression": jsonata(expressions.RELEASE_UPDATE),
             "ConditionExpression": "leaseOwner = :executionId",
-            "ExpressionAttributeValues": {":executionId": text("$executionId"), ":released": {"N": "0"}},
+            "ExpressionAttributeNames": {"#status": "status"},
+            "ExpressionAttributeValues": jsonata(expressions.RELEASE_VALUES),
         },
         # On an error, another execution holds the lease, or the next one waits until the lease expires.
         "Catch": [{"ErrorEquals": ["States.ALL"], "Next": "CheckIfSuperseded"}],
@@ -312,7 +335,7 @@ def check_if_all_successful(_: Parameters) -> State:
         "Type": "Choice",
         "Choices": [
             {"Condition": jsonata("$count($remaining) > 0"), "Next": "CopyThroughWorker"},
-            {"Condition": jsonata("$summary.failedCopies = 0"), "Next": "AllCopiesSuccessful"},
+            {"Condition": jsonata("$summary.failedNow = 0"), "Next": "AllCopiesSuccessful"},
         ],
         "Default": "SendFailureNotification",
     }
@@ -387,7 +410,7 @@ def abort_copy(parameters: Parameters) -> State:
 
 def all_copies_successful(_: Parameters) -> State:
     """A Pass, because some engines do not give the Output of a Succeed state to the execution."""
-    return {"Type": "Pass", "Output": jsonata("$summary"), "End": True}
+    return {"Type": "Pass", "Output": jsonata(expressions.OWN_SUMMARY), "End": True}
 
 
 def send_failure_notification(parameters: Parameters) -> State:

@@ -66,11 +66,9 @@ def differences_of(row: Row) -> dict[str, Difference]:
 def by_record_or_age(record: TrackingRecord | None, source: Listed, bucket: str, copy: Listed) -> Difference | None:
     """Compare an object with a copy about which neither ETag nor checksum says anything, by the record or the times."""
     if record and is_about(record, source):
-        result, arrival = record.results.get(bucket), record.arrivals.get(bucket)
-        known = {result.etag} if result and result.etag else set()
-        known |= {arrival.etag} if arrival and arrival.is_verified and arrival.etag else set()
-        if known:
-            return None if copy.etag in known else Difference.RECORD
+        result = record.results.get(bucket)
+        if result and result.etag:
+            return None if copy.etag == result.etag else Difference.RECORD
     return None if copy.modified >= source.modified else Difference.AGE
 
 

@@ -57,29 +57,20 @@ class Outcome:
         }
 
 
-_NO_DESTINATION = " (not a destination of the stack; the next upload of the file clears this failure)"
-
-
-def judge(key: str, differences: Mapping[str, Difference], record: TrackingRecord, own: Iterable[str]) -> Outcome:
+def judge(key: str, differences: Mapping[str, Difference], record: TrackingRecord) -> Outcome:
     """The outcome of an execution that ended with this record.
 
     Args:
-        differences: the copies that the execution was for.
-        own: all destinations of the stack.
+        differences: the copies that the execution was for. The record may have failed copies to other destinations.
     """
     missing = {bucket for bucket in differences if bucket not in record.copied}
-    # The results of another execution, which this one kept.
-    kept = [bucket for bucket in record.failed if bucket not in differences]
     if record.problem:
         # The copies in the record are those of an earlier execution.
         return Outcome(key, Result.FAILED, differences, record.execution_arn, record.problem, frozenset(differences))
-    if not missing and not kept:
-        return Outcome(key, Result.COPIED, differences, record.execution_arn)
-    reasons = [_reason(record, bucket) for bucket in sorted(missing)]
     if not missing:
-        older = [_reason(record, bucket) + ("" if bucket in own else _NO_DESTINATION) for bucket in kept]
-        reasons = [f"copied, but the execution failed, because the record has an older failure: {'; '.join(older)}"]
-    return Outcome(key, Result.FAILED, differences, record.execution_arn, "; ".join(reasons), frozenset(missing))
+        return Outcome(key, Result.COPIED, differences, record.execution_arn)
+    why = "; ".join(_reason(record, bucket) for bucket in sorted(missing))
+    return Outcome(key, Result.FAILED, differences, record.execution_arn, why, frozenset(missing))
 
 
 def describe_failures(record: TrackingRecord, buckets: Iterable[str]) -> str:

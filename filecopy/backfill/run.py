@@ -230,7 +230,7 @@ class Backfill:
         copies = {bucket: what for bucket, what in differences.items() if bucket not in self.failures.stopped}
         if not copies:
             return Outcome(row.key, Result.NOT_STARTED, differences)
-        # The record's failed copies are made again with the others, or they would make this execution fail, too.
+        # The record's failed copies are made again with the others, so that the record has no failure left.
         failed = [bucket for bucket in (record.failed if record else ()) if bucket in self.destinations]
         return Started(row.key, start(self._stack, row, copies, failed), copies)
 
@@ -247,7 +247,7 @@ class Backfill:
         for started in list(self._started.values()):
             record = records.get(started.key)
             if record and record.is_of(started.execution_arn) and record.is_over:
-                yield judge(started.key, started.differences, record, self._stack.destinations)
+                yield judge(started.key, started.differences, record)
             else:
                 started.looks += 1
                 waiting.append(started)
@@ -265,7 +265,7 @@ class Backfill:
             return None
         record = self._record(key)
         if record and record.is_of(arn) and record.is_over:
-            return judge(key, differences, record, self._stack.destinations)
+            return judge(key, differences, record)
         if described["status"] == "SUCCEEDED":
             # Another execution has the record by now. The output says whether this one left the file to it.
             is_superseded = json.loads(described.get("output") or "{}").get("status") == "SUPERSEDED"

@@ -12,7 +12,7 @@ from filecopy.errors import StackError
 from filecopy.executions.find import Listed
 from filecopy.executions.inputs import parse_object
 from filecopy.retry import start
-from filecopy.stack.records import TrackingRecord, read_record
+from filecopy.stack.records import TrackingRecord, read_record, read_record_and_arrivals
 from filecopy.terminal import command, counted, quoted
 
 from .reader import NotFoundError, Part, Reader, part
@@ -40,7 +40,7 @@ def file(reader: Reader, query: dict[str, str]) -> dict[str, Any]:
         NotFoundError: it has no record.
     """
     key = query.get("key", "")
-    record = read_record(reader.stack, key) if key else None
+    record = read_record_and_arrivals(reader.stack, key) if key else None
     if record is None:
         raise NotFoundError(
             f"There is no record of {quoted(key)} in {reader.stack.table}. A file has one as soon as its first"

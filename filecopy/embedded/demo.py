@@ -22,7 +22,7 @@ from filecopy.executions.follow import Follower
 from filecopy.executions.inputs import Job
 from filecopy.polling import Poller
 from filecopy.stack.clients import Clients
-from filecopy.stack.records import read_record
+from filecopy.stack.records import read_record_and_arrivals
 from filecopy.stack.stack import Stack
 
 from . import emulator, stack
@@ -225,7 +225,7 @@ class Demonstration:
             raise
 
     def _record(self, key: str, is_ready: Callable[[dict[str, Any]], bool]) -> dict[str, Any] | None:
-        record = read_record(self.stack, key)
+        record = read_record_and_arrivals(self.stack, key)
         return dict(record.item) if record and is_ready(dict(record.item)) else None
 
     def _subscribe(self) -> str:

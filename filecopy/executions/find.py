@@ -13,7 +13,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from filecopy.errors import StackError
-from filecopy.stack.records import read_record
+from filecopy.stack.records import read_record, read_record_and_arrivals
 from filecopy.stack.stack import Stack
 from filecopy.terminal import command, quoted
 from handlers.arns import execution_arn
@@ -199,7 +199,8 @@ def read_history(stack: Stack, name: str) -> History:
     """
     described = find_execution(stack, name)
     job = Job.parse(described.get("input"))
-    record = read_record(stack, job.key) if job.key and job.source_bucket == stack.source_bucket else None
+    key = job.key if job.source_bucket == stack.source_bucket else None
+    record = read_record_and_arrivals(stack, key) if key else None
     return history_of(described, read_events(stack.clients("stepfunctions"), described["executionArn"]), record)
 
 

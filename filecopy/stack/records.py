@@ -1,4 +1,8 @@
-"""Tracking records: what the table keeps of each file. docs/architecture.md lists the attributes of an item."""
+"""Tracking records: what the table keeps of each file. docs/architecture.md lists the attributes of an item.
+
+A file has one item, its record, and one beside it for each copy that arrived. The sort key of an arrival is the source
+bucket, "#" and the destination. :func:`read_record_and_arrivals` puts the arrivals into the record, as ``arrivals``.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +21,13 @@ if TYPE_CHECKING:
     from .stack import Stack
 
 IN_PROGRESS = "IN_PROGRESS"
+# The file's only execution so far was for an older version, so it copied nothing.
+SUPERSEDED = "SUPERSEDED"
 STATUSES = (IN_PROGRESS, "COMPLETED", "PARTIAL_FAILURE", "FAILED")
+"""Those that are listed."""
+
+# The attributes of an arrival that say whose it is.
+_ARRIVAL_KEYS = ("fileKey", "sourceBucket", "destinationBucket")
 
 # DynamoDB API reference, BatchGetItem: at most 100 items and 16 MB.
 MAX_KEYS = 100
@@ -107,7 +117,7 @@ class TrackingRecord:
     key: str
     source_bucket: str
     status: str | None = None
-    """One of STATUSES; ``None`` while there is only the lease of the file's first execution."""
+    """One of STATUSES, or SUPERSEDED. An older program left a record without one while its first execution began."""
     execution_arn: str | None = None
     version_id: str | None = None
     etag: str | None = None
@@ -166,14 +176,14 @@ class TrackingRecord:
                 if status == IN_PROGRESS and upload.get("of") == (version_id or etag)
             },
             lease_expires=float(item.get("leaseExpiresAt") or 0),
-            has_counts="failedBuckets" in item,
+            has_counts="failedCopies" in item,
             item=item,
         )
 
     @property
     def is_over(self) -> bool:
         """The execution of the record has ended, and has written it."""
-        return self.status not in (None, IN_PROGRESS)
+        return self.status not in (None, IN_PROGRESS, SUPERSEDED)
 
     @property
     def took(self) -> float | None:
@@ -186,7 +196,7 @@ class TrackingRecord:
 
 
 def read_record(stack: Stack, key: str) -> TrackingRecord | None:
-    """Read the record of a file in the stack's source bucket; ``None`` if there is none."""
+    """Read the record of a file in the stack's source bucket, without arrivals; ``None`` if there is none."""
     item = (
         stack.clients("dynamodb")
         .get_item(
@@ -199,8 +209,57 @@ def read_record(stack: Stack, key: str) -> TrackingRecord | None:
     return TrackingRecord.of(_in_pythons_types(item)) if item else None
 
 
+def read_record_and_arrivals(stack: Stack, key: str) -> TrackingRecord | None:
+    """Read the record of a file in the stack's source bucket, with the arrivals of its copies; ``None`` if there is no
+    record.
+    """
+    bucket = stack.source_bucket
+    pages = (
+        stack.clients("dynamodb")
+        .get_paginator("query")
+        .paginate(
+            TableName=stack.table,
+            # "~" comes after each letter of a bucket's name, and "-" and "." of other names come after "#".
+            KeyConditionExpression="fileKey = :key AND sourceBucket BETWEEN :record AND :lastArrival",
+            ExpressionAttributeValues={
+                ":key": {"S": key},
+                ":record": {"S": bucket},
+                ":lastArrival": {"S": f"{bucket}#~"},
+            },
+            ConsistentRead=True,
+        )
+    )
+    items = [_in_pythons_types(item) for page in pages for item in page["Items"]]
+    if not items or items[0]["sourceBucket"] != bucket:
+        return None
+    record, *arrivals = items
+    found = {
+        _destination(arrival): {name: value for name, value in arrival.items() if name not in _ARRIVAL_KEYS}
+        for arrival in arrivals
+        if _is_recorded(record, arrival)
+    }
+    # An older program wrote arrivals into the record itself.
+    return TrackingRecord.of({**record, "arrivals": {**(record.get("arrivals") or {}), **found}})
+
+
+def _destination(arrival: Mapping[str, Any]) -> str:
+    return str(arrival["sourceBucket"]).partition("#")[2]
+
+
+def _is_recorded(record: Mapping[str, Any], arrival: Mapping[str, Any]) -> bool:
+    """Return true if an arrival is the copy that the record is about: by the copy's version if both have one, or else
+    by the execution. An earlier execution may have made a copy that the record keeps.
+    """
+    results = {result.get("destinationBucket"): result for result in record.get("copyResults") or ()}
+    sent = results.get(_destination(arrival), {}).get("versionId")
+    arrived = arrival.get("versionId")
+    if sent and arrived:
+        return bool(sent == arrived)
+    return arrival.get("executionId") == record.get("executionId")
+
+
 def read_records(stack: Stack, keys: Sequence[str]) -> dict[str, TrackingRecord | None]:
-    """Read the records of several files in the stack's source bucket, with one request.
+    """Read the records of several files in the stack's source bucket, without arrivals, with one request.
 
     Args:
         keys: MAX_KEYS at most, without duplicates. One key needs only the permission dynamodb:GetItem.

@@ -28,7 +28,7 @@ from filecopy.embedded.stack import EmbeddedStack
 from filecopy.executions.find import read_events
 from filecopy.executions.follow import Follower
 from filecopy.stack.clients import Clients
-from filecopy.stack.records import read_record
+from filecopy.stack.records import read_record_and_arrivals
 from filecopy.stack.stack import Stack
 
 from . import engines
@@ -540,7 +540,7 @@ class System:
         return [arn for arn, job in self.executions().items() if isinstance(job, dict) and job.get("sourceKey") == key]
 
     def record(self, key: str) -> dict[str, Any] | None:
-        record = read_record(Stack(self.outputs, self.user), key)
+        record = read_record_and_arrivals(Stack(self.outputs, self.user), key)
         return dict(record.item) if record else None
 
     def finished_record(self, key: str) -> dict[str, Any]:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
+
+from components.workflow.definition import copy_workflow_definition
 
 from .system import System
 
@@ -53,6 +56,38 @@ def test_retry_through_the_api(system: System) -> None:
     record = system.record(key)
     assert record is not None
     assert (record["status"], record["totalBuckets"], record["failedCopies"]) == ("COMPLETED", 2, 0)
+
+
+def test_the_record_does_not_forget_what_failed_elsewhere(system: System) -> None:
+    """A start by hand for one destination keeps the failed copy of another in the record. The execution that made the
+    one copy that it was started for succeeds, and its output is about that copy."""
+    key, here, late = system.key("by-hand.zip"), system.destinations[0], system.bucket("late-four")
+    machine = system.make_state_machine(
+        "with-late-destination",
+        copy_workflow_definition(
+            partition="aws",
+            table_name=system.table,
+            topic_arn=system.topic,
+            copy_worker_arn=system.functions["copy-worker"],
+            max_concurrency=10,
+            destinations=[here, late],
+        ),
+    )
+    system.upload(key, key.encode())
+    assert system.run(system.job(key, here, late), machine)["error"] == "CopiesFailed"
+    ended = system.run(system.job(key, here), machine)
+    output = json.loads(ended["output"])
+    assert (ended["status"], output["status"], output["successfulBuckets"]) == ("SUCCEEDED", "COMPLETED", [here])
+    record = system.finished_record(key)
+    assert (record["status"], record["executionId"]) == ("PARTIAL_FAILURE", ended["executionArn"])
+    assert (record["successfulBuckets"], record["failedBuckets"], record["totalBuckets"]) == ([here], [late], 2)
+    assert {one["destinationBucket"]: one["success"] for one in record["copyResults"]} == {here: True, late: False}
+    system.make_bucket(late)
+    assert system.run({**system.job(key, late), "retry": True}, machine)["status"] == "SUCCEEDED"
+    record = system.record(key) or {}
+    assert (record["status"], record["failedBuckets"], record["totalBuckets"]) == ("COMPLETED", [], 2)
+    # The arrival of the copy that stayed is still the record's.
+    assert record["arrivals"][here]["verified"] is True
 
 
 @pytest.mark.slow

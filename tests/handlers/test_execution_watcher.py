@@ -84,6 +84,7 @@ def track(status: str = "IN_PROGRESS", execution: str = EXECUTION, lease: str = 
             "fileKey": {"S": KEY},
             "sourceBucket": {"S": SOURCE},
             "executionId": {"S": execution},
+            "totalBuckets": {"N": "2"},
             "status": {"S": status},
             "leaseOwner": {"S": lease},
             "leaseExpiresAt": {"N": str(expires)},
@@ -150,16 +151,18 @@ def test_who_ended_before_the_first_copy_lets_go_of_the_lease(status: str, error
 
 
 def test_who_took_the_first_lease_of_a_file_and_no_more_lets_go_of_it() -> None:
-    """Where there never was a record, the lease alone is one."""
+    """A new record is the execution's own from AcquireLease on. It does not stay in progress, and nobody waits for
+    copies that had not begun."""
     track(expires=int(time.time()) + 100_000)
     account.dynamodb().update_item(
         TableName=TABLE,
         Key={"fileKey": {"S": KEY}, "sourceBucket": {"S": SOURCE}},
-        UpdateExpression="REMOVE executionId, #status",
-        ExpressionAttributeNames={"#status": "status"},
+        UpdateExpression="REMOVE totalBuckets",
     )
     handler(sqs_event(ended("ABORTED")), None)
-    assert record()["leaseExpiresAt"] == {"N": "0"}
+    after = record()
+    assert (after["status"], after["problem"]) == ({"S": "FAILED"}, {"S": "ABORTED"})
+    assert after["leaseExpiresAt"] == {"N": "0"}
 
 
 def test_released_lease_is_not_taken_up_again() -> None:
@@ -352,13 +355,16 @@ def count_failed(*buckets: str, execution: str = EXECUTION) -> None:
     account.dynamodb().update_item(
         TableName=TABLE,
         Key={"fileKey": {"S": KEY}, "sourceBucket": {"S": SOURCE}},
-        UpdateExpression="SET failedBuckets = :failed",
-        ExpressionAttributeValues={":failed": {"L": [{"S": bucket} for bucket in buckets]}},
+        UpdateExpression="SET failedBuckets = :failed, failedCopies = :count",
+        ExpressionAttributeValues={
+            ":failed": {"L": [{"S": bucket} for bucket in buckets]},
+            ":count": {"N": str(len(buckets))},
+        },
     )
 
 
 def test_copies_of_a_failed_execution_are_those_that_it_tried(capsys: pytest.CaptureFixture[str]) -> None:
-    """A retry's record has every destination of the file: those that the retry left alone are not counted again."""
+    """The record has every destination of the file: those that the execution left alone are not counted again."""
     count_failed("b", "not-tried")
     assert handler(sqs_event(ended("FAILED", "CopiesFailed", input=json.dumps(UPLOADED))), None) == failed()
     assert measured(capsys) == [(None, 1, 1)]

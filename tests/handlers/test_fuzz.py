@@ -172,6 +172,7 @@ class Aws:
             "DescribeExecution": self._describe,
             "StartExecution": self._start,
             "UpdateItem": self._update,
+            "PutItem": lambda _params: {},
             "Publish": lambda _params: {"MessageId": "1"},
         }
 
@@ -247,6 +248,7 @@ def aws(monkeypatch: pytest.MonkeyPatch) -> Aws:
         "SOURCE_BUCKET": SOURCE,
         "TABLE_NAME": "FileCopyTracking",
         "TOPIC_ARN": TOPIC,
+        "RECORD_RETENTION_DAYS": "0",
         "LEASE_GRACE_SECONDS": "600",
         "STATE_MACHINE": "file-copy-workflow",
         "ARTIFACT_BASE_URL": "http://artifacts.test/a",
@@ -429,8 +431,8 @@ REPLICATION_WORKER = Consumer(
 REGIONAL_SYNC = Consumer(
     handler=regional_sync.handler,
     valid=lambda key: created(key, DESTINATIONS[0]),
-    done=("UpdateItem", "Publish"),
-    last="UpdateItem",
+    done=("PutItem", "Publish"),
+    last="PutItem",
 )
 EXECUTION_WATCHER = Consumer(
     handler=execution_watcher.handler,
@@ -469,7 +471,9 @@ def check_s3_event(consumer: Consumer, event: Any, aws: Aws) -> None:
     answer = run(consumer.handler, batch(json.dumps(event), json.dumps(consumer.valid("good"))), aws)
     assert answer in (failed(), failed(0))
     handled = [
-        json.loads(params["input"])["sourceKey"] if "input" in params else params["Key"]["fileKey"]["S"]
+        json.loads(params["input"])["sourceKey"]
+        if "input" in params
+        else (params.get("Key") or params["Item"])["fileKey"]["S"]
         for params in aws.asked(consumer.last)
     ]
     assert handled[-1] == "good"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import Any
 
 import boto3
@@ -48,6 +49,7 @@ def stack(notifications: Notifications, monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setenv("SOURCE_BUCKET", SOURCE)
     monkeypatch.setenv("TABLE_NAME", TABLE)
     monkeypatch.setenv("TOPIC_ARN", notifications.topic_arn)
+    monkeypatch.setenv("RECORD_RETENTION_DAYS", "0")
     s3 = account.s3()
     for bucket in (SOURCE, *DESTINATIONS):
         s3.create_bucket(Bucket=bucket)
@@ -94,7 +96,6 @@ def track(
         "startTime": {"S": "2026-03-14T09:26:54.000Z"},
         "destinationBuckets": {"L": [{"S": bucket} for bucket in destinations]},
         "totalBuckets": {"N": "2"},
-        "arrivals": {"M": {}},
     }
     if status != "IN_PROGRESS":
         result = {"destinationBucket": {"S": destination}, "success": {"BOOL": True}, "etag": {"S": "e"}}
@@ -116,9 +117,13 @@ def record(key: str = KEY) -> Json:
 
 
 def arrivals(key: str = KEY) -> Json:
-    """The record's arrivals, by bucket."""
-    written: Json = record(key)["arrivals"]["M"]
-    return {bucket: arrival["M"] for bucket, arrival in written.items()}
+    """The items of arrivals beside the record, by destination."""
+    found = account.dynamodb().query(
+        TableName=TABLE,
+        KeyConditionExpression="fileKey = :key AND begins_with(sourceBucket, :arrivals)",
+        ExpressionAttributeValues={":key": {"S": key}, ":arrivals": {"S": f"{SOURCE}#"}},
+    )
+    return {item["sourceBucket"]["S"].removeprefix(f"{SOURCE}#"): item for item in found["Items"]}
 
 
 def arrival(bucket: str = DESTINATION, key: str = KEY) -> str:
@@ -159,6 +164,10 @@ def test_equal_etags_verify(notifications: Notifications, capsys: pytest.Capture
     written = arrivals()[DESTINATION]
     assert written.pop("checkedAt")["S"].endswith("Z")
     assert written == {
+        "fileKey": {"S": KEY},
+        "sourceBucket": {"S": f"{SOURCE}#{DESTINATION}"},
+        "destinationBucket": {"S": DESTINATION},
+        "executionId": {"S": EXECUTION},
         "verified": {"BOOL": True},
         "check": {"S": "etag"},
         "size": {"N": str(len(CONTENT))},
@@ -179,11 +188,39 @@ def test_each_destination_has_its_own_arrival() -> None:
     before = record()
     assert confirm(*map(arrival, DESTINATIONS)) == failed()
     assert sorted(arrivals()) == DESTINATIONS
-    assert {**record(), "arrivals": before["arrivals"]} == before
+    assert record() == before
 
 
-def test_a_bucket_with_dots_is_one_member() -> None:
-    """A dot in a bucket's name is no path into the record, where it would end in an error or beside its place."""
+@pytest.mark.parametrize("days", [0, 8])
+def test_an_arrival_expires_as_records_do(days: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A record that expires leaves no arrivals behind. One that is kept keeps them."""
+    monkeypatch.setenv("RECORD_RETENTION_DAYS", str(days))
+    put(SOURCE)
+    put(DESTINATION)
+    track()
+    before = int(time.time()) + days * 86_400
+    assert confirm(arrival()) == failed()
+    expiry = arrivals()[DESTINATION].get("expiresAt")
+    assert expiry is None if days == 0 else expiry and 0 <= int(expiry["N"]) - before < 60
+
+
+def test_the_next_arrival_replaces_the_last_one() -> None:
+    """Nothing of an earlier arrival stays in the item: neither its problem nor its version."""
+    put(SOURCE)
+    put(DESTINATION, b"")
+    track()
+    assert confirm(arrival()) == failed()
+    assert "problem" in arrivals()[DESTINATION]
+    put(DESTINATION)
+    track(execution=f"{EXECUTION}-newer")
+    assert confirm(without_version(arrival())) == failed()
+    written = arrivals()[DESTINATION]
+    assert written.keys().isdisjoint({"problem", "versionId"})
+    assert (written["verified"], written["executionId"]) == ({"BOOL": True}, {"S": f"{EXECUTION}-newer"})
+
+
+def test_a_bucket_with_dots_has_its_item() -> None:
+    """A bucket's name may have dots, which are a path in an expression of DynamoDB."""
     dotted = "region.a.builds"
     account.s3().create_bucket(Bucket=dotted)
     account.s3().put_object(Bucket=dotted, Key=KEY, Body=CONTENT)
@@ -317,15 +354,15 @@ def test_an_arrival_without_a_record_is_not_ours(notifications: Notifications) -
     assert notifications.received() == []
 
 
-@pytest.mark.parametrize("content", [CONTENT, b""])
-def test_a_newer_executions_record_is_left_alone(content: bytes, notifications: Notifications) -> None:
-    """An arrival that was compared for one execution is not written into the next one's record, nor told of."""
+def test_an_arrival_names_the_execution_that_it_was_compared_for() -> None:
+    """A newer execution takes the record over meanwhile: its record must not show the arrival as its own."""
     put(SOURCE)
-    put(DESTINATION, content)
+    put(DESTINATION)
     track()
-    before_call(clients.dynamodb(REGION), "UpdateItem", lambda _params: track(execution=f"{EXECUTION}-newer"))
+    before_call(clients.dynamodb(REGION), "PutItem", lambda _params: track(execution=f"{EXECUTION}-newer"))
     assert confirm(arrival()) == failed()
-    assert_untouched(notifications)
+    assert arrivals()[DESTINATION]["executionId"] == {"S": EXECUTION}
+    assert record()["executionId"] == {"S": f"{EXECUTION}-newer"}
 
 
 def test_a_difference_under_way_is_looked_at_again(notifications: Notifications) -> None:
@@ -436,7 +473,7 @@ def test_a_function_in_another_region_reaches_the_stacks_own(
         ("GetItem", None, REGION),
         ("HeadObject", SOURCE, REGION),
         ("HeadObject", "far", "eu-west-1"),
-        ("UpdateItem", None, REGION),
+        ("PutItem", None, REGION),
         *([("Publish", None, REGION)] if is_damaged else []),
     }
     assert arrivals()["far"]["verified"] == {"BOOL": not is_damaged}
@@ -461,7 +498,7 @@ def test_what_is_gone_is_told(gone: str, notifications: Notifications) -> None:
     [
         (clients.s3, "HeadObject", client_error("403", 403)),
         (clients.dynamodb, "GetItem", client_error("ThrottlingException")),
-        (clients.dynamodb, "UpdateItem", client_error("ProvisionedThroughputExceededException")),
+        (clients.dynamodb, "PutItem", client_error("ProvisionedThroughputExceededException")),
     ],
 )
 def test_what_cannot_be_checked_comes_again(

@@ -53,9 +53,11 @@ def record(key: str, status: str, started: str, **members: Any) -> dict[str, Any
 
 
 def by_status(*items: dict[str, Any]) -> Any:
-    """An answer of Query, as the index of the table gives it."""
+    """An answer of Query, as the index of the table gives it, or, for a key, the table itself."""
 
     def answer(call: dict[str, Any]) -> dict[str, Any]:
+        if key := call["ExpressionAttributeValues"].get(":key"):
+            return {"Items": [each for each in items if each["fileKey"] == key][:1]}
         status = call["ExpressionAttributeValues"][":status"]
         found = sorted(
             (each for each in items if each["status"] == status), key=lambda each: str(each["startTime"]), reverse=True

@@ -39,6 +39,7 @@ DEFAULTS = Settings(
     artifact_base_url="",
     kms_key_arn=None,
     noncurrent_version_days=90,
+    record_retention_days=0,
     max_concurrency=10,
     copy_worker_concurrency=0,
     multipart_threshold=512 * 1024**2,

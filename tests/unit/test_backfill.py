@@ -94,12 +94,11 @@ def test_size_and_etag_settle_most(copy: Listed | None, found: Difference | None
     assert comparison.difference(listed(), copy) is found
 
 
-def record(source: str = "e", made: str | None = None, arrived: str | None = None, **more: Any) -> dict[str, Any]:
+def record(source: str = "e", made: str | None = None, **more: Any) -> dict[str, Any]:
     results = [{"destinationBucket": "other", "etag": "copy"}, {"destinationBucket": "d", "success": False}]
     if made:
         results[1] = {"destinationBucket": "d", "success": True, "etag": made}
-    arrivals = {"d": {"verified": True, "etag": arrived}} if arrived else {}
-    return {"sourceETag": source, "sourceSize": Decimal(1), "copyResults": results, "arrivals": arrivals, **more}
+    return {"sourceETag": source, "sourceSize": Decimal(1), "copyResults": results, **more}
 
 
 @pytest.mark.parametrize(
@@ -109,9 +108,8 @@ def record(source: str = "e", made: str | None = None, arrived: str | None = Non
         (None, listed(etag="copy", modified=LATER), None),
         (None, listed(etag="copy"), None),
         (None, listed(etag="copy", modified=datetime(2026, 1, 31, 7, tzinfo=UTC)), Difference.AGE),
-        # The workflow's own copy of this very source, by whichever of the two told of it, or what took its place.
+        # The workflow's own copy of this very source, or what took its place.
         (record(made="copy"), listed(etag="copy"), None),
-        (record(arrived="copy"), listed(etag="copy"), None),
         (record(made="copy"), listed(etag="somebody's", modified=LATER), Difference.RECORD),
         # Of another source, or nothing said of this destination, or from before there was an ETag in it: the times.
         (record(source="older", made="copy"), listed(etag="copy", modified=datetime(2026, 1, 1, tzinfo=UTC)), "age"),
@@ -186,22 +184,8 @@ def test_name_is_the_same_for_the_same_work_only() -> None:
         ({"successfulBuckets": ["a"]}, Result.FAILED, "b", {"b"}),
         # Stopped: what was copied is what an earlier execution copied.
         ({"successfulBuckets": ["a", "b"], "problem": "ABORTED"}, Result.FAILED, "ABORTED", {"a", "b"}),
-        # The execution failed, because the record keeps the failed copies of others.
-        (
-            {"successfulBuckets": ["a", "b"], "failedBuckets": ["other"]},
-            Result.FAILED,
-            "copied, but the execution failed, because the record has an older failure: other",
-            set(),
-        ),
-        (
-            {"successfulBuckets": ["a", "b"], "failedBuckets": ["no-such"]},
-            Result.FAILED,
-            (
-                "copied, but the execution failed, because the record has an older failure: no-such (not a destination"
-                " of the stack; the next upload of the file clears this failure)"
-            ),
-            set(),
-        ),
+        # The record keeps the failed copies of others, which say nothing of this execution.
+        ({"successfulBuckets": ["a", "b"], "failedBuckets": ["other"]}, Result.COPIED, None, set()),
     ],
 )
 def test_an_object_is_copied_if_its_execution_succeeded(
@@ -210,7 +194,7 @@ def test_an_object_is_copied_if_its_execution_succeeded(
     """With copies in all destinations that needed one. An execution that failed is not a success, whoever made it
     fail, and an old success is not this one's."""
     needed = {"a": Difference.MISSING, "b": Difference.MISSING}
-    outcome = judge("k", needed, TrackingRecord.of(found), ["a", "b", "other"])
+    outcome = judge("k", needed, TrackingRecord.of(found))
     assert (outcome.result, outcome.error, set(outcome.failed)) == (result, why, failed)
 
 
@@ -634,8 +618,7 @@ def test_copies_failed_before_if_the_record_says_so_of_this_version(record: dict
 
 
 def test_failures_of_the_record_are_copied_again_too() -> None:
-    """An old failure that is fixed by now would make the execution fail, and notify people once more. Buckets that are
-    not destinations stay out, and then the execution has failed."""
+    """An old failure that is fixed by now would stay in the record. Buckets that are not destinations stay out."""
     world = World("k.zip")
     world.put("a", "k.zip")
     world.records["k.zip"] = {
@@ -646,9 +629,7 @@ def test_failures_of_the_record_are_copied_again_too() -> None:
     assert job == {"sourceBucket": "source", "sourceKey": "k.zip", "destinationBuckets": ["a", "b"], "retry": True}
     world.records["k.zip"] |= {"failedBuckets": ["no-such"], "status": "FAILED"}
     world.objects["b"].clear()
-    outcome = world.backfill()[1]["k.zip"]
-    assert (outcome.result, set(outcome.failed)) == (Result.FAILED, set())
-    assert str(outcome.error).startswith("copied, but the execution failed, because the record has an older failure")
+    assert world.backfill()[1]["k.zip"].result is Result.COPIED
     assert list(world.jobs.values())[-1]["destinationBuckets"] == ["b"]
 
 

@@ -565,6 +565,7 @@ def test_a_refused_argument_says_nothing_to_the_terminal(arguments: tuple[str, .
                 "executionId": "execution-1",
                 "status": "COMPLETED",
                 "successfulCopies": 2,
+                "failedCopies": 0,
                 "totalBuckets": 2,
                 "failedBuckets": [],
             },
@@ -584,7 +585,13 @@ def test_a_key_says_nothing_to_the_terminal(
 
 # --- Retries ----------------------------------------------------------------------------------------------------
 
-WITH_RESULTS = {"status": "FAILED", "successfulCopies": 0, "totalBuckets": 1, "failedBuckets": ["theirs"]}
+WITH_RESULTS = {
+    "status": "FAILED",
+    "successfulCopies": 0,
+    "failedCopies": 1,
+    "totalBuckets": 1,
+    "failedBuckets": ["theirs"],
+}
 
 
 @pytest.mark.usefixtures("up_with_theirs")

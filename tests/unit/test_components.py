@@ -52,8 +52,8 @@ def refer(*names: str) -> list[BucketRef]:
 def test_the_table_has_the_guides_key_and_is_not_lost(force_destroy: bool) -> None:
     """The keys of a record are file key and source bucket, as in the user's guide.
 
-    An index has the records of a status by start time. The table is encrypted and has point-in-time recovery. It is
-    protected, by Pulumi and by DynamoDB, unless ``forceDestroy`` is set.
+    An index has the records of a status by start time. Items with the attribute ``expiresAt`` expire. The table is
+    encrypted and has point-in-time recovery. It is protected, by Pulumi and by DynamoDB, except with ``forceDestroy``.
     """
 
     def program() -> None:
@@ -85,6 +85,7 @@ def test_the_table_has_the_guides_key_and_is_not_lost(force_destroy: bool) -> No
         ],
         "serverSideEncryption": {"enabled": True},
         "pointInTimeRecovery": {"enabled": True},
+        "ttl": {"enabled": True, "attributeName": "expiresAt"},
         "deletionProtectionEnabled": not force_destroy,
     }  # fmt: skip
     assert table.protect is not force_destroy

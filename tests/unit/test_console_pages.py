@@ -196,7 +196,7 @@ def test_a_file_in_words() -> None:
 
     text, page, _ = opened(
         "/file?key=bad.zip",
-        GetItem={"Item": failed()},
+        Query=by_status(failed()),
         ListExecutions={"executions": [listed, other]},
         DescribeExecution=described,
     )
@@ -220,7 +220,7 @@ def test_the_notification_is_shown_as_it_was_sent() -> None:
         return {**event, "taskScheduledEventDetails": {**details, "parameters": parameters}}
 
     events = [with_parameters(event) for event in AWS_EVENTS]
-    _, page, _ = opened("/file?key=bad.zip", GetItem={"Item": failed()}, GetExecutionHistory={"events": events[::-1]})
+    _, page, _ = opened("/file?key=bad.zip", Query=by_status(failed()), GetExecutionHistory={"events": events[::-1]})
     assert "Partly failed" in page.of("strong")
     assert page.of("pre") == ["⚠️ File copy\nbad.zip"]
 
@@ -235,7 +235,7 @@ def test_progress_of_a_large_copy() -> None:
         destinationBuckets=["region-a-builds"],
         uploads={"region-a-builds": {"of": "v", "copiedBytes": 37, "totalBytes": 100}},
     )
-    text, page, _ = opened("/file?key=big.bin", GetItem={"Item": running})
+    text, page, _ = opened("/file?key=big.bin", Query=by_status(running))
     assert re.search(r'<progress max="100" value="37"', text)
     assert "In progress: 0 of 2 copies made so far" in page.text
     assert "/retry" not in text, "an execution runs"

@@ -13,7 +13,7 @@ from statelint.linter import Linter
 
 from components.aws_rules import MAX_CONCURRENCY_BOUND
 from components.workflow.definition import copy_workflow_definition
-from components.workflow.limits import COPY_TIMEOUT, COPY_WORKER_TIMEOUT, LEASE_GRACE
+from components.workflow.limits import COPY_TIMEOUT, COPY_WORKER_TIMEOUT, LEASE_GRACE, MIN_RECORD_RETENTION_DAYS
 from handlers import copy_job
 from handlers.keys import MAX_KEY_BYTES
 
@@ -172,9 +172,45 @@ def test_what_ends_before_a_copy_began_lets_go_of_the_lease() -> None:
     assert targets(STATES["ReleaseLease"]) == {"CheckIfSuperseded"}
     assert targets(STATES["CheckIfSuperseded"]) == ends
     release = STATES["ReleaseLease"]["Arguments"]
-    assert release["UpdateExpression"] == "SET leaseExpiresAt = :released"
+    assert "SET leaseExpiresAt = :released, " in release["UpdateExpression"]
     assert release["ConditionExpression"] == "leaseOwner = :executionId"
-    assert release["ExpressionAttributeValues"][":released"] == {"N": "0"}
+    assert '":released": {"N": "0"}' in release["ExpressionAttributeValues"]
+
+
+def test_a_new_record_is_its_executions_own_at_once() -> None:
+    """No reader meets a record without a status, and execution-watcher closes one whose execution died at once. A
+    record that exists keeps all that: the execution may have to leave it alone."""
+    acquire = STATES["AcquireLease"]["Arguments"]
+    for name, value in {"executionId": ":executionId", "#status": ":inProgress", "startTime": ":startTime"}.items():
+        assert f"{name} = if_not_exists({name}, {value})" in acquire["UpdateExpression"]
+    assert acquire["ExpressionAttributeValues"][":inProgress"] == {"S": "IN_PROGRESS"}
+
+
+def test_a_record_expires_after_the_last_execution_or_never() -> None:
+    """While it is in progress, no record expires: an execution ends before that. Without the setting, a record that an
+    earlier setting let expire is kept."""
+
+    def acquire(days: int) -> dict[str, Any]:
+        made: dict[str, Any] = definition(record_retention_days=days)["States"]["AcquireLease"]["Arguments"]
+        return made
+
+    kept, expiring = acquire(0), acquire(MIN_RECORD_RETENTION_DAYS)
+    assert kept["UpdateExpression"].endswith(" REMOVE expiresAt")
+    assert ":recordUntil" not in kept["ExpressionAttributeValues"]
+    assert expiring["UpdateExpression"].endswith(", expiresAt = :recordUntil")
+    expiry = expiring["ExpressionAttributeValues"][":recordUntil"]["N"]
+    assert int(expiry.partition(" + ")[2].rstrip(") %}")) == MIN_RECORD_RETENTION_DAYS * 86_400
+    assert DEFINITION["TimeoutSeconds"] < MIN_RECORD_RETENTION_DAYS * 86_400
+
+
+@pytest.mark.parametrize("name", ["AcquireLease", "LogWorkflowStart", "UpdateDynamoDBFinal", "ReleaseLease"])
+def test_a_throttled_write_has_patience_of_its_own(name: str) -> None:
+    """A burst is over within minutes, and a copy that was made must not end as a tracking failure because of it."""
+    [throttled] = [
+        one for one in TASKS[name]["Retry"] if "DynamoDB.ProvisionedThroughputExceededException" in one["ErrorEquals"]
+    ]
+    assert (throttled["MaxAttempts"], throttled["IntervalSeconds"], throttled["BackoffRate"]) == (8, 1, 2.0)
+    assert TASKS[name]["Retry"].index(throttled) < len(TASKS[name]["Retry"]) - 1
 
 
 def test_no_text_of_somebody_else_is_a_variable_by_itself() -> None:
@@ -186,7 +222,7 @@ def test_no_text_of_somebody_else_is_a_variable_by_itself() -> None:
             assigned |= step.get("Assign", {})
     own = {"executionId", "startTime"}
     lists_and_numbers = {"turn", "leaseUntil", "results", "remaining", "destinations"}
-    objects = {"job", "regions", "owners", "source", "summary", "problem"}
+    objects = {"job", "regions", "owners", "source", "previous", "summary", "problem"}
     assert assigned.keys() == own | lists_and_numbers | objects
     first = STATES["ValidateInput"]["Assign"]
     assert all(isinstance(first[name], dict) for name in objects - {"job"})
@@ -197,7 +233,7 @@ def test_no_text_of_somebody_else_is_a_variable_by_itself() -> None:
 def test_lease_outlives_everything_that_its_holder_may_do(concurrency: int) -> None:
     """A lease that ended before its holder's last copy would let an older version land on a newer one."""
     states = definition(max_concurrency=concurrency)["States"]
-    lease = states["AcquireLease"]["Arguments"]["ExpressionAttributeValues"]
+    lease = states["AcquireLease"]["Arguments"]["ExpressionAttributeValues"][":leaseUntil"]["N"]
     renewed = states["UpdateDynamoDBFinal"]["Arguments"]["ExpressionAttributeValues"][":leaseUntil"]["N"]
 
     def written(expression: str, destinations: str) -> list[int]:
@@ -208,7 +244,7 @@ def test_lease_outlives_everything_that_its_holder_may_do(concurrency: int) -> N
 
     def longest(state: dict[str, Any]) -> float:
         """Every attempt until its time-out, with the whole of every wait between them. An attempt that Lambda does not
-        take up ends at once."""
+        take up ends at once, and so does a throttled write."""
         waits = [
             min(retrier["IntervalSeconds"] * retrier["BackoffRate"] ** n, retrier.get("MaxDelaySeconds", math.inf))
             for retrier in state["Retry"]

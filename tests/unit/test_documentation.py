@@ -77,7 +77,7 @@ def test_every_setting_and_output_is_described() -> None:
     for output in (value for key, value in vars(outputs).items() if key.isupper()):
         assert f"`{output}`" in reference
     declared = re.findall(r"^  (\w+):\n    type:", (PROJECT_ROOT / "Pulumi.yaml").read_text(), re.MULTILINE)
-    assert len(declared) == 20
+    assert len(declared) == 21
     for setting in declared:
         assert f"`{setting}`" in reference
 

@@ -324,46 +324,176 @@ def test_a_problem_shows_the_end_of_a_key_in_plain_letters() -> None:
     assert found["source"] == f"{'x' * 93}/??.zip is not in global-builds"
 
 
-# --- What a retry keeps ------------------------------------------------------------------------------------------
+# --- What the record keeps ---------------------------------------------------------------------------------------
 
 
-def test_a_failed_copy_to_what_is_no_destination_does_not_stay() -> None:
-    """Nothing could ever fix it, so each later retry and backfill of the file would fail because of it."""
+def result(bucket: str, *, success: bool, boolean: str = "BOOL") -> dict[str, Any]:
+    """A member of copyResults. ``boolean`` is DynamoDB's name of the type, as the integration gives it."""
+    members = {"etag": {"S": "e"}} if success else {"error": {"S": "E"}, "cause": {"S": "c"}}
+    told = {"destinationBucket": {"S": bucket}, "success": {boolean: success}, "timestamp": {"S": "t"}}
+    return {"M": {**told, **members}}
 
-    def result(bucket: str, *, success: bool) -> dict[str, Any]:
-        members = {"etag": {"S": "e"}} if success else {"error": {"S": "E"}, "cause": {"S": "c"}}
-        return {
-            "M": {
-                "destinationBucket": {"S": bucket},
-                "success": {"BOOL": success},
-                "timestamp": {"S": "t"},
-                **members,
-            }
-        }
 
-    attributes = {
-        "copyResults": {
-            "L": [
-                result("region-a-builds", success=True),
-                result("region-b-builds", success=False),
-                result("invalid-bucket", success=False),
-                result("by-hand", success=True),
-            ]
-        },
-        "successfulBuckets": {"L": [{"S": "region-a-builds"}, {"S": "by-hand"}]},
-        "failedBuckets": {"L": [{"S": "region-b-builds"}, {"S": "invalid-bucket"}]},
+def before(copied: list[str], failed: list[str], **members: Any) -> dict[str, Any]:
+    """The attributes of an earlier record, of the version "v"."""
+    return {
+        "executionId": {"S": f"{EXECUTION}-earlier"},
+        "sourceVersionId": {"S": "v"},
+        "sourceETag": {"S": "abc"},
+        "destinationBuckets": {"L": [{"S": bucket} for bucket in [*copied, *failed]]},
+        "successfulBuckets": {"L": [{"S": bucket} for bucket in copied]},
+        "copyResults": {"L": [*(result(b, success=True) for b in copied), *(result(b, success=False) for b in failed)]},
+        **members,
     }
-    answer = {"result": {"Attributes": attributes}}
-    assign = STATES["AcquireLease"]["Assign"]
-    job = {**JOB, "retry": True}
-    assert [kept["destinationBucket"] for kept in evaluated(assign["results"], states=answer, job=job)] == [
-        *("region-a-builds", "region-b-builds", "by-hand"),
-    ]
-    summary = evaluated(assign["summary"], states=answer, job=job)
-    assert (summary["successfulBuckets"], summary["failedBuckets"]) == (
-        ["region-a-builds", "by-hand"],
-        ["region-b-builds"],
-    )
+
+
+def kept(
+    attributes: dict[str, Any] | None, *destinations: str, retry: bool = True, **head: Any
+) -> tuple[list[str], list[str], list[bool]]:
+    """What an execution for ``destinations`` leaves of an earlier record when it has read the source: the buckets with
+    a copy, those without, and the results' success.
+    """
+    job = {**JOB, "destinationBuckets": [*destinations], "retry": retry}
+    answer = {"Attributes": attributes} if attributes is not None else {}
+    acquired = {
+        name: evaluated(expression, states={"result": answer}, job=job)
+        for name, expression in STATES["AcquireLease"]["Assign"].items()
+    }
+    told = {"VersionId": "v", "ETag": '"abc"', **head}
+    assign = STATES["ReadSource"]["Assign"]
+    summary = evaluated(assign["summary"], states={"result": told}, job=job, **acquired)
+    results = evaluated(assign["results"], states={"result": told}, job=job, **acquired)
+    return summary["successfulBuckets"], summary["failedBuckets"], [one["success"] for one in results]
+
+
+A, B, C, NOT_OURS = "region-a-builds", "region-b-builds", "near-builds", "invalid-bucket"
+
+
+@pytest.mark.parametrize(
+    ("attributes", "destinations", "expected"),
+    [
+        # A new file.
+        (None, [A, B], ([], [], [])),
+        # For some of the destinations: the others stay as they were.
+        (before([A], [B]), [A], ([], [B], [False])),
+        (before([A], [B]), [B], ([A], [], [True])),
+        (before([A], [B]), [C], ([A], [B], [True, False])),
+        # For all: nothing else is left.
+        (before([A], [B]), [A, B, C], ([], [], [])),
+        # A bucket that is no destination of the stack, or not any more, keeps only its copy.
+        (before([A, "by-hand"], [B, NOT_OURS]), [C], ([A, "by-hand"], [B], [True, True, False])),
+        # An execution that was stopped: what it had not copied has failed.
+        (before([A], [], destinationBuckets={"L": [{"S": A}, {"S": B}]}), [C], ([A], [B], [True])),
+        # Above 400 destinations the record has no results of copies.
+        (before([A], [B], copyResults={"L": []}), [C], ([A], [B], [])),
+    ],
+)
+def test_the_record_does_not_forget_other_destinations(
+    attributes: dict[str, Any] | None, destinations: list[str], expected: tuple[list[str], list[str], list[bool]]
+) -> None:
+    """Whoever starts an execution, and for what: a copy that is missing stays in the record until it is made. Only a
+    retry adds its copies to those of the record."""
+    assert kept(attributes, *destinations) == expected
+    _, failed, results = expected
+    assert kept(attributes, *destinations, retry=False) == ([], failed, [one for one in results if not one])
+
+
+@pytest.mark.parametrize(
+    ("head", "members", "stays"),
+    [
+        ({}, {}, True),
+        ({"VersionId": "v2"}, {}, False),
+        # The same bytes, uploaded again, may have other headers.
+        ({"VersionId": "v2", "ETag": '"abc"'}, {}, False),
+        # A bucket without versions has only the ETag.
+        ({"VersionId": None}, {"sourceVersionId": {"NULL": True}}, True),
+        ({"VersionId": None, "ETag": '"other"'}, {"sourceVersionId": {"NULL": True}}, False),
+        # The source of the earlier execution could not be read.
+        ({}, {"sourceVersionId": {"NULL": True}, "sourceETag": {"NULL": True}}, False),
+    ],
+)
+def test_a_copy_of_an_older_version_does_not_stay(head: dict[str, Any], members: dict[str, Any], stays: bool) -> None:
+    """The record is of one version of the file. A bucket that lacks the file lacks the newer version, too."""
+    told = {"VersionId": "v", "ETag": '"abc"', **head}
+    answer = {name: value for name, value in told.items() if value is not None}
+    job = {**JOB, "destinationBuckets": [C], "retry": True}
+    acquire, read = STATES["AcquireLease"]["Assign"], STATES["ReadSource"]["Assign"]
+    attributes = {"Attributes": before([A], [B], **members)}
+    found = {name: evaluated(acquire[name], states={"result": attributes}, job=job) for name in acquire}
+    summary = evaluated(read["summary"], states={"result": answer}, job=job, **found)
+    results = evaluated(read["results"], states={"result": answer}, job=job, **found)
+    assert (summary["successfulBuckets"], summary["failedBuckets"]) == ([A] if stays else [], [B])
+    assert [one["destinationBucket"] for one in results] == ([A, B] if stays else [B])
+
+
+@pytest.mark.parametrize("boolean", ["BOOL", "Bool"])
+def test_a_boolean_of_the_record_is_not_depended_on(boolean: str) -> None:
+    """Whether the integration's answer has DynamoDB's name of the type, or the SDK's, is not documented."""
+    results = [result(A, success=True, boolean=boolean), result(B, success=False, boolean=boolean)]
+    attributes = before([A], [B], copyResults={"L": results})
+    assert kept(attributes, C) == ([A], [B], [True, False])
+
+
+@pytest.mark.parametrize(
+    ("copied", "failed", "outcome"),
+    [
+        ([B], [], ("PARTIAL_FAILURE", 1, 0)),
+        ([], [B], ("FAILED", 2, 1)),
+    ],
+)
+def test_an_execution_fails_for_its_own_copies_only(
+    copied: list[str], failed: list[str], outcome: tuple[str, int, int]
+) -> None:
+    """The record tells of every destination. Who asked for one copy, and got it, is not told that it failed."""
+    results = [{"destinationBucket": bucket, "success": bucket in copied} for bucket in [*copied, *failed]]
+    summary = {"successfulBuckets": [], "failedBuckets": [A]}
+    job = {**JOB, "destinationBuckets": [B]}
+    expression = STATES["ProcessResults"]["Assign"]["summary"]
+    made = evaluated(expression, states={"input": results}, job=job, summary=summary, remaining=[])
+    assert (made["status"], made["failedCopies"], made["failedNow"]) == outcome
+    condition = STATES["CheckIfAllSuccessful"]["Choices"][1]
+    assert condition["Next"] == "AllCopiesSuccessful"
+    assert evaluated(condition["Condition"], summary=made) is (not failed)
+    assert evaluated(STATES["AllCopiesSuccessful"]["Output"], job=job) == {
+        "status": "COMPLETED",
+        "totalBuckets": 1,
+        "successfulCopies": 1,
+        "failedCopies": 0,
+        "successfulBuckets": [B],
+        "failedBuckets": [],
+    }
+
+
+@pytest.mark.parametrize(
+    ("attributes", "is_own"),
+    [
+        (None, True),
+        ({"executionId": {"S": EXECUTION}}, True),
+        # The answer to an earlier attempt was lost.
+        ({"executionId": {"S": EXECUTION}, "sourceVersionId": {"NULL": True}}, True),
+        (before([A], []), False),
+    ],
+)
+def test_a_superseded_execution_ends_the_record_that_only_it_has(
+    attributes: dict[str, Any] | None, is_own: bool
+) -> None:
+    """A record that would stay in progress for ever, if no execution for the newest version came. The record of
+    another execution keeps its status."""
+    answer = {"Attributes": attributes} if attributes is not None else {}
+    previous = evaluated(STATES["AcquireLease"]["Assign"]["previous"], states={"result": answer})
+    assert previous["isOwn"] is is_own
+    release = STATES["ReleaseLease"]["Arguments"]
+    for newest, status in (("v2", "SUPERSEDED" if is_own else None), ("v", None)):
+        known = {
+            "job": {**JOB, "sourceVersionId": "v"},
+            "source": {"versionId": newest},
+            "previous": previous,
+        }
+        update = evaluated(release["UpdateExpression"], **known)
+        values = evaluated(release["ExpressionAttributeValues"], **known)
+        assert values.get(":superseded") == ({"S": status} if status else None)
+        assert update == f"SET leaseExpiresAt = :released, #status = {':superseded' if status else '#status'}"
+        assert values[":released"] == {"N": "0"}
 
 
 def test_who_waits_for_a_turn_has_room_in_the_history() -> None:

@@ -339,6 +339,7 @@ def test_functions_are_told_what_they_work_with(whole_program: Recording) -> Non
             "SOURCE_BUCKET": "global-builds",
             "TABLE_NAME": "FileCopyTracking",
             "TOPIC_ARN": arn("sns", "file-copy-failures"),
+            "RECORD_RETENTION_DAYS": "0",
         },
         "execution-watcher": {
             "TABLE_NAME": "FileCopyTracking",

@@ -263,7 +263,7 @@ def test_whatever_says_a_region_is_made_there() -> None:
     ("resource_type", "inputs", "named"),
     [
         ("aws:kms/key:Key", {}, "aws:kms/key:Key"),
-        ("aws:dynamodb/table:Table", {**TABLE, "ttl": {"enabled": True}}, "ttl"),
+        ("aws:dynamodb/table:Table", {**TABLE, "ttl": {"enabled": True, "attributeName": "a", "kms": 1}}, "ttl.kms"),
         (
             "aws:dynamodb/table:Table",
             {**TABLE, "attributes": [*TABLE["attributes"], {"name": "a", "type": "S", "unit": "b"}]},

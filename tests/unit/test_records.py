@@ -10,7 +10,7 @@ import pytest
 from boto3.dynamodb.types import TypeSerializer
 
 from components import outputs
-from filecopy.stack.records import CopyResult, Part, TrackingRecord, list_records, read_record
+from filecopy.stack.records import CopyResult, Part, TrackingRecord, list_records, read_record, read_record_and_arrivals
 from filecopy.stack.stack import Stack
 
 from .executions import AWS_RECORD
@@ -48,6 +48,63 @@ def test_a_whole_record() -> None:
     assert record.arrivals["acme-region-a-builds"].is_verified
     assert record.is_of(AWS_RECORD["executionId"])
     assert record.item == AWS_RECORD
+
+
+def arrived(bucket: str, execution: str = "execution-2", version: str | None = None) -> dict[str, Any]:
+    """The item of a copy that arrived in ``bucket``."""
+    item = {
+        "fileKey": "k.zip",
+        "sourceBucket": f"global-builds#{bucket}",
+        "destinationBucket": bucket,
+        "executionId": execution,
+        "verified": True,
+    }
+    return {**item, "versionId": version} if version else item
+
+
+def record_with(*arrivals: dict[str, Any], **members: Any) -> TrackingRecord:
+    """The record of execution-2, which copied to "a" and keeps the copy of an earlier one in "b"."""
+    sent = [{"destinationBucket": bucket, "success": True, "versionId": f"{bucket}-2"} for bucket in "ab"]
+    item = {**KEY, "executionId": "execution-2", "status": "COMPLETED", "copyResults": sent, **members}
+    clients = ScriptedClients(Query={"Items": [serialized(one) for one in (item, *arrivals)]})
+    record = read_record_and_arrivals(Stack(OUTPUTS, clients), "k.zip")
+    [asked] = clients.of("Query")
+    assert (asked["ConsistentRead"], asked["ExpressionAttributeValues"][":record"]) == (True, {"S": "global-builds"})
+    assert record
+    return record
+
+
+@pytest.mark.parametrize(
+    ("arrivals", "members", "shown"),
+    [
+        ([arrived("a", version="a-2"), arrived("b", "execution-1", "b-2")], {}, ["a", "b"]),
+        # An earlier copy, and one that somebody else made.
+        ([arrived("a", version="a-1"), arrived("b", "execution-1", "b-1")], {}, []),
+        # Without a version, the execution decides.
+        ([arrived("a"), arrived("b", "execution-1")], {}, ["a"]),
+        # Before its results are written, and above 400 destinations.
+        ([arrived("a", version="a-2"), arrived("b", "execution-1", "b-2")], {"copyResults": []}, ["a"]),
+        # A record that an older program wrote has arrivals of its own.
+        ([], {"arrivals": {"a": {"verified": True}}}, ["a"]),
+        ([arrived("b", version="b-2")], {"arrivals": {"a": {"verified": True}}}, ["a", "b"]),
+    ],
+)
+def test_arrivals_are_those_of_the_copies_in_the_record(
+    arrivals: list[dict[str, Any]], members: dict[str, Any], shown: list[str]
+) -> None:
+    """An arrival outlives its execution: it is shown as long as the record is about that very copy."""
+    record = record_with(*arrivals, **members)
+    assert sorted(record.arrivals) == shown
+    assert all(arrival.is_verified for arrival in record.arrivals.values())
+    assert all(item.keys().isdisjoint(KEY) for item in record.item["arrivals"].values())
+
+
+def test_arrivals_without_a_record_are_none() -> None:
+    """A record may have been deleted by hand. What is beside it, is about nothing then."""
+    clients = ScriptedClients(Query={"Items": [serialized(arrived("a"))]})
+    assert read_record_and_arrivals(Stack(OUTPUTS, clients), "k.zip") is None
+    clients = ScriptedClients(Query={"Items": []})
+    assert read_record_and_arrivals(Stack(OUTPUTS, clients), "k.zip") is None
 
 
 @pytest.mark.parametrize(

@@ -44,4 +44,9 @@ def _table(inputs: Inputs, clients: Clients) -> Created:
         clients("dynamodb").update_continuous_backups(
             TableName=name, PointInTimeRecoverySpecification={"PointInTimeRecoveryEnabled": True}
         )
+    ttl = inputs.take_object("ttl")
+    if ttl.take("enabled"):
+        clients("dynamodb").update_time_to_live(
+            TableName=name, TimeToLiveSpecification={"Enabled": True, "AttributeName": ttl.take("attributeName")}
+        )
     return name, {"arn": table["TableArn"]}
