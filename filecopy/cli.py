@@ -43,7 +43,18 @@ from filecopy.stack.key_filter import key_filter_of
 from filecopy.stack.policy import destination_policy
 from filecopy.stack.records import STATUSES, list_records, read_record_and_arrivals
 from filecopy.stack.stack import Stack, find_stack
-from filecopy.terminal import command, counted, end_quietly, err, out, quoted, sentence, shown, to_json
+from filecopy.terminal import (
+    command,
+    counted,
+    end_quietly,
+    err,
+    out,
+    quoted,
+    repeat_in_commands,
+    sentence,
+    shown,
+    to_json,
+)
 
 from . import replay as replaying
 from . import retry as retrying
@@ -89,9 +100,13 @@ Config = Annotated[
 
 
 def _unless_a_port_is_typed(context: typer.Context, name: str | None) -> str | None:
-    """A ``--port`` on the command line names the embedded stack there, whatever FILECOPY_STACK says."""
+    """A ``--port`` on the command line names the embedded stack there, whatever FILECOPY_STACK says. Suggested commands
+    repeat a ``--stack`` that was typed."""
     typed, given = (context.get_parameter_source(parameter) for parameter in ("port", "stack_name"))
     is_overridden = typed and given and (typed.name, given.name) == ("COMMANDLINE", "ENVIRONMENT")
+    if name is not None and given and given.name == "COMMANDLINE":
+        repeat_in_commands("--stack", name)
+    context.call_on_close(repeat_in_commands)
     return None if is_overridden else name
 
 
@@ -323,7 +338,8 @@ def backfill(
             raise typer.Exit(130) from None
         if failed:
             raise StackError(
-                f"Not copied everywhere: {backfill_screen.some_of(failed)}. See the reason with 'filecopy status KEY'."
+                f"Not copied everywhere: {backfill_screen.some_of(failed)}."
+                f" See the reason with '{command('status')} KEY'."
                 f" After fixing the cause, type: {again}{'' if retry_failed else ' --retry-failed'}"
             )
 
@@ -383,7 +399,7 @@ def status(
         stack = find_stack(port, stack_name)
         record = read_record_and_arrivals(stack, key)
         if record is None:
-            raise StackError(f"There is no record of {quoted(key)} in {stack.table}. See the others: filecopy list")
+            raise StackError(f"There is no record of {quoted(key)} in {stack.table}. See the others: {command('list')}")
         if as_json:
             typer.echo(to_json(record.item, indent=2))
         else:

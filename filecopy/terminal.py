@@ -118,9 +118,18 @@ def _escaped(character: str) -> str:
 _ESCAPES = {"\n": "\\n", "\r": "\\r", "\t": "\\t", "\a": "\\a", "\b": "\\b", "\x1b": "\\e"}
 
 
+# The options that name the stack, as they were typed. The next command needs them, too.
+_typed_stack: list[str] = []
+
+
+def repeat_in_commands(*options: str) -> None:
+    """Repeat these options in each command that is suggested from now on."""
+    _typed_stack[:] = options
+
+
 def command(name: str, *arguments: str) -> str:
     """The ``filecopy`` command that a person can type next. An argument may begin with a hyphen."""
-    words = ["filecopy", name]
+    words = ["filecopy", name, *map(quoted, _typed_stack)]
     if any(argument.startswith("-") for argument in arguments):
         words.append("--")
     return " ".join([*words, *map(quoted, arguments)])

@@ -75,7 +75,7 @@ def find_execution(stack: Stack, name: str) -> dict[str, Any]:
         return described
     raise StackError(
         f"There is no file {quoted(name)} with a record, and no execution of that name or ARN."
-        " See the files with 'filecopy list', and the executions with 'filecopy executions'."
+        f" See the files with '{command('list')}', and the executions with '{command('executions')}'."
     )
 
 

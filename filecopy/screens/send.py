@@ -118,7 +118,7 @@ def in_bucket(sending: Sending) -> str | None:
         )
     return (
         f"{len(sent)} of {len(sending.uploads)} files are in s3://{shown(sending.bucket)}, and their copies continue."
-        " See them with: filecopy watch"
+        f" See them with: {shown(command('watch'))}"
     )
 
 

@@ -13,7 +13,7 @@ from filecopy.executions.inputs import Job
 from filecopy.polling import Poller
 from filecopy.stack.records import MAX_KEYS, Part, TrackingRecord, read_records
 from filecopy.stack.stack import Stack
-from filecopy.terminal import quoted
+from filecopy.terminal import command, quoted
 from handlers import arns
 
 from .upload import Sent
@@ -100,7 +100,7 @@ class CopyFollower:
         more = ", …" if len(self._waiting) > 5 else ""
         raise StackError(
             f"Timed out after {timeout:.0f} s: {len(self._waiting)} of {len(self._sent)} files have not finished:"
-            f" {names}{more}. Their copies continue. See them with 'filecopy watch'."
+            f" {names}{more}. Their copies continue. See them with '{command('watch')}'."
         )
 
     def _read_records(self) -> Iterator[Outcome]:

@@ -23,6 +23,7 @@ from botocore.exceptions import ClientError
 from typer.testing import CliRunner
 
 from components import policies
+from filecopy import terminal
 from filecopy.cli import app
 from filecopy.embedded import configuration, emulator, stack
 from filecopy.embedded.configuration import PROJECT_ROOT
@@ -369,6 +370,19 @@ def up_with_theirs(monkeypatch: pytest.MonkeyPatch, project: Path) -> None:
         "source_bucket": "global-builds",
     }
     write_state(project, {"pid": FAKE_PID, "port": PORT, "region": "us-east-1", "outputs": outputs})
+
+
+@pytest.mark.usefixtures("up_with_theirs")
+def test_suggested_commands_name_the_stack_that_was_typed(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The next command works on the same stack when it is typed as it is printed."""
+    state = json.loads((project / ".filecopy" / str(PORT) / "state.json").read_text(encoding="utf-8"))
+    (project / "the outputs.json").write_text(json.dumps(state["outputs"]), encoding="utf-8")
+    named = str(project / "the outputs.json")
+    assert refusal("status", "k.zip", "--port", str(PORT)).endswith("See the others: filecopy list")
+    assert refusal("status", "k.zip", "--stack", named).endswith(f"See the others: filecopy list --stack '{named}'")
+    monkeypatch.setenv("FILECOPY_STACK", named)
+    assert refusal("status", "k.zip").endswith("See the others: filecopy list")
+    assert terminal.command("watch", "-k") == "filecopy watch -- -k"
 
 
 @pytest.mark.usefixtures("up_with_theirs")
