@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
-from filecopy.stack.records import MAX_KEYS, STATUSES, TrackingRecord, read_page, read_records
+from filecopy.stack.records import MAX_KEYS, STATUSES, TrackingRecord, read_records
 from filecopy.terminal import duration, size
 
 from .reader import Reader, percentile
@@ -50,8 +50,11 @@ def destinations(reader: Reader, _query: dict[str, str]) -> dict[str, Any]:
 
 
 def _latest(reader: Reader) -> list[TrackingRecord]:
-    pages = [read_page(reader.stack, status, MAX_KEYS) for status in STATUSES]
-    latest = heapq.merge(*pages, key=lambda record: str(record.item.get("startTime", "")), reverse=True)
+    latest = heapq.merge(
+        *reader.pages(STATUSES, MAX_KEYS).values(),
+        key=lambda record: str(record.item.get("startTime", "")),
+        reverse=True,
+    )
     own = (record.key for record in latest if record.source_bucket == reader.stack.source_bucket)
     keys = list(islice(dict.fromkeys(own), MAX_KEYS))
     whole: Mapping[str, TrackingRecord | None] = read_records(reader.stack, keys) if keys else {}

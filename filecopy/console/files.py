@@ -12,7 +12,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from filecopy.errors import StackError
-from filecopy.stack.records import MAX_KEYS, STATUSES, TrackingRecord, place_of, read_page, read_record, read_records
+from filecopy.stack.records import MAX_KEYS, STATUSES, TrackingRecord, place_of, read_record, read_records
 
 from .reader import Reader
 
@@ -46,11 +46,8 @@ def files(reader: Reader, query: dict[str, str]) -> dict[str, Any]:
     places = _places(query.get("page", ""))
     is_narrowed = bool(chosen["q"] or chosen["to"])
     count = SEARCHED if is_narrowed else SHOWN
-    pages = {
-        status: read_page(reader.stack, status, count, since=start, after=places.get(status))
-        for status in statuses
-        if places.get(status) != _END
-    }
+    left = [status for status in statuses if places.get(status) != _END]
+    pages = reader.pages(left, count, since=start, places=places)
     merged = heapq.merge(*pages.values(), key=lambda record: str(record.item.get("startTime", "")), reverse=True)
     looked_at = list(islice(merged, count))
     exact = read_record(reader.stack, chosen["q"]) if chosen["q"] and not places else None

@@ -65,7 +65,7 @@ def overview(reader: Reader, _query: dict[str, str]) -> dict[str, Any]:
     """Read the overview."""
     now = datetime.now(UTC)
     since = (now - timedelta(hours=_HOURS)).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    records = {status: read_page(reader.stack, status, _READ, since=since) for status in STATUSES}
+    records = reader.pages(STATUSES, _READ, since=since)
     # A copy may have been in progress for longer than a day.
     running = records[IN_PROGRESS] or read_page(reader.stack, IN_PROGRESS, _SHOWN)
     failed = sorted(records["FAILED"] + records["PARTIAL_FAILURE"], key=_started, reverse=True)

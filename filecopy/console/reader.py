@@ -5,7 +5,8 @@ from __future__ import annotations
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
@@ -17,6 +18,7 @@ from filecopy.executions.follow import Follower
 from filecopy.executions.from_events import Event
 from filecopy.executions.model import RUNNING, History
 from filecopy.polling import Pace
+from filecopy.stack.records import STATUSES, TrackingRecord, read_page
 from filecopy.stack.stack import Stack
 from filecopy.terminal import sentence
 
@@ -89,6 +91,7 @@ class Reader:
         self.pace = Pace.of(stack)
         self.described_at_once = DESCRIBED_ON_EMULATOR if is_emulator else DESCRIBED_ON_AWS
         self._fresh = FRESH_ON_EMULATOR if is_emulator else FRESH_ON_AWS
+        self._pool = ThreadPoolExecutor(len(STATUSES))
         self._lock = threading.Lock()
         self._descriptions: _Kept[Listed] = _Kept(_MAX_KEPT)
         self._followers: _Kept[tuple[Follower, threading.Lock]] = _Kept(_MAX_FOLLOWED)
@@ -106,6 +109,26 @@ class Reader:
             value: T = known[1]
             return value
         return self._recent.put(name, (time.monotonic(), read()))[1]  # type: ignore[no-any-return]
+
+    def pages(
+        self,
+        statuses: Iterable[str],
+        count: int,
+        *,
+        since: str | None = None,
+        places: Mapping[str, Mapping[str, str]] | None = None,
+    ) -> dict[str, list[TrackingRecord]]:
+        """Read a page of the records with each of these statuses, all at the same time.
+
+        Args:
+            places: the places that the pages begin after, as :func:`read_page` takes them, by status.
+        """
+
+        def read(status: str) -> list[TrackingRecord]:
+            return read_page(self.stack, status, count, since=since, after=(places or {}).get(status))
+
+        wanted = list(statuses)
+        return dict(zip(wanted, self._pool.map(read, wanted), strict=True))
 
     def list_executions(self, status: str | None, token: str | None, count: int) -> tuple[list[dict[str, Any]], str]:
         """A page of ListExecutions: the executions, the latest first, and the token of the next page, or nothing."""

@@ -301,7 +301,9 @@ def test_read_only(chromium: Any, open_system: System, pages: dict[str, str]) ->
 
 @pytest.mark.slow
 def test_the_first_paint_with_a_thousand_records(chromium: Any, breakable: System) -> None:
-    """The overview, the files and a file are painted within 200 ms, at the best of five times."""
+    """The overview, the files, a file and the destinations are painted within 200 ms, at the best of five times."""
+    if os.getloadavg()[0] > (os.cpu_count() or 1):
+        pytest.skip(f"the machine is busy: its load is {os.getloadavg()[0]:.1f}")
     items = [
         {
             "fileKey": {"S": f"many/{index:04}.zip"},

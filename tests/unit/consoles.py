@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
+import threading
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from types import SimpleNamespace
@@ -27,12 +28,20 @@ ODD = "<script>alert(1)</script><img src=x onerror=alert(1)>&\"'\x1b[2J\u202egpj
 
 
 class Answering(ScriptedClients):
-    """An answer may be a function of the parameters."""
+    """An answer may be a function of the parameters. Threads may ask at the same time."""
+
+    def __init__(self, **answers: Any) -> None:
+        super().__init__(**answers)
+        self._asked = threading.local()
+
+    def _record(self, params: dict[str, Any], model: Any, context: dict[str, Any], **_: Any) -> None:
+        super()._record(params, model, context)
+        self._asked.params = params
 
     def _answer(self, model: Any, **_: Any) -> tuple[Any, dict[str, Any]]:
         answer = self._answers.get(model.name, {})
         if callable(answer):
-            answer = answer(self.of(model.name)[-1])
+            answer = answer(self._asked.params)
         return SimpleNamespace(status_code=400 if "Error" in answer else 200), answer
 
 
