@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, quote, urlencode, urlsplit
@@ -107,9 +108,7 @@ class Console:
         routes = [Route(path, self._get, methods=["GET"]) for path in self._pages]
         routes += [
             Route("/live", self._live, methods=["GET"]),
-            Route("/static/console.css", self._style, methods=["GET"]),
-            Route("/static/console.js", _file("console.js", "text/javascript"), methods=["GET"]),
-            Route("/static/icon.svg", _file("icon.svg", "image/svg+xml"), methods=["GET"]),
+            Route("/static/{name}", _static, methods=["GET"]),
         ]
         if not self.is_read_only:
             routes += [
@@ -189,9 +188,6 @@ class Console:
             logging.getLogger(__name__).exception("A page could not be read again")
             return Change(problem="The page could not be read again. The terminal of the console says why.")
 
-    def _style(self, _request: Request) -> Response:
-        return Response(_style(), media_type="text/css")
-
     # --- Actions ------------------------------------------------------------------------------------------------
 
     async def _number(self, request: Request) -> int | None:
@@ -256,23 +252,35 @@ def _environment() -> Any:
             local=local,
             moment=moment,
             size=size,
+            static=_static_url,
             status_words=status_words,
         )
         found.filters["url"] = lambda text: quote(str(text), safe="")
     return found
 
 
-def _style() -> str:
-    """The style of all pages: the colours, the parts that the report has, too, the drawing's, and the console's."""
-    folder = Path(svg.__file__).parent
-    colours = f":root {{ color-scheme: light dark; {LIGHT} }}\n"
-    dark = f"@media (prefers-color-scheme: dark) {{ :root {{ {DARK} }} }}\n"
-    own = (HERE / "static" / "console.css").read_text(encoding="utf-8")
-    return colours + dark + (folder / "page.css").read_text(encoding="utf-8") + svg.STYLE + own
+_TYPES = {"console.css": "text/css", "console.js": "text/javascript", "icon.svg": "image/svg+xml"}
 
 
-def _file(name: str, media_type: str) -> Callable[[Request], Response]:
-    def answer(_request: Request) -> Response:
-        return Response((HERE / "static" / name).read_bytes(), media_type=media_type)
+@cache
+def _content(name: str) -> bytes:
+    """A file of static/. The style begins with the colours, the parts that the report has, too, and the drawing's."""
+    content = (HERE / "static" / name).read_bytes()
+    if name != "console.css":
+        return content
+    dark = f"@media (prefers-color-scheme: dark) {{ :root {{ {DARK} }} }}"
+    shared = (Path(svg.__file__).parent / "page.css").read_text(encoding="utf-8")
+    return f":root {{ color-scheme: light dark; {LIGHT} }}\n{dark}\n{shared}{svg.STYLE}".encode() + content
 
-    return answer
+
+def _static_url(name: str) -> str:
+    """The URL of a file of static/. With other content it is another one, so browsers may keep the file."""
+    return f"/static/{name}?{hashlib.sha256(_content(name)).hexdigest()[:16]}"
+
+
+def _static(request: Request) -> Response:
+    name = request.path_params["name"]
+    if name not in _TYPES:
+        return PlainTextResponse("There is no such file.\n", status_code=404)
+    kept = {"Cache-Control": "private, max-age=86400, immutable"}
+    return Response(_content(name), media_type=_TYPES[name], headers=kept)
