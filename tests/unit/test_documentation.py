@@ -33,7 +33,7 @@ def name(page: Path) -> str:
 def test_commands_on_a_page_exist(page: Path) -> None:
     """Each command of filecopy, with its options, and each target of make exists."""
     text = page.read_text(encoding="utf-8")
-    for command, arguments in re.findall(r"(?:^|[`(])filecopy ([a-z]+)([^`\n]*)", text, re.MULTILINE):
+    for command, arguments in re.findall(r"(?:^|[`(])filecopy ([a-z]+)([^`\n)]*)", text, re.MULTILINE):
         assert command in COMMANDS, f"filecopy {command}"
         options = {option for parameter in _parameters(command) for option in parameter}
         assert set(re.findall(r"(?<!\S)(--?[a-z][a-z-]*)", arguments.partition("#")[0])) <= options, arguments
