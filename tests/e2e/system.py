@@ -119,10 +119,15 @@ class Inbox:
         system.afterwards(sns.unsubscribe, SubscriptionArn=subscription)
         self.received: list[dict[str, Any]] = []
 
+    def receive(self) -> bool:
+        """Adds what has come to ``received``. Returns whether something has."""
+        messages = self._sqs.receive_message(QueueUrl=self._queue, MaxNumberOfMessages=10).get("Messages", [])
+        self.received.extend(json.loads(message["Body"]) for message in messages)
+        return bool(messages)
+
     def __call__(self, text: str) -> dict[str, Any]:
         def look() -> dict[str, Any] | None:
-            messages = self._sqs.receive_message(QueueUrl=self._queue, MaxNumberOfMessages=10)
-            self.received.extend(json.loads(message["Body"]) for message in messages.get("Messages", []))
+            self.receive()
             return next((found for found in self.received if text in found["Message"]), None)
 
         return self._system.wait_for("the notification", look, text if ":execution:" in text else None)

@@ -35,6 +35,7 @@ PATHS = (
     "test_direct_start.py",
     "test_overwrite.py",
     "test_retry_and_replay.py",
+    "test_same_as_simulation.py",
     "test_upload.py",
 )
 

@@ -99,9 +99,9 @@ class Stack:
 
 
 @cache
-def deployed() -> Stack:
-    """The stack with :data:`SETTINGS`."""
-    recorded = Recording().run(project(**SETTINGS))
+def deployed(**settings: str) -> Stack:
+    """The stack with these settings, or with :data:`SETTINGS`."""
+    recorded = Recording().run(project(**(settings or SETTINGS)))
 
     def inputs(kind: str) -> list[dict[str, Any]]:
         return list(recorded.inputs(kind).values())
@@ -116,7 +116,7 @@ def deployed() -> Stack:
         queues={one.arn: one for one in queues},
         functions={one.arn: one for one in functions},
         mappings=[_mapping(one) for one in inputs("lambda/eventSourceMapping:EventSourceMapping")],
-        buckets={**buckets, EXTERNAL: (REGION, PARTNER)},
+        buckets={**buckets, **({} if settings else {EXTERNAL: (REGION, PARTNER)})},
         notifications={
             one["bucket"]: queue["queueArn"]
             for one in inputs("s3/bucketNotification:BucketNotification")
