@@ -207,6 +207,30 @@ def test_an_alarm_is_made_as_it_is_given(given: dict[str, str], expected: dict[s
     ]
 
 
+def test_a_rule_has_a_pattern_or_a_schedule_and_its_target_may_have_dead_letters() -> None:
+    """EventBridge refuses a rule that has neither, and an empty dead-letter queue."""
+    clients = ScriptedClients()
+    for given in ({"eventPattern": "{}"}, {"scheduleExpression": "rate(1 minute)"}):
+        make("aws:cloudwatch/eventRule:EventRule", {"name": "rule", **given}, clients)
+    by_pattern, by_time = clients.of("PutRule")
+    assert (by_pattern["EventPattern"], "ScheduleExpression" in by_pattern) == ("{}", False)
+    assert (by_time["ScheduleExpression"], "EventPattern" in by_time) == ("rate(1 minute)", False)
+    queue, target = arn("sqs", "dead-letters"), {"rule": "rule", "arn": arn("sqs", "queue")}
+    for given_target in (target, {**target, "deadLetterConfig": {"arn": queue}}):
+        make("aws:cloudwatch/eventTarget:EventTarget", given_target, clients)
+    [without], [with_queue] = (call["Targets"] for call in clients.of("PutTargets"))
+    assert "DeadLetterConfig" not in without
+    assert with_queue["DeadLetterConfig"] == {"Arn": queue}
+
+
+def test_a_function_has_the_concurrency_that_it_is_given() -> None:
+    """Most functions have none of their own."""
+    clients = ScriptedClients()
+    make("aws:lambda/function:Function", FUNCTION, clients)
+    make("aws:lambda/function:Function", {**FUNCTION, "reservedConcurrentExecutions": 5.0}, clients)
+    assert clients.of("PutFunctionConcurrency") == [{"FunctionName": "worker", "ReservedConcurrentExecutions": 5}]
+
+
 def test_a_state_machine_logs_and_traces_as_it_is_given() -> None:
     """The log goes into the group that the program has made for it, and says no more than is asked for."""
     clients = ScriptedClients()
