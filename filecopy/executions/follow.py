@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from filecopy.polling import Poller
-from filecopy.stack.records import TrackingRecord, read_record
+from filecopy.stack.records import TrackingRecord, read_record, read_record_and_arrivals
 from filecopy.stack.stack import Stack
 
 from .find import MAX_FOLLOWED, arns_since, find_execution, running_arns
@@ -95,9 +95,8 @@ class Follower:
         history = self.look(execution_arn)
         followed = self._followed[execution_arn]
         job = history.job
-        record = (
-            read_record(self._stack, job.key) if job.key and job.source_bucket == self._stack.source_bucket else None
-        )
+        is_own = job.key and job.source_bucket == self._stack.source_bucket
+        record = read_record_and_arrivals(self._stack, str(job.key)) if is_own else None
         return history_of(followed.described, followed.events, record)
 
     def events(self, execution_arn: str) -> Sequence[Event]:

@@ -60,6 +60,7 @@ def chromium() -> Iterator[Any]:
         pytest.skip(f"no browser is installed ({', '.join(BROWSERS)})")
     # Chromium's sandbox does not work for root, as in a container.
     options = ["--no-sandbox"] if os.geteuid() == 0 else []
+    playwright_api.expect.set_options(timeout=TIMEOUT)
     with playwright_api.sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path, args=options)
         yield browser
@@ -85,7 +86,7 @@ class Visitor:
         self.page.goto(f"{parts.scheme}://{parts.netloc}{path}")
 
     def heading(self, text: str) -> None:
-        playwright_api.expect(self.page.locator("h1")).to_contain_text(text, timeout=TIMEOUT)
+        playwright_api.expect(self.page.locator("h1")).to_contain_text(text)
 
 
 @contextmanager
@@ -173,7 +174,7 @@ def test_a_dropped_file_travels_to_every_destination(visitor: Visitor, tmp_path:
     visitor.page.fill("#prefix", "releases/")
     visitor.page.set_input_files("#choose", tmp_path / key)
     row = visitor.page.locator("#travelling tr", has_text=f"releases/{key}")
-    playwright_api.expect(row).to_contain_text("copied", timeout=TIMEOUT)
+    playwright_api.expect(row).to_contain_text("copied")
     playwright_api.expect(row).to_contain_text("2 of 2")
     row.get_by_role("link", name="see it run").click()
     visitor.heading("Copied to all 2 destinations")
@@ -188,7 +189,7 @@ def test_an_open_page_shows_what_happens(visitor: Visitor, open_system: System) 
     key = f"{uuid.uuid4().hex}.zip"
     open_system.upload(key)
     row = visitor.page.locator("tr", has_text=key)
-    playwright_api.expect(row).to_contain_text("copied", timeout=TIMEOUT)
+    playwright_api.expect(row).to_contain_text("copied")
     assert visitor.page.evaluate("window.isTheSame")
 
 

@@ -275,7 +275,10 @@ def test_executions_are_described_once() -> None:
 
 def test_a_page_of_an_execution() -> None:
     """The drawing's states lead to what is known of each; the error is on top; events, timeline and record follow."""
-    text, page, _ = opened("/execution?name=run", GetItem={"Item": item(**AWS_RECORD)})
+    console, _ = console_of(Query={"Items": [item(**AWS_RECORD | {"executionId": ARN})]})
+    console.reader.stack.outputs["source_bucket"] = AWS_RECORD["sourceBucket"]
+    text = Browser(console).get("/execution?name=run").text
+    page = Page(text)
     assert page.of("h1") == [page.of("h1")[0]]
     assert text.index("CopiesFailed") < text.index('id="machine"')
     targets = set(re.findall(r'href="#([^"]*)"', text)) - {"main"}
@@ -286,6 +289,7 @@ def test_a_page_of_an_execution() -> None:
     assert "Please reduce your request rate" in copying
     assert copying.count("<h4>Visit") >= 4, "each copy's own input and output"
     assert f"{len(AWS_EVENTS)} events" in page.text
+    assert "✔ verified" in page.text, "from the record"
     assert not re.search(r"\sstyle=|<style", text)
 
 

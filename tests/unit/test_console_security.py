@@ -30,7 +30,9 @@ def a_failed_file() -> dict[str, Any]:
 
 
 def acting() -> tuple[Browser, Any]:
-    console, aws = console_of(GetItem={"Item": a_failed_file()}, StartExecution=STARTED)
+    console, aws = console_of(
+        GetItem={"Item": a_failed_file()}, Query=by_status(a_failed_file()), StartExecution=STARTED
+    )
     return Browser(console), aws
 
 
@@ -162,7 +164,7 @@ def test_an_action_runs_once() -> None:
 def test_a_failed_action_says_so() -> None:
     """The page has AWS's error in one sentence, and nothing was started."""
     denied = {"Error": {"Code": "AccessDeniedException", "Message": "no"}, "ResponseMetadata": {"HTTPStatusCode": 400}}
-    console, _ = console_of(GetItem={"Item": a_failed_file()}, StartExecution=denied)
+    console, _ = console_of(GetItem={"Item": a_failed_file()}, Query=by_status(a_failed_file()), StartExecution=denied)
     browser = Browser(console)
     assert browser.post("/retry?key=k.zip", browser.form()).status == 303
     page = browser.get("/file?key=k.zip").text
