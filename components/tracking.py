@@ -41,6 +41,7 @@ class TrackingTable(pulumi.ComponentResource):
             global_secondary_indexes=[
                 {
                     "name": STATUS_INDEX,
+                    # Not hash_key and range_key: they are deprecated, and Pulumi warns of each at every deployment.
                     "key_schemas": [
                         {"attribute_name": INDEX_PARTITION_KEY, "key_type": "HASH"},
                         {"attribute_name": INDEX_SORT_KEY, "key_type": "RANGE"},

@@ -108,7 +108,7 @@ def anchors(page: Path) -> set[str]:
 
 
 def test_each_picture_is_used_and_described() -> None:
-    """Each picture in docs is on a page. It has a title and a description, for readers who cannot see it."""
+    """Each picture in docs is on a page, with a text for readers who cannot see it. A drawing has it itself, too."""
     docs = PROJECT_ROOT / "docs"
     pictures = {path for path in docs.rglob("*") if path.suffix in (".svg", ".png", ".jpg")}
     shown = {
@@ -117,7 +117,7 @@ def test_each_picture_is_used_and_described() -> None:
         for target in re.findall(r"!\[[^]]+\]\(([^)#:]+)\)", page.read_text(encoding="utf-8"))
     }
     assert pictures == shown
-    for picture in pictures:
+    for picture in (path for path in pictures if path.suffix == ".svg"):
         assert re.search(r"<svg[^>]*>\s*<title>[^<]+</title>\s*<desc>[^<]+</desc>", picture.read_text(encoding="utf-8"))
 
 
