@@ -219,6 +219,25 @@ def test_the_next_arrival_replaces_the_last_one() -> None:
     assert (written["verified"], written["executionId"]) == ({"BOOL": True}, {"S": f"{EXECUTION}-newer"})
 
 
+@pytest.mark.parametrize(("time_of_event", "is_written"), [("2026-03-14T09:26:53.588Z", False), (None, True)])
+def test_an_earlier_arrival_does_not_replace_a_later_one(
+    time_of_event: str | None, is_written: bool, notifications: Notifications
+) -> None:
+    """S3 delivers events in any order. One that is delivered twice is written again. A difference that a later copy
+    has repaired is no news."""
+    put(SOURCE)
+    put(DESTINATION)
+    track()
+    assert confirm(arrival()) == failed()
+    event = json.loads(arrival())
+    event["Records"][0]["s3"]["object"]["size"] += 1
+    if time_of_event:
+        event["Records"][0]["eventTime"] = time_of_event
+    assert confirm(json.dumps(event)) == failed()
+    assert arrivals()[DESTINATION]["verified"] == {"BOOL": not is_written}
+    assert len(notifications.received()) == is_written
+
+
 def test_a_bucket_with_dots_has_its_item() -> None:
     """A bucket's name may have dots, which are a path in an expression of DynamoDB."""
     dotted = "region.a.builds"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -137,6 +138,10 @@ class Invariants:
         if "executionId" not in record:
             return
         execution = self._world.engine.executions[record["executionId"]["S"]]
+        if record["status"] == {"S": "SUPERSEDED"}:
+            if json.loads(execution.output or "{}").get("status") != "SUPERSEDED":
+                raise ViolationError(f"wrong status: {key} is SUPERSEDED by {execution.name}, which is not")
+            return
         if record["status"] == {"S": "IN_PROGRESS"}:
             if execution.arn in self._world.unheard:
                 return
