@@ -65,6 +65,8 @@ def files(reader: Reader, query: dict[str, str]) -> dict[str, Any]:
         "oldest": looked_at[-1].started if looked_at else None,
         "next": f"/files?{urlencode({**chosen, 'page': following})}" if following else "",
         "is_first": not places,
+        # A search reads many records, and older pages do not change.
+        "is_live": not places and not is_narrowed,
         "is_narrowed": is_narrowed or any(chosen.values()),
     }
 

@@ -233,10 +233,13 @@ def test_a_state_is_chosen_with_the_mouse_and_the_keyboard(visitor: Visitor, pag
     visitor.page.locator('.machine a[href="#state-AcquireLease"]').focus()
     visitor.page.keyboard.press("Enter")
     playwright_api.expect(shown.locator("h3").first).to_contain_text("AcquireLease")
-    visitor.page.evaluate("update(main.innerHTML.replaceAll('States with a tick', 'Those with a tick'))")
-    playwright_api.expect(visitor.page.locator("figcaption")).to_contain_text("Those with a tick")
-    playwright_api.expect(shown.locator("h3").first).to_contain_text("AcquireLease")
-    assert visitor.page.evaluate("document.activeElement.getAttribute('href')") == "#state-AcquireLease"
+    # At once, so that no update of the server is in between.
+    updated = visitor.page.evaluate(
+        "() => { update(main.innerHTML.replaceAll('States with a tick', 'Those with a tick'));"
+        " return [document.querySelector('figcaption').textContent.slice(0, 5),"
+        " document.querySelector('.panel.selected').id, document.activeElement.getAttribute('href')]; }"
+    )
+    assert updated == ["Those", "state-AcquireLease", "#state-AcquireLease"]
 
 
 def test_a_hidden_page_costs_nothing(visitor: Visitor) -> None:

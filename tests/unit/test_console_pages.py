@@ -156,6 +156,8 @@ def test_a_search_looks_at_so_many_records_and_says_so() -> None:
     following = next(url for url in links(text) if "page=" in url)
     assert "looked at 50 records" in browser.get(following).text
     assert len(aws.of("GetItem")) == 1
+    assert "data-live" not in text, "it is not read again and again"
+    assert "data-live" in browser.get("/files?status=failed").text
 
 
 def test_filters_of_files() -> None:
