@@ -6,6 +6,9 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import signal
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +19,7 @@ import typer
 
 from filecopy.cli import app
 from filecopy.embedded import emulator
+from filecopy.embedded.configuration import PROJECT_ROOT
 
 from .screen import COLUMNS, KEPT, left_on_screen, on_a_terminal, settled
 from .system import System, filecopy
@@ -164,6 +168,19 @@ def test_retry_replay_and_policy(show: Show, open_system: System) -> None:
     check("retry-unknown.txt", show("retry", "nobodys-screen.zip", status=1))
     check("replay.txt", show("replay", "uploads"))
     check("policy.txt", show("policy", "region-a-builds"))
+
+
+def test_console(open_system: System) -> None:
+    """The URL with the token, until Ctrl-C."""
+    ports = ["--port", str(emulator.free_port()), "--stack-port", str(open_system.stack.port)]
+    command = [sys.executable, "-m", "filecopy", "console", "--no-open", *ports]
+    with subprocess.Popen(command, cwd=PROJECT_ROOT, stdout=subprocess.PIPE, text=True) as console:
+        assert console.stdout
+        shown = console.stdout.readline() + console.stdout.readline()
+        console.send_signal(signal.SIGINT)
+        shown += console.stdout.read()
+    assert console.returncode == 0
+    check("console.txt", re.sub(r"token=[\w-]{43}", "token=TOKEN", shown))
 
 
 def test_demo() -> None:
