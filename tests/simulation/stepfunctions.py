@@ -256,6 +256,9 @@ class Engine:
         output = Value(_evaluated(state.output, scope)) if state.output else default
         for value in (*assigned.values(), output):
             self._limit(execution, value)
+        # "Quotas": the variables that one state assigns have 256 KiB together.
+        if sum(len(value.text) for value in assigned.values()) > MAX_PAYLOAD_BYTES:
+            raise StateError("States.DataLimitExceeded", "Together, the variables have more than 256 KiB.")
         variables.update(assigned)
         return output
 

@@ -163,8 +163,10 @@ class World:
         """
         is_prompt = service in _PROMPT
         fault = self.faults.of_call(service, operation, may_be_late=timeout > 0 and not is_prompt)
-        before = DELAYS[0] if is_prompt else self.delay(f"before {operation}")
-        after = self.delay(f"after {operation}")
+        # Otherwise, the caller would give up.
+        longest = timeout / 2 - 0.1 if timeout else float("inf")
+        before = DELAYS[0] if is_prompt else min(self.delay(f"before {operation}"), longest)
+        after = min(self.delay(f"after {operation}"), longest)
         if fault == "late":
             return self._call_late(who, service, region, operation, arguments, timeout)
 
