@@ -10,7 +10,8 @@ import importlib
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -127,10 +128,10 @@ def installed(stack: Stack) -> Iterator[None]:
         patches.enter_context(patch.object(copying, "client_of", copying.client_of.__wrapped__))
         patches.enter_context(patch.object(log, "_write", _write_log))
         for module in modules:
-            if hasattr(module, "time"):
-                patches.enter_context(patch.object(module, "time", _Time))
-            if hasattr(module, "datetime"):
-                patches.enter_context(patch.object(module, "datetime", _Datetime))
+            for name, value in [*vars(module).items()]:
+                for real, virtual in _VIRTUAL:
+                    if value is real:
+                        patches.enter_context(patch.object(module, name, virtual))
         patches.enter_context(patch.object(parts, "ThreadPoolExecutor", _Pool))
         patches.enter_context(patch.object(parts, "wait", lambda futures, **_: (futures, set())))
         yield
@@ -150,15 +151,27 @@ class _Time:
     def time() -> float:
         return world().scheduler.now
 
+    monotonic = time
+
     @staticmethod
-    def monotonic() -> float:
-        return world().scheduler.now
+    def sleep(seconds: float) -> None:
+        world().scheduler.sleep(seconds)
 
 
 class _Datetime(datetime):
     @classmethod
     def now(cls, tz: tzinfo | None = None) -> _Datetime:
         return cls.fromtimestamp(world().scheduler.now, tz)
+
+
+# What handlers/ import, and what stands for it.
+_VIRTUAL: Sequence[tuple[Any, Any]] = (
+    (time, _Time),
+    (time.time, _Time.time),
+    (time.monotonic, _Time.time),
+    (time.sleep, _Time.sleep),
+    (datetime, _Datetime),
+)
 
 
 class _Pool:

@@ -55,7 +55,8 @@ class People:
         self.uploads: list[Upload] = []
         self.emptied: dict[str, float] = {}
         """When a destination was last deleted, with all that was in it."""
-        self._unwell: dict[str, Any] = {}
+        self.intruded = False
+        """Somebody took the lease from an execution, which could then not complete its record."""
 
     def begin(self) -> None:
         """Has everybody begin."""
@@ -67,6 +68,7 @@ class People:
             "stopper": (self._stop, self.choices.pick("stops", (0.0, 0.15, 0.1))),
             "owner": (self._change_bucket, self.choices.pick("changes of buckets", (0.0, 0.2, 0.1))),
             "operator": (self._redrive, self.choices.pick("redrives", (0.0, 0.05))),
+            "intruder": (self._take_lease, self.choices.pick("taken leases", (0.0, 0.03))),
             "stranger": (self._send_stray_message, self.choices.pick("stray messages", (0.0, 0.03))),
             "weather": (self._make_unavailable, self.choices.pick("outages", (0.0, 0.15, 0.05))),
         }
@@ -210,6 +212,14 @@ class People:
         self.world.s3.create_bucket(name, region, owner, versioning="Enabled", is_notifying=is_notifying)
         self.emptied[name] = self.world.scheduler.now
         self.world.trace("owner", f"creates {name}, of {owner}")
+
+    def _take_lease(self) -> None:
+        """Takes the lease from the execution that has it, by hand: no execution may write the record then."""
+        for record in self.world.records():
+            if record.get("status") == {"S": "IN_PROGRESS"}:
+                self.world.trace("intruder", f"takes the lease of {record['fileKey']['S']}")
+                record["leaseOwner"] = {"S": "nobody"}
+                self.intruded = True
 
     def _redrive(self) -> None:
         for queue in self.world.stack.queues.values():

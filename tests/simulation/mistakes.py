@@ -1,0 +1,265 @@
+"""Deliberate mistakes: each is a small change of the definition or of a function that somebody could make one day, and
+that the simulation has to find.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, suppress
+from dataclasses import dataclass, replace
+from typing import Any
+from unittest.mock import patch
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from handlers import (
+    arns,
+    copy_worker,
+    copying,
+    execution_watcher,
+    existing_copy,
+    regional_sync,
+    replication_worker,
+    sqs_batch,
+    tracking,
+    upload_record,
+)
+from handlers.comparison import Verdict
+
+from . import functions, history, many
+from .stack import deployed
+from .stepfunctions import StateMachine
+
+Definition = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """A mistake in the definition, or in a function."""
+
+    name: str
+    change: Callable[[Definition], None] | None = None
+    """Changes the definition."""
+    mend: Callable[[], AbstractContextManager[Any]] | None = None
+    """Has a function be wrong as long as the context lasts."""
+
+    def definition(self, right: Mapping[str, Any]) -> Definition:
+        wrong: Definition = copy.deepcopy(dict(right))
+        if self.change:
+            self.change(wrong)
+            if wrong == right:
+                raise ValueError(f"{self.name} changes nothing: the definition has changed, so change the mistake.")
+        return wrong
+
+    @contextmanager
+    def made(self) -> Iterator[None]:
+        """Has the function be wrong in the block."""
+        if self.mend is None:
+            yield
+        else:
+            with self.mend():
+                yield
+
+
+# --- Changes of the definition --------------------------------------------------------------------------------------
+
+
+def _replaced(state: str, pattern: str, new: str) -> Callable[[Definition], None]:
+    """Replaces a text in a state's JSON, by a regular expression."""
+
+    def change(definition: Definition) -> None:
+        states = definition["States"]
+        before = json.dumps(states[state], ensure_ascii=False)
+        states[state] = json.loads(re.sub(pattern, lambda _: new, before))
+
+    return change
+
+
+def _set(path: str, value: Any) -> Callable[[Definition], None]:
+    """Sets a field, such as ``AcquireLease.Retry.2.MaxAttempts``. ``None`` removes it."""
+
+    def change(definition: Definition) -> None:
+        *parents, name = path.split(".")
+        node: Any = definition["States"]
+        for parent in parents:
+            node = node[int(parent)] if isinstance(node, list) else node[parent]
+        if value is None:
+            del node[int(name) if isinstance(node, list) else name]
+        else:
+            node[name] = value
+
+    return change
+
+
+_TO_BUCKET = "CopyToMultipleBuckets.ItemProcessor.States.CopyToBucket"
+_WORKER = "CopyThroughWorker.ItemProcessor.States.RunCopyWorker"
+_OWNER, _ANYBODY = "leaseOwner = :executionId", "attribute_exists(leaseOwner)"
+_VALUES = "Arguments.ExpressionAttributeValues"
+
+IN_DEFINITION = [
+    Mistake(
+        "nobody waits for the lease",
+        _replaced("AcquireLease", "leaseExpiresAt < :now", f"leaseExpiresAt < :now OR {_ANYBODY}"),
+    ),
+    Mistake("a lease of five seconds", _replaced("AcquireLease", r"\+ \d+ \+ \d+ \*", "+ 5 + 0 *")),
+    Mistake(
+        "no check that the version is the newest",
+        _set(f"LogWorkflowStart.{_VALUES}.:starter", {"S": "{% $executionId %}"}),
+    ),
+    Mistake(
+        "a copy of the newest version, not of that which was read",
+        _replaced("CopyToMultipleBuckets", r"& \(\$exists\(\$source\.versionId\)[^)]*\)", ""),
+    ),
+    Mistake("a lease that ends while a copy may still land", _set("ProcessResults.Assign.leaseUntil", 0)),
+    Mistake("a retry after a copy that timed out", _set(f"{_TO_BUCKET}.Retry.2.MaxAttempts", 3)),
+    Mistake(
+        "results written without the lease",
+        _replaced(
+            "UpdateDynamoDBFinal",
+            "leaseOwner = :executionId",
+            "leaseOwner = :executionId OR attribute_exists(leaseOwner)",
+        ),
+    ),
+    Mistake("a start that failed keeps the lease", _set("LogWorkflowStart.Catch.0.Next", "CheckIfSuperseded")),
+    Mistake(
+        "a lease that is released to itself",
+        _replaced(
+            "ReleaseLease", r"leaseExpiresAt = :released", "leaseExpiresAt = if_not_exists(leaseExpiresAt, :released)"
+        ),
+    ),
+    Mistake("no Catch for a copy by S3", _set(f"{_TO_BUCKET}.Catch", None)),
+    Mistake("no Catch for a copy by copy-worker", _set(f"{_WORKER}.Catch", None)),
+    Mistake("no Catch for the last update", _set("UpdateDynamoDBFinal.Catch.1", None)),
+    Mistake("no Catch for the notification", _set("SendFailureNotification.Catch", None)),
+    Mistake("a failure taken for a success", _set("CheckIfAllSuccessful.Choices.1.Condition", "{% true %}")),
+    Mistake("a failure without a notification", _set("CheckIfAllSuccessful.Default", "SomeCopiesFailed")),
+    Mistake(
+        "counts of the last round only",
+        _replaced(
+            "ProcessResults",
+            r"successfulCopies..: \$count\(\$successfulBuckets\)",
+            'successfulCopies\\": $count($copied)',
+        ),
+    ),
+    Mistake("a round that forgets the results before", _replaced("CopyThroughWorker", r"\[\$results, ", "[")),
+    Mistake(
+        "no copies into other regions",
+        _replaced("CopyToMultipleBuckets", r"\$exists\(\$lookup\(\$regions, \$bucket\)\) or ", ""),
+    ),
+    Mistake("a lease that is not renewed for a round", _set(f"UpdateDynamoDBFinal.{_VALUES}.:leaseUntil", {"N": "0"})),
+    Mistake("copies that were given up are not counted", _set("UpdateDynamoDBFinal.Catch.0.Assign.summary", None)),
+    Mistake("a source that cannot be read is no problem", _set("ReadSource.Catch.0.Assign", {})),
+    Mistake(
+        "a record that could not be written is no problem",
+        _set("UpdateDynamoDBFinal.Catch.1.Next", "AllCopiesSuccessful"),
+    ),
+    Mistake("a retry that forgets the other copies", _set("AcquireLease.Assign.summary", None)),
+    Mistake("a source that is read before the lease is taken", _set("WaitForTurn.Next", "LogWorkflowStart")),
+    Mistake("an abort for the wrong bucket", _replaced("CopyThroughWorker", r"\"abort\": true", '"abort": false')),
+]
+
+
+# --- Changes of functions -------------------------------------------------------------------------------------------
+
+
+def _instead(module: Any, name: str, replacement: Any) -> Callable[[], AbstractContextManager[Any]]:
+    return lambda: patch.object(module, name, replacement)
+
+
+def _swallow(function: Callable[..., Any]) -> Callable[..., Any]:
+    """``function`` without its errors."""
+
+    def quiet(*arguments: Any, **named: Any) -> Any:
+        with suppress(ClientError, BotoCoreError):
+            return function(*arguments, **named)
+
+    return quiet
+
+
+def _all_succeeded(event: dict[str, Any], handle: Callable[[str], None]) -> dict[str, Any]:
+    _process(event, handle)
+    return {"batchItemFailures": []}
+
+
+def _name_by_key(upload: Any) -> str:
+    return arns.execution_name(upload.key, [upload.bucket, upload.key])
+
+
+def _update_without_condition(condition: str, **arguments: Any) -> Any:
+    return _update_if(
+        condition.replace(_OWNER, f"({_OWNER} OR {_ANYBODY})"),
+        **arguments,
+    )
+
+
+def _always_done(condition: str, **arguments: Any) -> Any:
+    return _update_if(condition, **arguments)._replace(is_done=True)
+
+
+def _read_any(copy_: Any) -> Any:
+    """The upload of another version of the file, as if it were of this one."""
+    found = _read(copy_)
+    return found and replace(found, source_id=copy_.source_id)
+
+
+_process, _update_if, _read = sqs_batch.process, tracking.update_if, upload_record.read
+_shorten_lease = execution_watcher._shorten_lease
+_DIFFERENT = Verdict(check="size", problem="It differs.")
+_NOT_CLOSED = tracking.Update(is_done=False, left_alone={})
+
+IN_FUNCTIONS = [
+    Mistake("an execution's name that repeats", mend=_instead(replication_worker, "execution_name", _name_by_key)),
+    Mistake(
+        "an upload whose execution could not be started",
+        mend=_instead(replication_worker, "_start_execution", _swallow(replication_worker._start_execution)),
+    ),
+    Mistake("a batch that never fails", mend=_instead(sqs_batch, "process", _all_succeeded)),
+    Mistake("a stopped execution of which nobody is told", mend=_instead(execution_watcher, "_notify", lambda _: None)),
+    Mistake("people are told twice", mend=_instead(execution_watcher, "_NOTIFIED_BY_WORKFLOW", set())),
+    Mistake(
+        "a notification that failed counts as sent",
+        mend=_instead(
+            execution_watcher,
+            "_NOTIFIED_BY_WORKFLOW",
+            {*execution_watcher._NOTIFIED_BY_WORKFLOW, "NotificationFailed"},
+        ),
+    ),
+    Mistake(
+        "a dead execution's record stays open", mend=_instead(execution_watcher, "_close_record", lambda _: _NOT_CLOSED)
+    ),
+    Mistake("a dead execution keeps its lease", mend=_instead(execution_watcher, "_shorten_lease", lambda *_: None)),
+    Mistake(
+        "a dead execution's lease ends at once",
+        mend=_instead(execution_watcher, "_shorten_lease", lambda ending, _: _shorten_lease(ending, 0)),
+    ),
+    Mistake("copy-worker goes on without the lease", mend=_instead(tracking, "update_if", _update_without_condition)),
+    Mistake("a refused update counts as done", mend=_instead(tracking, "update_if", _always_done)),
+    Mistake("parts of another version", mend=_instead(upload_record, "read", _read_any)),
+    Mistake("copy-worker aborts nothing", mend=_instead(copy_worker, "_abort", lambda _: None)),
+    Mistake(
+        "copy-worker copies the newest version",
+        mend=_instead(copying.Copy, "source", property(lambda self: {"Bucket": self.source_bucket, "Key": self.key})),
+    ),
+    Mistake(
+        "a copy that exists is recognized by its size",
+        mend=_instead(existing_copy, "verify", lambda *_: ("ETag", None)),
+    ),
+    Mistake("every arrival is taken for a difference", mend=_instead(regional_sync, "_verify", lambda *_: _DIFFERENT)),
+]
+
+MISTAKES = [*IN_DEFINITION, *IN_FUNCTIONS]
+
+
+def seeds_to_find(mistake: Mistake, limit: int) -> tuple[int, str] | None:
+    """The number of seeds that find a mistake, and the invariant that it breaks; ``None`` if ``limit`` do not."""
+    stack = deployed()
+    machine = StateMachine(mistake.definition(stack.definition), dict(many.machine().expressions))
+    with functions.installed(stack), mistake.made():
+        for seed in range(limit):
+            outcome = history.run(stack, machine, seed=seed)
+            if outcome.problem:
+                return seed + 1, outcome.problem
+    return None
