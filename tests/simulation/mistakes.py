@@ -208,7 +208,7 @@ def _read_any(copy_: Any) -> Any:
 _process, _update_if, _read = sqs_batch.process, tracking.update_if, upload_record.read
 _shorten_lease = execution_watcher._shorten_lease
 _DIFFERENT = Verdict(check="size", problem="It differs.")
-_NOT_CLOSED = tracking.Update(is_done=False, left_alone={})
+_NOT_CLOSED = tracking.Update(False, {})
 
 IN_FUNCTIONS = [
     Mistake("an execution's name that repeats", mend=_instead(replication_worker, "execution_name", _name_by_key)),
