@@ -11,7 +11,17 @@ from urllib.parse import urlencode
 from filecopy.errors import StackError
 from filecopy.executions.find import Listed
 from filecopy.executions.from_events import Event
-from filecopy.executions.model import COPY_STATE, MAP_STATE, RUN_STATE, RUNNING, STATUSES, WORKER_MAP_STATE, Copy, State
+from filecopy.executions.model import (
+    COPY_STATE,
+    MAP_STATE,
+    RUN_STATE,
+    RUNNING,
+    STATUSES,
+    WORKER_MAP_STATE,
+    Copy,
+    Outcome,
+    State,
+)
 from filecopy.executions.states import graph
 from filecopy.pages.report import execution_view
 from filecopy.pages.svg import state_id, svg
@@ -74,6 +84,12 @@ class Panel:
     inside: str
     """The Map that has this state; empty if none has it."""
 
+    @property
+    def has_failed(self) -> bool:
+        """What a reader looks for. To wait until another execution has copied the file is not a failure."""
+        has_failed_copy = bool(self.inside) and any(copy.outcome is Outcome.FAILED for copy in self.copies)
+        return has_failed_copy or any(visit.status.is_failure and not visit.is_lease_refusal for visit in self.visits)
+
 
 @dataclass(frozen=True)
 class EventRow:
@@ -97,6 +113,7 @@ def execution(reader: Reader, query: dict[str, str]) -> dict[str, Any]:
         raise NotFoundError("There is no such execution. See the list of executions.")
     read = reader.execution(execution_arn(reader.stack.state_machine, name))
     history = read.history
+    panels = list(_panels(read.definition, [*history.states, *history.inner], history.copies))
     return {
         **execution_view(history),
         "name": name,
@@ -105,7 +122,8 @@ def execution(reader: Reader, query: dict[str, str]) -> dict[str, Any]:
         "drawing": svg(
             read.definition, history.path, current=None if history.is_over else history.state, has_links=True
         ),
-        "panels": list(_panels(read.definition, [*history.states, *history.inner], history.copies)),
+        "panels": panels,
+        "chosen": next((panel.id for panel in panels if panel.has_failed), ""),
         "input": pretty(history.input),
         "output": pretty(history.output),
         "events": [_event_row(event, history.started) for event in read.events[:EVENTS]],

@@ -135,6 +135,8 @@ def headline(history: History) -> Headline:
     """Return the sentence that a reader needs first."""
     if history.status == "SUCCEEDED":
         return _success(history)
+    if history.is_waiting:
+        return Headline(BUSY, "Waiting until another execution has copied this file")
     counts = Counter(copy.outcome for copy in history.copies)
     made = f"{counts[Outcome.COPIED]} of {len(history.copies)} copies made"
     sentences = {

@@ -290,6 +290,8 @@ def test_a_page_of_an_execution() -> None:
     copying = text[text.index('id="state-CopyToBucket"') : text.index('id="state-CopyFailed"')]
     assert "Please reduce your request rate" in copying
     assert copying.count("<h4>Visit") >= 4, "each copy's own input and output"
+    assert 'data-chosen="state-CopyToBucket"' in text, "not AcquireLease, which only waited"
+    assert "refused: another execution has the file" in page.text
     assert f"{len(AWS_EVENTS)} events" in page.text
     assert "✔ verified" in page.text, "from the record"
     assert not re.search(r"\sstyle=|<style", text)

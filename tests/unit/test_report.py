@@ -73,6 +73,11 @@ def superseded() -> History:
     return run.history("SUCCEEDED", output='{"status": "SUPERSEDED"}')
 
 
+def waiting() -> History:
+    """The run of AWS's history before it had the lease."""
+    return next(history for count in range(1, 60) if (history := aws_running(count)).is_waiting)
+
+
 def copied() -> History:
     run = MiniStack("k.zip", "region-a-builds")
     run.begin()
@@ -147,6 +152,7 @@ def test_a_page_can_be_heard(make: Callable[[], History]) -> None:
     [
         (aws, "✘ Partly failed: 2 of 4 copies failed"),
         (lambda: aws_running(58), "… Running: 2 of 4 copies made so far"),
+        (waiting, "… Waiting until another execution has copied this file"),
         (copied, "✔ Copied to 1 destination"),
         (superseded, "○ Superseded: a newer version of the file is copied instead"),
         (lambda: failed("SourceUnreadable"), "✘ Failed: the source could not be read"),

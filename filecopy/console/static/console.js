@@ -24,10 +24,9 @@ function showChosen() {
   }
 }
 
+// What failed is what a reader looks for.
 function chooseFirst() {
-  // What failed is what a reader looks for.
-  const failed = document.querySelectorAll(".machine a:has(.failed:not(.group))");
-  if (!chosen && failed.length) chosen = decodeURIComponent(failed[0].getAttribute("href").slice(1));
+  chosen ||= document.getElementById("panels")?.dataset.chosen ?? "";
 }
 
 document.addEventListener("click", (event) => {
