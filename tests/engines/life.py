@@ -40,7 +40,7 @@ PATHS = (
 )
 
 # Seconds. The end-to-end tests may take this long on a slow engine.
-STACK_TESTS_DEADLINE = 1800.0
+STACK_TESTS_DEADLINE = 3600.0
 
 
 def live(
