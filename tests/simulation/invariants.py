@@ -174,7 +174,9 @@ class Invariants:
             sorted(bucket["S"] for bucket in record[name]["L"])
             for name in ("destinationBuckets", "successfulBuckets", "failedBuckets")
         )
-        counts = [int(record[name]["N"]) for name in ("totalBuckets", "successfulCopies", "failedCopies")]
+        counts = [
+            int(record.get(name, {"N": "-1"})["N"]) for name in ("totalBuckets", "successfulCopies", "failedCopies")
+        ]
         if sorted(copied + failed) != every or counts != [len(every), len(copied), len(failed)]:
             raise ViolationError(f"wrong counts: {key} has {counts}: {copied}, {failed} of {every}")
         status = "COMPLETED" if not failed else "PARTIAL_FAILURE" if copied else "FAILED"
