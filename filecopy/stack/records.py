@@ -26,8 +26,8 @@ SUPERSEDED = "SUPERSEDED"
 STATUSES = (IN_PROGRESS, "COMPLETED", "PARTIAL_FAILURE", "FAILED")
 """Those that are listed."""
 
-# The attributes of an arrival that say whose it is.
-_ARRIVAL_KEYS = ("fileKey", "sourceBucket", "destinationBucket")
+# The attributes of an arrival that say which copy it is of, and how long it is kept.
+_ARRIVAL_KEYS = ("fileKey", "sourceBucket", "destinationBucket", "executionId", "expiresAt")
 
 # DynamoDB API reference, BatchGetItem: at most 100 items and 16 MB.
 MAX_KEYS = 100
