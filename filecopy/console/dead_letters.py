@@ -16,7 +16,12 @@ from filecopy.stack.stack import Stack
 from .reader import NotFoundError, Part, Reader, part
 
 # The functions that read the queues, by the queue's kind.
-FUNCTIONS = {"uploads": "replication-worker", "arrivals": "regional-sync", "endings": "execution-watcher"}
+FUNCTIONS = {
+    "uploads": "replication-worker",
+    "arrivals": "regional-sync",
+    "endings": "execution-watcher",
+    "notifications": "notification-digest",
+}
 
 # SQS returns ten messages at most, and some are returned again.
 _RECEIVES = 3

@@ -19,6 +19,7 @@ from urllib.parse import quote, urlsplit
 
 import pytest
 
+from filecopy.console.dead_letters import FUNCTIONS
 from filecopy.embedded import emulator
 from filecopy.embedded.configuration import PROJECT_ROOT
 
@@ -210,7 +211,10 @@ def test_a_failure_is_retried(visitor: Visitor, open_system: System) -> None:
 
 
 def test_a_dead_letter_is_replayed(visitor: Visitor, open_system: System) -> None:
-    """Its content is shown; the button moves it back into its queue, from where it is processed."""
+    """Its content is shown; the button moves it back into its queue, from where it is processed. The reason is in the
+    log of the queue's function, which is known for each queue."""
+    assert FUNCTIONS.keys() == open_system.dead_letters.keys()
+    assert set(FUNCTIONS.values()) <= open_system.functions.keys()
     key = f"{uuid.uuid4().hex}/replayed.zip"
     event = {"Records": [{"eventSource": "aws:s3", "s3": {"object": {"key": key}}}]}
     open_system.sqs.send_message(QueueUrl=open_system.dead_letters["endings"], MessageBody=json.dumps(event))
