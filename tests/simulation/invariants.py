@@ -168,6 +168,7 @@ class Invariants:
         # execution-watcher closes a record whose execution died, and counts nothing.
         if (execution.status == "SUCCEEDED" or execution.error in _OWN_ERRORS[:2]) and not self._people.intruded:
             self._check_counts(key, record)
+            self._check_results(key, record, execution)
 
     def _check_counts(self, key: str, record: Mapping[str, Any]) -> None:
         every, copied, failed = (
@@ -183,8 +184,15 @@ class Invariants:
         if record["status"]["S"] != status:
             raise ViolationError(f"wrong status: {key} is {record['status']['S']}, not {status}")
         results = [result["M"]["destinationBucket"]["S"] for result in record["copyResults"]["L"]]
-        if record["problem"] == {"NULL": True} and sorted(results) != every:
+        if len(results) != len(set(results)) or not set(results) <= set(every):
             raise ViolationError(f"wrong results: {key} has results of {results}")
+
+    def _check_results(self, key: str, record: Mapping[str, Any], execution: Execution) -> None:
+        """Each copy of the last execution has a result, if the source could be read."""
+        results = {result["M"]["destinationBucket"]["S"] for result in record["copyResults"]["L"]}
+        missing = set(execution.job["destinationBuckets"]) - results
+        if missing and record["problem"] == {"NULL": True} and "UpdateDynamoDBFinal Catch 0" not in execution.entered:
+            raise ViolationError(f"missing results: {key} has none of {sorted(missing)}")
 
     def _check_upload(self, upload: Upload) -> None:
         """The upload was handled; and if it is the newest, each destination has it, or people know why not."""

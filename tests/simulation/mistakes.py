@@ -9,7 +9,7 @@ import json
 import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 from unittest.mock import patch
 
@@ -17,17 +17,11 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from handlers import (
     arns,
-    copy_worker,
-    copying,
     execution_watcher,
-    existing_copy,
-    regional_sync,
     replication_worker,
     sqs_batch,
     tracking,
-    upload_record,
 )
-from handlers.comparison import Verdict
 
 from . import functions, history, many
 from .stack import deployed
@@ -96,7 +90,7 @@ def _set(path: str, value: Any) -> Callable[[Definition], None]:
 
 _TO_BUCKET = "CopyToMultipleBuckets.ItemProcessor.States.CopyToBucket"
 _WORKER = "CopyThroughWorker.ItemProcessor.States.RunCopyWorker"
-_OWNER, _ANYBODY = "leaseOwner = :executionId", "attribute_exists(leaseOwner)"
+_ANYBODY = "attribute_exists(leaseOwner)"
 _VALUES = "Arguments.ExpressionAttributeValues"
 
 IN_DEFINITION = [
@@ -115,14 +109,6 @@ IN_DEFINITION = [
     ),
     Mistake("a lease that ends while a copy may still land", _set("ProcessResults.Assign.leaseUntil", 0)),
     Mistake("a retry after a copy that timed out", _set(f"{_TO_BUCKET}.Retry.2.MaxAttempts", 3)),
-    Mistake(
-        "results written without the lease",
-        _replaced(
-            "UpdateDynamoDBFinal",
-            "leaseOwner = :executionId",
-            "leaseOwner = :executionId OR attribute_exists(leaseOwner)",
-        ),
-    ),
     Mistake("a start that failed keeps the lease", _set("LogWorkflowStart.Catch.0.Next", "CheckIfSuperseded")),
     Mistake(
         "a lease that is released to itself",
@@ -150,15 +136,11 @@ IN_DEFINITION = [
         _replaced("CopyToMultipleBuckets", r"\$exists\(\$lookup\(\$regions, \$bucket\)\) or ", ""),
     ),
     Mistake("a lease that is not renewed for a round", _set(f"UpdateDynamoDBFinal.{_VALUES}.:leaseUntil", {"N": "0"})),
-    Mistake("copies that were given up are not counted", _set("UpdateDynamoDBFinal.Catch.0.Assign.summary", None)),
     Mistake("a source that cannot be read is no problem", _set("ReadSource.Catch.0.Assign", {})),
     Mistake(
         "a record that could not be written is no problem",
         _set("UpdateDynamoDBFinal.Catch.1.Next", "AllCopiesSuccessful"),
     ),
-    Mistake("a retry that forgets the other copies", _set("AcquireLease.Assign.summary", None)),
-    Mistake("a source that is read before the lease is taken", _set("WaitForTurn.Next", "LogWorkflowStart")),
-    Mistake("an abort for the wrong bucket", _replaced("CopyThroughWorker", r"\"abort\": true", '"abort": false')),
 ]
 
 
@@ -188,26 +170,8 @@ def _name_by_key(upload: Any) -> str:
     return arns.execution_name(upload.key, [upload.bucket, upload.key])
 
 
-def _update_without_condition(condition: str, **arguments: Any) -> Any:
-    return _update_if(
-        condition.replace(_OWNER, f"({_OWNER} OR {_ANYBODY})"),
-        **arguments,
-    )
-
-
-def _always_done(condition: str, **arguments: Any) -> Any:
-    return _update_if(condition, **arguments)._replace(is_done=True)
-
-
-def _read_any(copy_: Any) -> Any:
-    """The upload of another version of the file, as if it were of this one."""
-    found = _read(copy_)
-    return found and replace(found, source_id=copy_.source_id)
-
-
-_process, _update_if, _read = sqs_batch.process, tracking.update_if, upload_record.read
+_process = sqs_batch.process
 _shorten_lease = execution_watcher._shorten_lease
-_DIFFERENT = Verdict(check="size", problem="It differs.")
 _NOT_CLOSED = tracking.Update(False, {})
 
 IN_FUNCTIONS = [
@@ -217,8 +181,10 @@ IN_FUNCTIONS = [
         mend=_instead(replication_worker, "_start_execution", _swallow(replication_worker._start_execution)),
     ),
     Mistake("a batch that never fails", mend=_instead(sqs_batch, "process", _all_succeeded)),
-    Mistake("a stopped execution of which nobody is told", mend=_instead(execution_watcher, "_notify", lambda _: None)),
-    Mistake("people are told twice", mend=_instead(execution_watcher, "_NOTIFIED_BY_WORKFLOW", set())),
+    Mistake(
+        "a stopped execution of which nobody is notified", mend=_instead(execution_watcher, "_notify", lambda _: None)
+    ),
+    Mistake("people are notified twice", mend=_instead(execution_watcher, "_NOTIFIED_BY_WORKFLOW", set())),
     Mistake(
         "a notification that failed counts as sent",
         mend=_instead(
@@ -227,27 +193,12 @@ IN_FUNCTIONS = [
             {*execution_watcher._NOTIFIED_BY_WORKFLOW, "NotificationFailed"},
         ),
     ),
-    Mistake(
-        "a dead execution's record stays open", mend=_instead(execution_watcher, "_close_record", lambda _: _NOT_CLOSED)
-    ),
+    Mistake("a record that stays open", mend=_instead(execution_watcher, "_close_record", lambda _: _NOT_CLOSED)),
     Mistake("a dead execution keeps its lease", mend=_instead(execution_watcher, "_shorten_lease", lambda *_: None)),
     Mistake(
         "a dead execution's lease ends at once",
         mend=_instead(execution_watcher, "_shorten_lease", lambda ending, _: _shorten_lease(ending, 0)),
     ),
-    Mistake("copy-worker goes on without the lease", mend=_instead(tracking, "update_if", _update_without_condition)),
-    Mistake("a refused update counts as done", mend=_instead(tracking, "update_if", _always_done)),
-    Mistake("parts of another version", mend=_instead(upload_record, "read", _read_any)),
-    Mistake("copy-worker aborts nothing", mend=_instead(copy_worker, "_abort", lambda _: None)),
-    Mistake(
-        "copy-worker copies the newest version",
-        mend=_instead(copying.Copy, "source", property(lambda self: {"Bucket": self.source_bucket, "Key": self.key})),
-    ),
-    Mistake(
-        "a copy that exists is recognized by its size",
-        mend=_instead(existing_copy, "verify", lambda *_: ("ETag", None)),
-    ),
-    Mistake("every arrival is taken for a difference", mend=_instead(regional_sync, "_verify", lambda *_: _DIFFERENT)),
 ]
 
 MISTAKES = [*IN_DEFINITION, *IN_FUNCTIONS]

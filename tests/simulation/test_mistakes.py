@@ -7,7 +7,11 @@ import pytest
 from .mistakes import MISTAKES, Mistake, seeds_to_find
 
 # Found by the first seeds.
-_QUICK = {"no check that the version is the newest", "a failure without a notification", "a name that repeats"}
+_QUICK = {
+    "no check that the version is the newest",
+    "a failure without a notification",
+    "an execution's name that repeats",
+}
 LIMIT = 1_000
 
 
