@@ -18,6 +18,7 @@ PAGES = [PROJECT_ROOT / "README.md", PROJECT_ROOT / "CONTRIBUTING.md", *sorted((
 # Pages whose blocks of commands no test types, with the reason. tests/e2e/test_readme.py types README's.
 NOT_TYPED = {
     "CONTRIBUTING.md": "a test run cannot run the tests",
+    "docs/simulation.md": "thousands of histories take long; tests/simulation runs two thousand",
     "docs/operations.md": "only AWS has the alarms, metrics and logs; the commands of filecopy have tests",
 }
 
