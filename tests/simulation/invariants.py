@@ -207,7 +207,7 @@ class Invariants:
         if newest is None or newest.version_id != upload.version_id:
             return
         for bucket in self._world.stack.buckets:
-            if bucket == SOURCE or self._was_emptied(bucket, upload.time):
+            if bucket == SOURCE or self._people.intruded or self._was_emptied(bucket, upload.time):
                 continue
             held = self._world.s3.buckets[bucket].newest(upload.key)
             if (held is None or held.content != upload.content) and not self._is_told(upload, bucket):
@@ -244,6 +244,7 @@ class Invariants:
                 or execution.error == "States.Runtime"
                 or "CopyNotAborted" in execution.entered
                 or self._people.intruded
+                or bucket in self._people.denied
             ):
                 continue
             raise ViolationError(f"left upload: {upload.id} in {bucket}, of {upload.key} by {execution.name}")

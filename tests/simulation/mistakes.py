@@ -95,7 +95,7 @@ _VALUES = "Arguments.ExpressionAttributeValues"
 
 IN_DEFINITION = [
     Mistake(
-        "nobody waits for the lease",
+        "no execution waits for the lease",
         _replaced("AcquireLease", "leaseExpiresAt < :now", f"leaseExpiresAt < :now OR {_ANYBODY}"),
     ),
     Mistake("a lease of five seconds", _replaced("AcquireLease", r"\+ \d+ \+ \d+ \*", "+ 5 + 0 *")),
@@ -181,9 +181,7 @@ IN_FUNCTIONS = [
         mend=_instead(replication_worker, "_start_execution", _swallow(replication_worker._start_execution)),
     ),
     Mistake("a batch that never fails", mend=_instead(sqs_batch, "process", _all_succeeded)),
-    Mistake(
-        "a stopped execution of which nobody is notified", mend=_instead(execution_watcher, "_notify", lambda _: None)
-    ),
+    Mistake("a stopped execution without a notification", mend=_instead(execution_watcher, "_notify", lambda _: None)),
     Mistake("people are notified twice", mend=_instead(execution_watcher, "_NOTIFIED_BY_WORKFLOW", set())),
     Mistake(
         "a notification that failed counts as sent",

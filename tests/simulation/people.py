@@ -55,6 +55,8 @@ class People:
         self.uploads: list[Upload] = []
         self.emptied: dict[str, float] = {}
         """When a destination was last deleted, with all that was in it."""
+        self.denied: set[str] = set()
+        """Buckets that denied something."""
         self.intruded = False
         """Somebody took the lease from an execution, which could then not complete its record."""
 
@@ -199,6 +201,7 @@ class People:
         elif kind := self.choices.one_of("change", 2 + len(_REFUSALS)):
             if kind > 1:
                 bucket.refused |= _REFUSALS[kind - 2]
+                self.denied.add(name)
                 self.world.trace("owner", f"denies {', '.join(sorted(bucket.refused))} in {name}")
             else:
                 self._create(name, region, "999999999999")
