@@ -36,6 +36,7 @@ ANSWERS: dict[str, dict[str, Any]] = {
     "CreateModel": {"id": "model"},
     "CreateDeployment": {"id": "deployment"},
     "GetCallerIdentity": {"Account": ACCOUNT},
+    "Query": {"Items": []},
 }
 
 _making_a_client = threading.Lock()

@@ -223,7 +223,7 @@ def test_a_busy_stack_is_watched_no_faster(clock: Clock) -> None:
 def test_an_emulator_is_asked_without_waiting(clock: Clock) -> None:
     """It has no quotas."""
     clients = OnEmulator(**running(50))
-    for _ in range(100):
+    for _ in range(10):
         assert len(list(list_executions(Stack(OUTPUTS, clients)))) == 50
     assert clock.waits == 0
 
