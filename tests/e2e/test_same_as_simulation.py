@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import os
 import random
 import re
 from collections.abc import Callable, Iterator, Sequence
@@ -28,7 +29,7 @@ from .system import System, stack_up
 
 pytestmark = pytest.mark.slow
 
-HISTORIES = 100
+HISTORIES = int(os.environ.get("HISTORIES", "100"))
 LIMIT = 5 * 1024**2
 """Bytes. copy-worker copies larger files in parts."""
 SMALL, LARGE = 20, 2 * LIMIT + 7
