@@ -33,6 +33,9 @@ NAMESPACE = "FileCopyWorkflow"
 # The errors of the workflow's Fail states that follow a notification.
 _NOTIFIED_BY_WORKFLOW = {"CopiesFailed", "SourceUnreadable", "TrackingFailed"}
 
+# The lease owner after an execution's end, as the workflow itself writes it: its ARN, and this.
+_ENDED = "#ended"
+
 # What an event of this status must have. An event leaves out an input or output above 248 KiB.
 _NEEDED = {
     "SUCCEEDED": ("input", "output"),
@@ -68,6 +71,8 @@ class Ending:
     destinations: frozenset[str]
     is_completed: bool
     """True if it succeeded and was not superseded."""
+    started: str | None
+    """ISO 8601, UTC, with milliseconds; ``None`` if the event does not say."""
     seconds_since_upload: float | None
     """``None`` if no upload started it."""
 
@@ -98,10 +103,12 @@ def _close(body: str) -> None:
         return
     is_closed, record = False, dict[str, Any]()
     if _may_have_record(ending):
+        now = int(time.time())
+        _refuse_late_writes(ending, now)
         is_closed, record = _close_record(ending)
         # LogWorkflowStart writes totalBuckets into the execution's record. Before that, no copy had begun.
         may_copy = record.get("executionId") == {"S": ending.execution_arn} and "totalBuckets" in record
-        _shorten_lease(ending, int(time.time()) + Environment.read().lease_grace_seconds if may_copy else 0)
+        _shorten_lease(ending, now + Environment.read().lease_grace_seconds if may_copy else now)
     is_notified = ending.error in _NOTIFIED_BY_WORKFLOW
     log.info(
         "Execution did not succeed",
@@ -174,6 +181,7 @@ def _ending(described: Any, execution_arn: str, stop_date: object) -> Ending:
             name for name in (destinations if isinstance(destinations, list) else []) if isinstance(name, str)
         ),
         is_completed=summary.get("status") == "COMPLETED",
+        started=_iso(described.get("startDate")),
         seconds_since_upload=_seconds_between(job.get("uploadedAt"), stop_date),
     )
 
@@ -185,6 +193,19 @@ def _object(document: object) -> dict[str, Any]:
     except (ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}
+
+
+def _iso(moment: object) -> str | None:
+    """A time as records have it; ``None`` if it is none.
+
+    Args:
+        moment: milliseconds since 1970 in an event, a datetime from Step Functions.
+    """
+    if isinstance(moment, int):
+        moment = datetime.fromtimestamp(moment / 1000, UTC)
+    if not isinstance(moment, datetime):
+        return None
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def _seconds_between(uploaded_at: object, stop_date: object) -> float | None:
@@ -216,6 +237,58 @@ def _may_have_record(ending: Ending) -> bool:
     return 1 <= len(key) <= 2048 and 1 <= len(bucket) <= 1024
 
 
+def _refuse_late_writes(ending: Ending, now: int) -> None:
+    """Has DynamoDB refuse the writes that the execution has sent and that have not landed yet: first an AcquireLease,
+    then all others.
+
+    An AcquireLease takes no lease that ends after it was sent. So a lease that has ended before ends now. One that
+    another execution holds will end later. Any other write needs the execution to be the lease owner.
+
+    Args:
+        now: seconds since 1970.
+    """
+    barred = _update(
+        ending, "SET #until = :now", "#until < :now", {":now": {"N": str(now)}}, {"#until": "leaseExpiresAt"}
+    )
+    # After an expression that failed, there is no call.
+    if not barred.is_done and not barred.record and ending.error != "States.QueryEvaluationError":
+        _create_record(ending, now)
+    _update(
+        ending,
+        "SET leaseOwner = :ended",
+        "leaseOwner = :executionId",
+        {":executionId": {"S": ending.execution_arn}, ":ended": {"S": ending.execution_arn + _ENDED}},
+    )
+
+
+def _create_record(ending: Ending, now: int) -> None:
+    """Creates the record of a file that has none, closed, with a lease that ends now."""
+    from . import tracking
+
+    members: dict[str, Any] = {
+        "executionId": {"S": ending.execution_arn},
+        "leaseOwner": {"S": ending.execution_arn + _ENDED},
+        "leaseExpiresAt": {"N": str(now)},
+        "status": {"S": "FAILED"},
+        "problem": {"S": ending.problem},
+        "startTime": {"S": ending.started or tracking.now()},
+        "completedAt": {"S": tracking.now()},
+        "sourceVersionId": {"NULL": True},
+        "sourceETag": {"NULL": True},
+        # An execution can be started with any strings. Those that DynamoDB could refuse are no names of buckets.
+        "destinationBuckets": {"L": [{"S": bucket} for bucket in sorted(ending.destinations) if bucket.isascii()]},
+        "successfulBuckets": {"L": []},
+        "copyResults": {"L": []},
+    }
+    _update(
+        ending,
+        "SET " + ", ".join(f"#{name} = :{name}" for name in members),
+        "attribute_not_exists(fileKey)",
+        {f":{name}": value for name, value in members.items()},
+        {f"#{name}": name for name in members},
+    )
+
+
 def _close_record(ending: Ending) -> tracking.Update:
     """Closes a record that the execution left in progress."""
     from . import tracking
@@ -225,6 +298,7 @@ def _close_record(ending: Ending) -> tracking.Update:
         "SET #status = :failed, completedAt = :now, problem = :problem",
         "executionId = :executionId AND #status = :inProgress",
         {
+            ":executionId": {"S": ending.execution_arn},
             ":failed": {"S": "FAILED"},
             ":inProgress": {"S": "IN_PROGRESS"},
             ":now": {"S": tracking.now()},
@@ -243,14 +317,14 @@ def _shorten_lease(ending: Ending, until: int) -> None:
     _update(
         ending,
         "SET #until = :until",
-        "leaseOwner = :executionId AND #until > :until",
-        {":until": {"N": str(until)}},
+        "leaseOwner = :ended AND #until > :until",
+        {":until": {"N": str(until)}, ":ended": {"S": ending.execution_arn + _ENDED}},
         {"#until": "leaseExpiresAt"},
     )
 
 
 def _update(
-    ending: Ending, update: str, condition: str, values: dict[str, Any], names: dict[str, str]
+    ending: Ending, update: str, condition: str, values: dict[str, Any], names: dict[str, str] | None = None
 ) -> tracking.Update:
     """Updates the record if ``condition`` holds."""
     from . import tracking
@@ -261,7 +335,7 @@ def _update(
         key=tracking.key_of(str(ending.source_key), str(ending.source_bucket)),
         update=update,
         names=names,
-        values={":executionId": {"S": ending.execution_arn}, **values},
+        values=values,
     )
 
 

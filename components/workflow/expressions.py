@@ -230,6 +230,20 @@ KEPT_SUMMARY = fill(
 
 # --- The lease, and the destinations of each kind ---------------------------------------------------------------
 
+# The lease owner after this execution's end. A write of it that lands later is refused: its condition is that the owner
+# is still the execution.
+ENDED = '$executionId & "#ended"'
+
+# The lease owner after a round of copies. The last round may be written again, because its answer may be lost.
+OWNER_AFTER_ROUND = fill("$count($remaining) = 0 ? <ENDED> : $executionId", ended=ENDED)
+
+# An AcquireLease that lands late must neither shorten a lease that was renewed meanwhile, nor take one that has ended:
+# a lease is never released to a time before the end of its execution, and ":now" is the time when the call was sent.
+ACQUIRE_CONDITION = (
+    "attribute_not_exists(leaseOwner) OR (leaseOwner = :executionId AND leaseExpiresAt <= :leaseUntil)"
+    " OR leaseExpiresAt < :now"
+)
+
 # Takes the lease. A new record is the execution's own at once. The other members are set to themselves, so that
 # DynamoDB returns what they were: a read of its own would be another transition.
 _SET_ONCE = {
@@ -278,14 +292,17 @@ def lease_expiry(max_concurrency: int) -> str:
 # A record that only this execution has, which copies nothing, because the source has a newer version.
 _IS_LEFT_BEHIND = fill("($previous.isOwn and <IS_SUPERSEDED>)", is_superseded=IS_SUPERSEDED)
 RELEASE_UPDATE = fill(
-    '"SET leaseExpiresAt = :released, #status = " & (<IS_LEFT_BEHIND> ? ":superseded" : "#status")',
+    '"SET leaseOwner = :ended, leaseExpiresAt = :released, #status = "'
+    ' & (<IS_LEFT_BEHIND> ? ":superseded" : "#status")',
     is_left_behind=_IS_LEFT_BEHIND,
 )
 RELEASE_VALUES = fill(
     r"""$merge([
-    {":executionId": {"S": $executionId}, ":released": {"N": "0"}},
+    {":executionId": {"S": $executionId}, ":ended": {"S": <ENDED>}, ":released": {"N": <NOW>}},
     <IS_LEFT_BEHIND> ? {":superseded": {"S": "SUPERSEDED"}} : {}
 ])""",
+    ended=ENDED,
+    now=seconds_from_now(0),
     is_left_behind=_IS_LEFT_BEHIND,
 )
 
@@ -473,6 +490,15 @@ GIVEN_UP = fill(
 )""",
     failed_now=_FAILED_NOW,
 )
+GIVEN_UP_RESULTS = r"""[$results, $map($remaining, function($bucket) {
+    {
+        "destinationBucket": $bucket,
+        "success": false,
+        "error": "LeaseLost",
+        "cause": "another execution has taken over the record",
+        "timestamp": $now()
+    }
+})]"""
 
 # The output of an execution that made all its copies. The record may still have failed copies to other destinations.
 OWN_SUMMARY = r"""{
@@ -501,7 +527,7 @@ START_UPDATE = (
 RESULTS_UPDATE = r"""(
     "SET #status = :status, updatedAt = :now, totalBuckets = :totalBuckets, successfulCopies = :successfulCopies,"
     & " failedCopies = :failedCopies, successfulBuckets = :successfulBuckets, failedBuckets = :failedBuckets,"
-    & " copyResults = :copyResults, problem = :problem, leaseExpiresAt = :leaseUntil"
+    & " copyResults = :copyResults, problem = :problem, leaseOwner = :owner, leaseExpiresAt = :leaseUntil"
     & ($count($remaining) = 0 ? ", completedAt = :now" : "")
 )"""
 
@@ -515,11 +541,14 @@ LEASE_UNTIL = fill(
 
 
 def lease_after_round(max_concurrency: int) -> str:
-    """The end of the lease after a round of copies. As long as copies remain, it outlives the next round."""
+    """The end of the lease after a round of copies. As long as copies remain, it outlives the next round. After the
+    last, it ends now, or when no copy that timed out can land any more.
+    """
     return fill(
-        r"""$string(
-    $count($remaining) = 0 ? $leaseUntil : $floor($millis() / 1000) + <LEASE_BASE>
-        + <LEASE_PER_WORKER_ROUND> * $ceil($count($remaining) / <MAX_CONCURRENCY>)
+        r"""(
+    $time := $floor($millis() / 1000);
+    $string($count($remaining) = 0 ? ($leaseUntil > $time ? $leaseUntil : $time)
+        : $time + <LEASE_BASE> + <LEASE_PER_WORKER_ROUND> * $ceil($count($remaining) / <MAX_CONCURRENCY>))
 )""",
         lease_base=LEASE_BASE,
         lease_per_worker_round=LEASE_PER_WORKER_ROUND,

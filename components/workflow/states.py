@@ -96,8 +96,7 @@ def acquire_lease(parameters: Parameters) -> State:
         "Arguments": {
             **parameters.record,
             "UpdateExpression": expressions.lease_update(days),
-            "ConditionExpression": "attribute_not_exists(leaseOwner) OR leaseOwner = :executionId"
-            " OR leaseExpiresAt < :now",
+            "ConditionExpression": expressions.ACQUIRE_CONDITION,
             "ExpressionAttributeNames": {"#status": "status"},
             "ExpressionAttributeValues": {
                 ":executionId": text("$executionId"),
@@ -302,7 +301,7 @@ def update_dynamodb_final(parameters: Parameters) -> State:
             **parameters.record,
             "UpdateExpression": jsonata(expressions.RESULTS_UPDATE),
             # If a newer execution for the same file has taken over the record, the record is left alone.
-            "ConditionExpression": "leaseOwner = :executionId",
+            "ConditionExpression": "leaseOwner = :executionId OR leaseOwner = :owner",
             "ExpressionAttributeNames": {"#status": "status"},
             "ExpressionAttributeValues": {
                 ":executionId": text("$executionId"),
@@ -315,13 +314,18 @@ def update_dynamodb_final(parameters: Parameters) -> State:
                 ":failedBuckets": strings("$summary.failedBuckets"),
                 ":copyResults": {"L": jsonata(expressions.COPY_RESULTS)},
                 ":problem": jsonata('$problem.source = "" ? {"NULL": true} : {"S": $problem.source}'),
+                ":owner": text(expressions.OWNER_AFTER_ROUND),
                 ":leaseUntil": {"N": jsonata(expressions.lease_after_round(parameters.max_concurrency))},
             },
         },
         "Catch": [
             {
                 "ErrorEquals": ["DynamoDB.ConditionalCheckFailedException"],
-                "Assign": {"summary": jsonata(expressions.GIVEN_UP), "remaining": []},
+                "Assign": {
+                    "summary": jsonata(expressions.GIVEN_UP),
+                    "results": jsonata(expressions.GIVEN_UP_RESULTS),
+                    "remaining": [],
+                },
                 "Next": "CheckIfAllSuccessful",
             },
             _catch_tracking_problem(),

@@ -140,7 +140,7 @@ class TrackingRecord:
     uploads: Mapping[str, Part] = field(default_factory=dict)
     """The copies that copy-worker is making of this version of the file, by destination."""
     lease_expires: float = 0
-    """Epoch seconds; 0 when no execution has the lease."""
+    """Epoch seconds. In the past, or 0, when no execution has the lease."""
     has_counts: bool = False
     """The results of the execution are written."""
     item: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)

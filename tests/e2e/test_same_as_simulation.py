@@ -233,8 +233,7 @@ _UNCOMPARED = re.compile(
 
 def _plain_record(item: Json) -> Json:
     found: Json = {name: _plain_value(value) for name, value in item.items() if not _UNCOMPARED.fullmatch(name)}
-    # The lease is released, or kept for some time.
-    found["isReleased"] = item.get("leaseExpiresAt") == {"N": "0"}
+    found["isReleased"] = item.get("leaseOwner", {"S": ""})["S"].endswith("#ended")
     return found
 
 

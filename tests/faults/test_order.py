@@ -166,7 +166,7 @@ def test_execution_stopped_while_it_holds_the_lease(system: System) -> None:
 
     record = system.wait_for("the record to be closed", closed)
     assert record["problem"].startswith("ABORTED")
-    assert record["leaseOwner"] == execution
+    assert record["leaseOwner"] == f"{execution}#ended"
     assert record["leaseExpiresAt"] <= time.time() + 2
     hold_no_more(system)
     system.put("stopped.zip", b"second")

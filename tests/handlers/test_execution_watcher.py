@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
+from components.workflow import expressions
 from handlers import clients
-from handlers.execution_watcher import handler
+from handlers.execution_watcher import _ENDED, handler
 
 from . import account
 from .conftest import (
@@ -146,8 +147,8 @@ def test_who_ended_before_the_first_copy_lets_go_of_the_lease(status: str, error
     """An execution that took the lease, and whose record is still another's, has copied nothing: nobody waits."""
     track(before, execution=OTHER, expires=int(time.time()) + 100_000)
     handler(sqs_event(ended(status, error)), None)
-    after = record()
-    assert (after["status"], after["leaseExpiresAt"]) == ({"S": before}, {"N": "0"})
+    assert record()["status"] == {"S": before}
+    assert_lease_has_just_ended()
 
 
 def test_who_took_the_first_lease_of_a_file_and_no_more_lets_go_of_it() -> None:
@@ -162,14 +163,55 @@ def test_who_took_the_first_lease_of_a_file_and_no_more_lets_go_of_it() -> None:
     handler(sqs_event(ended("ABORTED")), None)
     after = record()
     assert (after["status"], after["problem"]) == ({"S": "FAILED"}, {"S": "ABORTED"})
-    assert after["leaseExpiresAt"] == {"N": "0"}
+    assert_lease_has_just_ended()
 
 
-def test_released_lease_is_not_taken_up_again() -> None:
-    """A lease that has ended stays ended: a later end of its execution must not hold the file up."""
-    track("FAILED", expires=0)
+@pytest.mark.parametrize("owner", [EXECUTION, f"{EXECUTION}#ended", OTHER, f"{OTHER}#ended"])
+def test_released_lease_is_not_taken_up_again(owner: str) -> None:
+    """A lease that has ended stays ended: a later end of its execution must not hold the file up. But it ends now, not
+    before, so that an AcquireLease that the execution has sent, and that lands later, does not take it."""
+    track("FAILED", lease=owner, expires=5)
     handler(sqs_event(ended("FAILED", "CopiesFailed")), None)
-    assert record()["leaseExpiresAt"] == {"N": "0"}
+    assert_lease_has_just_ended()
+    assert record()["leaseOwner"] == {"S": f"{EXECUTION}#ended" if owner == EXECUTION else owner}
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_a_write_that_lands_late_is_refused(times: int) -> None:
+    """The record of an execution that was stopped stays closed, and its lease as short as it is, also if the message
+    comes twice: each write of the execution needs it to be the lease owner."""
+    track(expires=int(time.time()) + 100_000)
+    for _ in range(times):
+        handler(sqs_event(ended("ABORTED")), None)
+    after = record()
+    assert after["leaseOwner"] == {"S": f"{EXECUTION}#ended"}
+    assert after["status"] == {"S": "FAILED"}
+    assert abs(int(after["leaseExpiresAt"]["N"]) - time.time() - GRACE) < 60
+
+
+@pytest.mark.parametrize("error", [None, "States.QueryEvaluationError"])
+def test_a_first_lease_that_is_taken_late_is_refused(error: str | None) -> None:
+    """A file without a record gets one, closed, whose lease has ended: an AcquireLease that lands late would leave a
+    record in progress. After an expression that failed there is no such call, and wrong input leaves no record."""
+    handler(sqs_event(ended("FAILED" if error else "ABORTED", error, startDate=STOPPED)), None)
+    if error:
+        assert record() == {}
+        return
+    after = record()
+    assert (after["status"], after["problem"]) == ({"S": "FAILED"}, {"S": "ABORTED"})
+    assert (after["executionId"], after["leaseOwner"]) == ({"S": EXECUTION}, {"S": f"{EXECUTION}#ended"})
+    assert after["destinationBuckets"] == {"L": [{"S": "region-a-builds"}]}
+    assert after["startTime"] == {"S": "2026-03-14T09:27:56.089Z"}
+    assert_lease_has_just_ended()
+
+
+def assert_lease_has_just_ended() -> None:
+    """It ends now: not in the future, and not before the execution."""
+    assert 0 <= time.time() - int(record()["leaseExpiresAt"]["N"]) < 60
+
+
+def test_the_marker_of_the_end_is_that_of_the_workflow() -> None:
+    assert f'$executionId & "{_ENDED}"' == expressions.ENDED
 
 
 def test_no_record_is_made(notifications: Notifications) -> None:

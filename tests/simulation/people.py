@@ -57,8 +57,8 @@ class People:
         """When a destination was last deleted, with all that was in it."""
         self.denied: set[str] = set()
         """Buckets that denied something."""
-        self.intruded = False
-        """Somebody took the lease from an execution, which could then not complete its record."""
+        self.intruded: set[str] = set()
+        """The keys of the files whose lease somebody took, so that their execution could not complete its record."""
 
     def begin(self) -> None:
         """Has everybody begin."""
@@ -222,7 +222,7 @@ class People:
             if record.get("status") == {"S": "IN_PROGRESS"}:
                 self.world.trace("intruder", f"takes the lease of {record['fileKey']['S']}")
                 record["leaseOwner"] = {"S": "nobody"}
-                self.intruded = True
+                self.intruded.add(record["fileKey"]["S"])
 
     def _redrive(self) -> None:
         for queue in self.world.stack.queues.values():

@@ -34,9 +34,6 @@ DELAYS = (0.1, 0.5, 1.0, 5.0, 30.0, 120.0)
 _USUAL = (0.0, 0.2, 0.05, 0.02, 0.005, 0.002)
 _SLOW = (0.0, 0.2, 0.2, 0.2, 0.1, 0.1)
 
-# A call of these arrives at once, or never.
-_PROMPT = ("dynamodb",)
-
 # A message that is late.
 _LATE = (60.0, 600.0, 3600.0, 10_000.0)
 
@@ -161,11 +158,10 @@ class World:
             ReadTimeoutError: there is no answer.
             TimeoutError: the caller has given up.
         """
-        is_prompt = service in _PROMPT
-        fault = self.faults.of_call(service, operation, may_be_late=timeout > 0 and not is_prompt)
+        fault = self.faults.of_call(service, operation, may_be_late=timeout > 0)
         # Otherwise, the caller would give up.
         longest = timeout / 2 - 0.1 if timeout else float("inf")
-        before = DELAYS[0] if is_prompt else min(self.delay(f"before {operation}"), longest)
+        before = min(self.delay(f"before {operation}"), longest)
         after = min(self.delay(f"after {operation}"), longest)
         if fault == "late":
             return self._call_late(who, service, region, operation, arguments, timeout)

@@ -160,7 +160,7 @@ def test_copy_that_timed_out_is_not_retried_and_keeps_the_lease() -> None:
     assert f" + {LEASE_GRACE} : $leaseUntil" in STATES["ProcessResults"]["Assign"]["leaseUntil"]
     assert max(COPY_TIMEOUT, COPY_WORKER_TIMEOUT) <= LEASE_GRACE
     release = STATES["UpdateDynamoDBFinal"]["Arguments"]["ExpressionAttributeValues"][":leaseUntil"]["N"]
-    assert "$count($remaining) = 0 ? $leaseUntil : " in release
+    assert "$count($remaining) = 0 ? ($leaseUntil > $time ? $leaseUntil : $time)" in release
 
 
 def test_what_ends_before_a_copy_began_lets_go_of_the_lease() -> None:
@@ -172,9 +172,9 @@ def test_what_ends_before_a_copy_began_lets_go_of_the_lease() -> None:
     assert targets(STATES["ReleaseLease"]) == {"CheckIfSuperseded"}
     assert targets(STATES["CheckIfSuperseded"]) == ends
     release = STATES["ReleaseLease"]["Arguments"]
-    assert "SET leaseExpiresAt = :released, " in release["UpdateExpression"]
+    assert "SET leaseOwner = :ended, leaseExpiresAt = :released, " in release["UpdateExpression"]
     assert release["ConditionExpression"] == "leaseOwner = :executionId"
-    assert '":released": {"N": "0"}' in release["ExpressionAttributeValues"]
+    assert '":released": {"N": $string($floor($millis() / 1000) + 0)}' in release["ExpressionAttributeValues"]
 
 
 def test_a_new_record_is_its_executions_own_at_once() -> None:

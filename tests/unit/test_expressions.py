@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 from urllib.parse import quote
 
@@ -9,7 +10,7 @@ import jsonata
 import pytest
 
 from components.workflow.definition import copy_workflow_definition
-from components.workflow.limits import EXECUTION_TIMEOUT, MAX_DESTINATIONS
+from components.workflow.limits import EXECUTION_TIMEOUT, LEASE_BASE, LEASE_PER_WORKER_ROUND, MAX_DESTINATIONS
 from handlers import copy_job
 from tests.keys import KEYS, NOT_KEYS, NOT_STRINGS
 
@@ -492,8 +493,11 @@ def test_a_superseded_execution_ends_the_record_that_only_it_has(
         update = evaluated(release["UpdateExpression"], **known)
         values = evaluated(release["ExpressionAttributeValues"], **known)
         assert values.get(":superseded") == ({"S": status} if status else None)
-        assert update == f"SET leaseExpiresAt = :released, #status = {':superseded' if status else '#status'}"
-        assert values[":released"] == {"N": "0"}
+        assert update == (
+            f"SET leaseOwner = :ended, leaseExpiresAt = :released, #status = {':superseded' if status else '#status'}"
+        )
+        assert values[":ended"] == {"S": f"{EXECUTION}#ended"}
+        assert abs(int(values[":released"]["N"]) - time.time()) < 60
 
 
 def test_who_waits_for_a_turn_has_room_in_the_history() -> None:
@@ -528,6 +532,44 @@ def test_an_execution_that_has_lost_the_record_copies_no_more() -> None:
         1,
         ["far-builds"],
     )
+
+
+@pytest.mark.parametrize("remaining", [[], [B], [A, B]])
+def test_people_are_told_which_copies_were_given_up(remaining: list[str]) -> None:
+    """A notification without the buckets' names does not say which copies were not made. Its size is bounded like that
+    of other failures, so that 1,000 of them fit."""
+    lost = STATES["UpdateDynamoDBFinal"]["Catch"][0]["Assign"]
+    made = {"destinationBucket": C, "success": True}
+    results = evaluated(lost["results"], results=[made], remaining=remaining)
+    assert results[0] == made
+    assert [one["destinationBucket"] for one in results[1:]] == remaining
+    summary = {"status": "PARTIAL_FAILURE", "totalBuckets": 3, "successfulCopies": 1, "failedCopies": len(remaining)}
+    message = evaluated(STATES["SendFailureNotification"]["Arguments"]["Message"], results=results, summary=summary)
+    assert [line.strip() for line in message.splitlines() if "LeaseLost" in line] == [
+        f"❌ {bucket}: LeaseLost: another execution has taken over the record" for bucket in remaining
+    ]
+    assert all(len(one["cause"]) <= 60 for one in results[1:])
+
+
+@pytest.mark.parametrize(
+    ("remaining", "lease_until", "owner", "seconds"),
+    [
+        # The last round. A copy that timed out may land until a time that is in the future, or over.
+        ([], 0, f"{EXECUTION}#ended", 0),
+        ([], 5, f"{EXECUTION}#ended", 0),
+        ([], time.time() + 5000, f"{EXECUTION}#ended", 5000),
+        ([B], 0, EXECUTION, LEASE_BASE + LEASE_PER_WORKER_ROUND),
+    ],
+)
+def test_whoever_ends_its_lease_is_its_owner_no_more(
+    remaining: list[str], lease_until: float, owner: str, seconds: int
+) -> None:
+    """A write that lands after the last one is refused. The lease ends no sooner than the execution, so an AcquireLease
+    of the execution that lands late does not take it again."""
+    values = STATES["UpdateDynamoDBFinal"]["Arguments"]["ExpressionAttributeValues"]
+    variables = {"remaining": remaining, "leaseUntil": lease_until}
+    assert evaluated(values[":owner"]["S"], **variables) == owner
+    assert abs(float(evaluated(values[":leaseUntil"]["N"], **variables)) - time.time() - seconds) < 60
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,136 @@
+"""Faults of the program that the simulation found, each as the shortest history that showed it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from components.workflow.limits import LEASE_GRACE
+
+from . import functions, many
+from .choices import Choices
+from .stack import OWN, SOURCE, deployed
+from .stepfunctions import Execution
+from .world import World
+
+# A key that needs URL encoding: copy-worker makes its copies, in a round of its own.
+KEY = "b c.zip"
+
+# The first words of the update of each state.
+ACQUIRE, START, ROUND = "SET leaseOwner", "SET executionId", "SET #status"
+
+# Seconds after which a late write lands: its execution has ended, and execution-watcher knows.
+LATE = 600.0
+
+
+class Slow(World):
+    """A world without faults but one: the first write of one state lands late."""
+
+    def __init__(self, update: str, on_write: Callable[[Execution], None] = lambda _: None) -> None:
+        """
+        Args:
+            update: how the update of that state begins.
+            on_write: called when the write is sent.
+        """
+        super().__init__(deployed(), many.machine(), Choices(made={}))
+        self._update, self._on_write = update, on_write
+        self.landed: list[str] = []
+        """What became of the late write."""
+
+    def call(
+        self, who: str, service: str, region: str, operation: str, arguments: Mapping[str, Any], timeout: float = 0
+    ) -> Any:
+        execution = self.execution_of(who)
+        is_chosen = operation == "UpdateItem" and arguments["UpdateExpression"].startswith(self._update)
+        if not is_chosen or execution is None:
+            return super().call(who, service, region, operation, arguments, timeout)
+        self._update = "none"
+
+        def land() -> None:
+            with suppress(ClientError):
+                self._do(who, service, region, operation, arguments)
+                self.landed.append("done")
+
+        self.scheduler.after(LATE, land)
+        self._on_write(execution)
+        self.scheduler.sleep(timeout)
+        raise TimeoutError
+
+
+@contextmanager
+def rested(world: World) -> Iterator[dict[str, Any]]:
+    """Uploads a file. Gives its record when nothing happens any more."""
+    with functions.installed(deployed()), functions.of_world(world):
+        world.s3.call("PutObject", {"Bucket": SOURCE, "Key": KEY, "Body": b"1"})
+        world.scheduler.run()
+        [record] = world.records()
+        yield record
+        world.scheduler.end()
+
+
+@pytest.mark.parametrize("update", [ACQUIRE, START, ROUND])
+def test_a_write_of_a_stopped_execution_opens_its_record_no_more(update: str) -> None:
+    """The execution is stopped while the write is under way, and the write lands after execution-watcher has closed the
+    record. The record was in progress again, or for the first time, and its lease lasted for hours."""
+
+    def stop(execution: Execution) -> None:
+        world.scheduler.after(1.0, lambda: world.engine.stop(execution, "ABORTED"))
+
+    world = Slow(update, stop)
+    with rested(world) as record:
+        [execution] = world.engine.executions.values()
+        assert (execution.status, world.landed) == ("ABORTED", [])
+        assert record["status"] == {"S": "FAILED"}
+        assert record["leaseOwner"] == {"S": f"{execution.arn}#ended"}
+        assert float(record["leaseExpiresAt"]["N"]) <= (execution.stopped or 0) + LEASE_GRACE + 60
+
+
+@pytest.mark.parametrize("update", [ACQUIRE, START])
+def test_a_write_that_was_retried_changes_nothing_after_the_end(update: str) -> None:
+    """The write times out, is made again, and lands after the execution has completed. The record was in progress for
+    ever."""
+    world = Slow(update)
+    with rested(world) as record:
+        [execution] = world.engine.executions.values()
+        assert (execution.status, world.landed) == ("SUCCEEDED", [])
+        assert record["status"] == {"S": "COMPLETED"}
+        assert float(record["leaseExpiresAt"]["N"]) <= (execution.stopped or 0)
+
+
+def test_the_last_write_may_be_made_twice() -> None:
+    """The last write is done, but times out: the execution finds that it is done, and has not lost its lease."""
+    world = World(deployed(), many.machine(), Choices(made={}))
+    do, lost = world._do, list[str]()
+
+    def lose_answer(who: str, service: str, region: str, operation: str, arguments: Mapping[str, Any]) -> Any:
+        answer = do(who, service, region, operation, arguments)
+        if "completedAt = :now" in arguments.get("UpdateExpression", "") and not lost:
+            lost.append(who)
+            raise TimeoutError
+        return answer
+
+    world._do = lose_answer  # type: ignore[method-assign]
+    with rested(world) as record:
+        [execution] = world.engine.executions.values()
+        assert lost == [execution.name]
+        assert "UpdateDynamoDBFinal Catch 0" not in execution.entered
+        assert (execution.status, record["status"]) == ("SUCCEEDED", {"S": "COMPLETED"})
+
+
+def test_people_are_told_which_copies_an_execution_gave_up() -> None:
+    """An execution that has lost its lease makes no further copies. Its notification did not name their buckets."""
+    world = World(deployed(), many.machine(), Choices(made={}))
+
+    def take_lease(_execution: Execution, state: str) -> None:
+        if state == "CopyToMultipleBuckets":
+            [record] = world.records()
+            record["leaseOwner"] = {"S": "nobody"}
+
+    world.engine.on_state = take_lease
+    with rested(world):
+        [notice] = world.notices
+        assert f"❌ {OWN}: LeaseLost: another execution has taken over the record" in notice.message
