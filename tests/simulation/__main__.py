@@ -7,13 +7,10 @@ make simulate SEED=17
 from __future__ import annotations
 
 import argparse
-import multiprocessing
 import sys
 import time
 
 from . import coverage, many
-
-_CHUNK = 250
 
 
 def main() -> int:
@@ -26,15 +23,9 @@ def main() -> int:
     if arguments.seed is not None:
         print(many.story(arguments.seed))
         return 0
-    many.machine()  # The processes inherit it.
-    summary, began = many.Summary(), time.monotonic()
-    end = arguments.first + arguments.seeds
-    chunks = [range(first, min(first + _CHUNK, end)) for first in range(arguments.first, end, _CHUNK)]
-    with multiprocessing.get_context("fork").Pool(arguments.processes) as pool:
-        for found in pool.imap_unordered(many.run_seeds, chunks):
-            summary.add(found)
-            for seed, problem in found.problems.items():
-                print(f"Seed {seed}: {problem}", flush=True)
+    began = time.monotonic()
+    seeds = range(arguments.first, arguments.first + arguments.seeds)
+    summary = many.run_in_processes(seeds, arguments.processes, _print_problems)
     minutes = (time.monotonic() - began) / 60
     _print_summary(summary, minutes)
     if summary.problems:
@@ -42,6 +33,11 @@ def main() -> int:
         print(f"\nThe shortest history of seed {first}, which make simulate SEED={first} tells again:\n")
         print(many.story(first))
     return 1 if summary.problems else 0
+
+
+def _print_problems(found: many.Summary) -> None:
+    for seed, problem in found.problems.items():
+        print(f"Seed {seed}: {problem}", flush=True)
 
 
 def _print_summary(summary: many.Summary, minutes: float) -> None:
@@ -55,7 +51,8 @@ def _print_summary(summary: many.Summary, minutes: float) -> None:
     for fault, count in summary.faults.most_common():
         print(f"  {count:>9,}  {fault}")
     print(
-        f"\n{summary.histories:,} histories in {minutes:.1f} minutes: {summary.histories / minutes:,.0f} a minute. "
+        f"\n{summary.histories:,} histories in {minutes:.1f} minutes: {summary.histories / minutes:,.0f} a minute, "
+        f"with {1000 * summary.seconds / summary.histories:.1f} ms of processor time each. "
         f"{len(summary.problems)} of them broke an invariant."
     )
 

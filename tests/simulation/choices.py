@@ -10,7 +10,6 @@ from __future__ import annotations
 import random
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from itertools import accumulate
 
 Made = Mapping[tuple[str, int], int]
 """Choices other than zero: by name and count."""
@@ -39,8 +38,9 @@ class Choices:
             chosen = min(self._repeated.get((name, count), 0), len(weights) - 1)
         else:
             chosen, drawn = 0, self._random.random()
-            for index, weight in enumerate(accumulate(weights[1:]), start=1):
-                if drawn < weight:
+            for index in range(1, len(weights)):
+                drawn -= weights[index]
+                if drawn < 0:
                     chosen = index
                     break
         if chosen:

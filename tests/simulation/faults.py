@@ -34,6 +34,7 @@ _CODES = {
     "stepfunctions": (("InternalServerError", 500), ("ThrottlingException", 400)),
     "lambda": (("ServiceException", 500), ("TooManyRequestsException", 429)),
 }
+_THROTTLING = {code for _, (code, _) in _CODES.values()}
 
 
 class Faults:
@@ -96,5 +97,4 @@ def is_transient(error: Exception) -> bool:
     if not isinstance(error, ClientError):
         return False
     response: Mapping[str, Any] = error.response
-    codes = {code for pair in _CODES.values() for code, _ in pair[1:]}
-    return response["ResponseMetadata"]["HTTPStatusCode"] >= 500 or response["Error"]["Code"] in codes
+    return response["ResponseMetadata"]["HTTPStatusCode"] >= 500 or response["Error"]["Code"] in _THROTTLING

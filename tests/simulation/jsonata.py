@@ -1,12 +1,13 @@
 """JSONata for the simulated Step Functions: the Python implementation, with a virtual clock and a memory.
 
 An evaluation takes a millisecond, and histories repeat most of them, but for names that are new each time: times,
-versions, digests, numbers. Expressions compare such names and pass them on; they do not look into them. So an
-expression is evaluated with other names in their places, and its value is remembered for all inputs that differ only in
-names. Likewise it is evaluated at two times, and what moves with the clock is known for every time.
+versions, digests, numbers. Expressions compare such names and pass them on; they do not look into them. Times they do
+not even compare. So an expression is evaluated with other names in their places, and its value is remembered for all
+inputs that differ only in names, and in members of variables that it does not read. Likewise it is evaluated at two
+times, and what moves with the clock is known for every time.
 
-That an expression does not look into names is not taken for granted: a sample of the remembered values is compared with
-plain evaluations (``Expression.value``).
+That expressions are so is not taken for granted: a sample of the remembered values is compared with plain evaluations
+of all variables (``Expression.value``).
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from functools import cached_property
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from jsonata import Jsonata
@@ -25,12 +26,16 @@ from jsonata.jexception import JException
 # Times, digests (of executions' names, and ETags), counted names, and checksums. Two names of different lengths are of
 # different kinds, because a text may be cut to a length.
 _NAME = re.compile(
-    r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z|[0-9a-f]{32}|(?<=builds\.)\d+|(?<=by-hand-)\d+"
-    r'|(?<=")[\w+/]{11}=(?=")|(?<=")[\w+/]{6}==(?=")'
+    r"""(?<=["= -])(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z|[0-9a-f]{32}|[a-z-]+builds\.\d+|(?<=by-hand-)\d+"""
+    r"""|[\w+/]{11}=(?=")|[\w+/]{6}==(?="))"""
 )
-_READ = re.compile(r"\$([A-Za-z_]\w*)(?:\.(\w+))?")
+# Only times end with it.
+_END_OF_TIME = "Z"
+# A variable and a member of it; of ``$states``, a member and a member of that.
+_READ = re.compile(r"\$((?:states\.)?[A-Za-z_]\w*)(?:\.(\w+))?")
 # Their values depend on more than what an expression reads.
 _REFUSED = ("random", "uuid", "eval", "shuffle", "fromMillis", "hash")
+_CLOCK = ("millis", "now")
 # Of each expression's values, the first ones are checked, and then one of so many.
 _CHECKED_FIRST, _CHECKED_EVERY = 3, 2_000
 # Two times, in seconds, at which an expression is evaluated that reads the clock.
@@ -41,31 +46,44 @@ class QueryEvaluationError(Exception):
     """The expression fails, or its value is undefined."""
 
 
-@dataclass(frozen=True)
+_write = json.JSONEncoder(ensure_ascii=False, check_circular=False).encode
+
+
 class Value:
     """A value of JSON that expressions read. Nobody may change it."""
 
-    content: Any
+    __slots__ = ("_parts", "_split", "_text", "content")
 
-    @cached_property
+    def __init__(self, content: Any) -> None:
+        self.content = content
+        self._text = ""
+        self._split: tuple[str, list[str]] | None = None
+        self._parts: dict[tuple[str, ...], Value] = {}
+
+    @property
     def text(self) -> str:
-        return json.dumps(self.content, ensure_ascii=False)
+        self._text = self._text or _write(self.content)
+        return self._text
 
-    @cached_property
-    def names(self) -> list[str]:
-        return _NAME.findall(self.text)
+    def split(self) -> tuple[str, list[str]]:
+        """The text with only the lengths of its names, and the names, in their order, each as often as it occurs."""
+        if self._split is None:
+            pieces = _NAME.split(self.text)
+            names = pieces[1::2]
+            pieces[1::2] = [f"\0{len(name)}\0" for name in names]
+            self._split = "".join(pieces), names
+        return self._split
 
-    @cached_property
-    def shape(self) -> str:
-        """The text with only the lengths of its names."""
-        return _NAME.sub(lambda name: f"\0{len(name[0])}\0", self.text) if self.names else self.text
+    def part(self, members: tuple[str, ...]) -> Value:
+        """An object's members; what is no object is whole."""
+        if not isinstance(self.content, dict):
+            return self
+        if members not in self._parts:
+            self._parts[members] = Value({name: self.content[name] for name in members if name in self.content})
+        return self._parts[members]
 
 
-NOTHING = Value(None)
-
-
-@dataclass(frozen=True)
-class Scope:
+class Scope(NamedTuple):
     """What an expression may read: variables, members of ``$states``, and the clock, in seconds since 1970."""
 
     variables: Mapping[str, Value]
@@ -73,6 +91,23 @@ class Scope:
     now: float
 
 
+class _Read(NamedTuple):
+    """Something that an expression reads: a variable, or a member of ``$states``."""
+
+    name: str
+    is_state: bool
+    members: tuple[str, ...] | None
+    """All that is read of it; ``None`` if it is read whole."""
+
+    def whole(self, scope: Scope) -> Value | None:
+        return (scope.states if self.is_state else scope.variables).get(self.name)
+
+    def value(self, scope: Scope) -> Value | None:
+        found = self.whole(scope)
+        return found if found is None or self.members is None else found.part(self.members)
+
+
+@lru_cache(4_096)
 def iso(seconds: float) -> str:
     """A time as ``$now()`` writes it."""
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
@@ -86,9 +121,9 @@ class _Clock(NamedTuple):
 
 
 class _Held(NamedTuple):
-    """A remembered value: with stand-ins for names, and ``_Clock`` for times in seconds."""
+    """A remembered value: the same for all inputs, or with stand-ins for names and ``_Clock`` for times in seconds."""
 
-    value: Any
+    value: Value
     is_constant: bool
 
 
@@ -103,68 +138,87 @@ class Expression:
 
     def __post_init__(self) -> None:
         self._parsed = Jsonata.jsonata(self.text)
-        found = [(match[1], match[2]) for match in _READ.finditer(self.text)]
-        read = {name for name, _ in found}
-        if refused := read.intersection(_REFUSED):
+        found: dict[str, set[str]] = {}
+        for match in _READ.finditer(self.text):
+            found.setdefault(match[1], set()).add(match[2] or "")
+        if refused := found.keys() & {*_REFUSED, "states"}:
             raise NotImplementedError(f"The simulation cannot repeat ${', $'.join(refused)} in: {self.text}")
-        self._reads_clock, self._writes_time = "millis" in read, "now" in read
-        self._members = sorted({member for name, member in found if name == "states"})
-        self._variables = sorted(read - {"states", "now", "millis"})
+        self._reads_clock, self._writes_time = (name in found for name in _CLOCK)
+        self._reads = [
+            _Read(name.removeprefix("states."), "." in name, None if "" in members else tuple(sorted(members)))
+            for name, members in sorted(found.items())
+            if name not in _CLOCK and self._parsed.environment.lookup(name) is None
+        ]
 
-    def value(self, scope: Scope) -> Any:
+    def value(self, scope: Scope) -> Value:
         """The value in ``scope``.
 
         Raises:
             QueryEvaluationError: it has none.
         """
-        read = [scope.states.get(member, NOTHING) for member in self._members]
-        read += [scope.variables[name] for name in self._variables if name in scope.variables]
+        given, shapes = [], []
         names = [iso(scope.now)] if self._writes_time else []
-        for one in read:
-            names += one.names
-        key = (*[one.shape for one in read], *[names.index(name) for name in names])
+        for read in self._reads:
+            value = read.value(scope)
+            given.append(value)
+            if value is None:
+                shapes.append("")
+            else:
+                shape, its_names = value.split()
+                shapes.append(shape)
+                names += its_names
+        indexes = _first_indexes(names) if names else []
+        key = (*shapes, *indexes)
         try:
             held = self._memory[key]
         except KeyError:
-            held = self._memory[key] = self._remember(scope, names)
+            held = self._memory[key] = self._remember(given, names, indexes)
         if held is None:
-            value = self._evaluate(lambda one: one.content, scope, scope.now, iso(scope.now))
+            found = Value(self._plain_value(scope))
         else:
-            value = held.value if held.is_constant else _real(held.value, names, int(scope.now))
+            found = held.value if held.is_constant else Value(_real(held.value.content, names, int(scope.now)))
             self.answers += 1
             if self.answers % _CHECKED_EVERY == 0 or self.answers <= _CHECKED_FIRST:
-                self._check(value, scope)
-        if isinstance(value, QueryEvaluationError):
-            raise value
-        return value
+                self._check(found.content, scope)
+        if isinstance(found.content, QueryEvaluationError):
+            raise found.content
+        return found
+
+    def _plain_value(self, scope: Scope) -> Any:
+        wholes = [read.whole(scope) for read in self._reads]
+        return self._evaluate([one and one.content for one in wholes], scope.now, iso(scope.now))
 
     def _check(self, value: Any, scope: Scope) -> None:
-        plain = self._evaluate(lambda one: one.content, scope, scope.now, iso(scope.now))
+        plain = self._plain_value(scope)
         if repr(plain) != repr(value):
             raise AssertionError(f"The memory has {value!r}, but the value is {plain!r}, of: {self.text}")
 
-    def _remember(self, scope: Scope, names: list[str]) -> _Held | None:
-        stand_ins = {name: _stand_in(index, name) for index, name in reversed([*enumerate(names)])}
-
-        def replaced(one: Value) -> Any:
-            return json.loads(_NAME.sub(lambda name: stand_ins[name[0]], one.text)) if one.names else one.content
-
-        now = _stand_in(0, iso(scope.now))
-        value = self._evaluate(replaced, scope, _EARLY, now)
+    def _remember(self, given: list[Value | None], names: list[str], indexes: list[int]) -> _Held | None:
+        """Evaluates with stand-ins for names."""
+        stand_ins = [_stand_in(index, names[index]) for index in indexes]
+        now = stand_ins[0] if self._writes_time else ""
+        left = iter(stand_ins[int(self._writes_time) :])
+        contents = [one and json.loads(_NAME.sub(lambda _: next(left), one.text)) for one in given]
+        value = self._evaluate(contents, _EARLY, now)
         if self._reads_clock:
-            value = _moving(value, self._evaluate(replaced, scope, _LATE, now))
-        left = _STAND_IN.sub("", repr(value))
-        if _MARK in left:
+            value = _moving(value, self._evaluate(contents, _LATE, now))
+        text = repr(value)
+        if _MARK in _STAND_IN.sub("", text):
             return None
-        return _Held(value, is_constant=not self._reads_clock and _MARK not in repr(value))
+        return _Held(Value(value), is_constant=not self._reads_clock and _MARK not in text)
 
-    def _evaluate(self, read: Callable[[Value], Any], scope: Scope, seconds: float, now: str) -> Any:
-        frame = self._parsed.create_frame()
-        states = {member: read(scope.states[member]) for member in self._members if member in scope.states}
+    def _evaluate(self, contents: list[Any], seconds: float, now: str) -> Any:
+        """
+        Args:
+            contents: what is read; ``None`` if it does not exist.
+        """
+        frame, states = self._parsed.create_frame(), {}
+        for read, content in zip(self._reads, contents, strict=True):
+            if read.is_state:
+                states[read.name] = content
+            elif content is not None:
+                frame.bind(read.name, content)
         frame.bind("states", states)
-        for name in self._variables:
-            if name in scope.variables:
-                frame.bind(name, read(scope.variables[name]))
         frame.bind("now", Jsonata.JLambda(lambda: now))
         frame.bind("millis", Jsonata.JLambda(lambda: int(seconds) * 1000))
         try:
@@ -172,6 +226,12 @@ class Expression:
         except JException as error:
             return QueryEvaluationError(str(error))
         return QueryEvaluationError(f"The value is undefined: {self.text:.200}") if found is None else _plain(found)
+
+
+def _first_indexes(names: list[str]) -> list[int]:
+    """Where each name occurs first. Two times are never the same name."""
+    first: dict[str, int] = {}
+    return [index if name.endswith(_END_OF_TIME) else first.setdefault(name, index) for index, name in enumerate(names)]
 
 
 # A stand-in has the length of its name, and its parts are recognized: each is a digit and a letter that no name has.
@@ -230,17 +290,12 @@ class Template:
         Args:
             expressions: those of the definition, by their texts.
         """
-        self._content = content
-        self._build = self._compile(content, expressions)
+        build = self._compile(content, expressions)
+        constant = Value(content)
+        self.value: Callable[[Scope], Value] = build or (lambda _: constant)
+        """Raises QueryEvaluationError if an expression has no value."""
 
-    def value(self, scope: Scope) -> Any:
-        """
-        Raises:
-            QueryEvaluationError: an expression has no value.
-        """
-        return self._content if self._build is None else self._build(scope)
-
-    def _compile(self, content: Any, expressions: dict[str, Expression]) -> Callable[[Scope], Any] | None:
+    def _compile(self, content: Any, expressions: dict[str, Expression]) -> Callable[[Scope], Value] | None:
         """A function from a scope to the value; ``None`` for a constant."""
         if isinstance(content, str) and content.startswith("{%"):
             text = content.removeprefix("{%").removesuffix("%}").strip()
@@ -250,11 +305,11 @@ class Template:
         if isinstance(content, dict):
             members = {name: (self._compile(member, expressions), member) for name, member in content.items()}
             if any(build for build, _ in members.values()):
-                return lambda scope: {
-                    name: build(scope) if build else member for name, (build, member) in members.items()
-                }
+                return lambda scope: Value(
+                    {name: build(scope).content if build else member for name, (build, member) in members.items()}
+                )
         if isinstance(content, list):
             elements = [(self._compile(element, expressions), element) for element in content]
             if any(build for build, _ in elements):
-                return lambda scope: [build(scope) if build else element for build, element in elements]
+                return lambda scope: Value([build(scope).content if build else element for build, element in elements])
         return None

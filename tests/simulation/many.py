@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import sys
+import time
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import cache
 
@@ -16,6 +18,8 @@ from .trace import Trace
 
 # Branches of handlers/ are counted in one of so many histories, because that takes as long as the history itself.
 WATCHED_EVERY = 20
+# Seeds that one process runs at a time.
+_CHUNK = 250
 
 
 @dataclass
@@ -29,6 +33,8 @@ class Summary:
     """States, catchers, retriers and rules of Choices."""
     faults: Counter[str] = field(default_factory=Counter)
     branches: Counter[coverage.Branch] = field(default_factory=Counter)
+    seconds: float = 0
+    """Of processor time."""
 
     def add(self, other: Summary) -> None:
         self.histories += other.histories
@@ -36,6 +42,7 @@ class Summary:
         self.entered += other.entered
         self.faults += other.faults
         self.branches += other.branches
+        self.seconds += other.seconds
 
 
 @cache
@@ -46,7 +53,7 @@ def machine() -> StateMachine:
 
 def run_seeds(seeds: Iterable[int]) -> Summary:
     """Runs the histories of these seeds."""
-    summary = Summary()
+    summary, began = Summary(), time.process_time()
     coverage.entered.clear()
     with functions.installed(deployed()):
         for seed in seeds:
@@ -60,6 +67,22 @@ def run_seeds(seeds: Iterable[int]) -> Summary:
                 summary.problems[seed] = outcome.problem
     functions.is_watched = False
     summary.branches += coverage.entered
+    summary.seconds = time.process_time() - began
+    return summary
+
+
+def run_in_processes(seeds: range, processes: int, show: Callable[[Summary], None] = lambda _: None) -> Summary:
+    """Runs the histories of these seeds in several processes.
+
+    Args:
+        show: is called with each part of the summary as soon as it is there.
+    """
+    summary = Summary()
+    chunks = [seeds[first : first + _CHUNK] for first in range(0, len(seeds), _CHUNK)]
+    with multiprocessing.get_context("spawn").Pool(processes) as pool:
+        for found in pool.imap_unordered(run_seeds, chunks):
+            summary.add(found)
+            show(found)
     return summary
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Callable
+from functools import partial
 from itertools import count
 from typing import Any
 
@@ -115,6 +116,7 @@ class Scheduler:
         self._actions.clear()
         for process in self.processes:
             process.kill()
+        self.processes.clear()
 
     # --- For processes ----------------------------------------------------------------------------------------
 
@@ -159,10 +161,15 @@ class Scheduler:
                 outcome: tuple[object, Exception | None] = act(), None
             except Exception as error:  # noqa: BLE001 - it is the caller's
                 outcome = None, error
-            self.after(after, lambda: process.resume(outcome))
+            self.after(after, partial(process.resume, outcome))
+            del outcome
 
         self.after(before, arrive)
         value, error = self.wait()
-        if error is not None:
+        if error is None:
+            return value
+        try:
             raise error
-        return value
+        finally:
+            # As above: an error whose frames hold it is not freed at once.
+            del error

@@ -223,13 +223,13 @@ class Engine:
             return self._run_with_errors(execution, state, known, variables)
         if state.type == "Fail":
             scope = self._scope(known, variables)
-            texts = [_evaluated(template, scope) if template else "" for template in (state.error, state.cause)]
+            texts = [_evaluated(template, scope).content if template else "" for template in (state.error, state.cause)]
             raise StateError(*texts)
         if state.type == "Choice":
             return self._choose(execution, state, known, variables)
         if state.type == "Wait":
             seconds = _evaluated(state.seconds, self._scope(known, variables))
-            self._scheduler.sleep(seconds)
+            self._scheduler.sleep(seconds.content)
         elif state.type not in ("Pass", "Succeed"):
             raise NotImplementedError(f"The simulation has no state of type {state.type}.")
         return self._leave(execution, state, known["input"], known, variables), state.next
@@ -239,7 +239,7 @@ class Engine:
     ) -> tuple[Value, str | None]:
         scope = self._scope(known, variables)
         for index, rule in enumerate(state.choices):
-            if _evaluated(rule.condition, scope) is True:
+            if _evaluated(rule.condition, scope).content is True:
                 self.entered[f"{state.name} Choice {index}"] += 1
                 return self._leave(execution, rule, known["input"], known, variables), rule.next
         if state.default is None:
@@ -252,8 +252,8 @@ class Engine:
     ) -> Value:
         """The output of a state. ``Assign`` and ``Output`` both see the variables as they were before."""
         scope = self._scope(known, variables)
-        assigned = {name: Value(_evaluated(template, scope)) for name, template in state.assign.items()}
-        output = Value(_evaluated(state.output, scope)) if state.output else default
+        assigned = {name: _evaluated(template, scope) for name, template in state.assign.items()}
+        output = _evaluated(state.output, scope) if state.output else default
         for value in (*assigned.values(), output):
             self._limit(execution, value)
         # "Quotas": the variables that one state assigns have 256 KiB together.
@@ -311,7 +311,7 @@ class Engine:
 
     def _run_task(self, execution: Execution, state: State, known: dict[str, Value], variables: Variables) -> Value:
         self._count(execution, 3)
-        arguments = Value(_evaluated(state.arguments, self._scope(known, variables)) if state.arguments else {})
+        arguments = _evaluated(state.arguments, self._scope(known, variables)) if state.arguments else Value({})
         self._limit(execution, arguments)
         result = Value(self._task(execution, state.resource, arguments.content, state.timeout))
         self._limit(execution, result)
@@ -319,7 +319,7 @@ class Engine:
 
     def _run_map(self, execution: Execution, state: State, known: dict[str, Value], variables: Variables) -> Value:
         self._count(execution, 2)
-        items = _evaluated(state.items, self._scope(known, variables))
+        items = _evaluated(state.items, self._scope(known, variables)).content
         if not isinstance(items, list):
             raise StateError("States.QueryEvaluationError", f"Items of {state.name} is not an array.")
         results: list[Any] = [None] * len(items)
@@ -378,7 +378,7 @@ def _of(state: State) -> StateMachine:
     return state.processor
 
 
-def _evaluated(template: Template | None, scope: Scope) -> Any:
+def _evaluated(template: Template | None, scope: Scope) -> Value:
     assert template is not None
     try:
         return template.value(scope)

@@ -217,7 +217,8 @@ class World:
             self.trace(who, f"{_shown(operation, arguments)}: {error.response['Error']['Code']}")
             self._observe(who, service, operation, arguments, error)
             raise
-        self.trace(who, _shown(operation, arguments))
+        if self.is_traced:
+            self.trace(who, _shown(operation, arguments))
         self._observe(who, service, operation, arguments, answer)
         return answer
 

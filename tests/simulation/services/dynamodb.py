@@ -106,7 +106,8 @@ class Table:
                         "is not supported. The AttributeValue for a key attribute cannot contain an empty string "
                         f"value. IndexName: {index}, IndexKey: {name}"
                     )
-        if item_size(item) > MAX_ITEM_BYTES:
+        # No character has more than four bytes.
+        if 4 * len(repr(item)) > MAX_ITEM_BYTES and item_size(item) > MAX_ITEM_BYTES:
             raise invalid(f"Item size {what}has exceeded the maximum allowed size")
 
 
