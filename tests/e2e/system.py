@@ -123,6 +123,9 @@ class Inbox:
         """Adds what has come to ``received``. Returns whether something has."""
         messages = self._sqs.receive_message(QueueUrl=self._queue, MaxNumberOfMessages=10).get("Messages", [])
         self.received.extend(json.loads(message["Body"]) for message in messages)
+        # A message that is not deleted comes again.
+        for message in messages:
+            self._sqs.delete_message(QueueUrl=self._queue, ReceiptHandle=message["ReceiptHandle"])
         return bool(messages)
 
     def __call__(self, text: str) -> dict[str, Any]:

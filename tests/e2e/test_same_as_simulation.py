@@ -197,8 +197,8 @@ class Services:
             ),
         }
         shown = json.dumps(found, indent=1, ensure_ascii=False, sort_keys=True)
-        for key in history.keys:
-            shown = shown.replace(self.key(key), key)
+        # A subject has "?" in the place of a letter that is not ASCII, so the beginning of the key is replaced alone.
+        shown = shown.replace(self.key(""), "")
         for name, real in self.names.items():
             shown = shown.replace(real, name)
         return shown.replace(self.table, "TABLE")
