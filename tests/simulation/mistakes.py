@@ -17,6 +17,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from handlers import (
     arns,
+    copying,
     execution_watcher,
     replication_worker,
     sqs_batch,
@@ -92,6 +93,14 @@ _TO_BUCKET = "CopyToMultipleBuckets.ItemProcessor.States.CopyToBucket"
 _WORKER = "CopyThroughWorker.ItemProcessor.States.RunCopyWorker"
 _ANYBODY = "attribute_exists(leaseOwner)"
 _VALUES = "Arguments.ExpressionAttributeValues"
+_FORGOTTEN = {
+    "status": "FAILED",
+    "totalBuckets": 0,
+    "successfulCopies": 0,
+    "failedCopies": 0,
+    "successfulBuckets": [],
+    "failedBuckets": [],
+}
 
 IN_DEFINITION = [
     Mistake(
@@ -136,6 +145,11 @@ IN_DEFINITION = [
         _replaced("CopyToMultipleBuckets", r"\$exists\(\$lookup\(\$regions, \$bucket\)\) or ", ""),
     ),
     Mistake("a lease that is not renewed for a round", _set(f"UpdateDynamoDBFinal.{_VALUES}.:leaseUntil", {"N": "0"})),
+    Mistake(
+        "results written without the lease's condition",
+        _replaced("UpdateDynamoDBFinal", "leaseOwner = :executionId OR", f"leaseOwner = :executionId OR {_ANYBODY} OR"),
+    ),
+    Mistake("a retry that forgets the other copies", _set("AcquireLease.Assign.summary", _FORGOTTEN)),
     Mistake("a source that cannot be read is no problem", _set("ReadSource.Catch.0.Assign", {})),
     Mistake(
         "a record that could not be written is no problem",
@@ -170,6 +184,12 @@ def _name_by_key(upload: Any) -> str:
     return arns.execution_name(upload.key, [upload.bucket, upload.key])
 
 
+def _update_of_anybody(condition: str, **arguments: Any) -> tracking.Update:
+    return _update_if(condition.replace(_OWNER, f"({_OWNER} OR {_ANYBODY})"), **arguments)
+
+
+_OWNER = "leaseOwner = :executionId"
+_update_if = tracking.update_if
 _process = sqs_batch.process
 _shorten_lease = execution_watcher._shorten_lease
 _NOT_CLOSED = tracking.Update(False, {})
@@ -179,6 +199,11 @@ IN_FUNCTIONS = [
     Mistake(
         "an upload whose execution could not be started",
         mend=_instead(replication_worker, "_start_execution", _swallow(replication_worker._start_execution)),
+    ),
+    Mistake("copy-worker goes on without the lease", mend=_instead(tracking, "update_if", _update_of_anybody)),
+    Mistake(
+        "copy-worker copies the newest version",
+        mend=_instead(copying.Copy, "source", property(lambda copy: {"Bucket": copy.source_bucket, "Key": copy.key})),
     ),
     Mistake("a batch that never fails", mend=_instead(sqs_batch, "process", _all_succeeded)),
     Mistake("a stopped execution without a notification", mend=_instead(execution_watcher, "_notify", lambda _: None)),
