@@ -143,14 +143,16 @@ class Invariants:
 
     def _check_final_record(self, record: Mapping[str, Any]) -> None:
         key = record["fileKey"]["S"]
-        owner = record.get("leaseOwner", {}).get("S")
-        holder = self._world.engine.executions.get(owner or "")
+        owner = record.get("leaseOwner", {}).get("S", "").removesuffix("#ended")
+        holder = self._world.engine.executions.get(owner)
         until = float(record.get("leaseExpiresAt", {}).get("N", 0))
         is_known = owner not in self._world.unheard
         # The lease of an execution that could not release it expires by itself.
         if holder and holder.stopped and is_known and "ReleaseLease Catch 0" not in holder.entered:
             latest = max(holder.stopped, self._world.heard.get(holder.arn, 0.0)) + LEASE_GRACE + _TO_HANDLE
-            if until > latest:
+            # execution-watcher lets a lease that has ended end again, when it hears of the end of another execution.
+            ended_again = any(0 <= until + 1 - heard <= _TO_HANDLE for heard in self._world.heard.values())
+            if until > latest and not ended_again:
                 raise ViolationError(
                     f"long lease: {holder.name} is over, and holds {key} for {until - latest:.0f} s more"
                 )
