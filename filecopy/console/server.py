@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 import socket
@@ -41,9 +42,11 @@ def run(stack: Stack, port: int, *, is_read_only: bool, on_ready: Callable[[str]
     listening = _listening(port)
     console = Console(reader, listening.getsockname()[1], is_read_only)
     console.warm_up()
-    on_ready(console.url)
-    # The server closes it.
-    asyncio.run(_serve(console, listening.detach()))
+    # Ctrl-C may come before the server has its handler of signals.
+    with contextlib.suppress(KeyboardInterrupt):
+        on_ready(console.url)
+        # The server closes the socket.
+        asyncio.run(_serve(console, listening.detach()))
 
 
 def open_browser(url: str) -> None:

@@ -142,8 +142,7 @@ def test_an_alarm_there_tells_operators(system: System, there: Any) -> None:
     """The alarms of another region tell a topic of their own region."""
     found = {alarm["AlarmName"]: alarm for alarm in there("cloudwatch").describe_alarms()["MetricAlarms"]}
     assert found.keys() == {
-        f"file-copy-{kind}-{FAR}"
-        for kind in ("dead-letters-arrivals", "errors-regional-sync", "throttles-regional-sync")
+        f"file-copy-{kind}-{FAR}" for kind in ("dead-letters-arrivals", "errors-regional-sync", "arrivals-waiting")
     }
     name = f"file-copy-dead-letters-{QUEUE}"
     [topic] = found[name]["AlarmActions"]

@@ -188,7 +188,7 @@ def test_the_report_in_a_browser(open_system: System, browser: str, tmp_path: Pa
 def test_the_look_sees_what_is_wrong(browser: str, tmp_path: Path) -> None:
     """A page that stands out, fetches something and complains is seen to: the test above would fail."""
     page = (
-        "<!DOCTYPE html><title>t</title><svg width=10 height=10></svg><div style='width: 900px'>x</div>"
+        "<!DOCTYPE html><title>t</title><svg class=machine width=10 height=10></svg><div style='width: 900px'>x</div>"
         "<img src='picture.png'><script>console.error('complaint')</script>"
     )
     seen = look(browser, page, tmp_path)
