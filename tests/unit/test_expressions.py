@@ -552,21 +552,22 @@ def test_people_are_told_which_copies_were_given_up(remaining: list[str]) -> Non
 
 
 @pytest.mark.parametrize(
-    ("remaining", "lease_until", "owner", "seconds"),
+    ("remaining", "may_land_for", "owner", "seconds"),
     [
         # The last round. A copy that timed out may land until a time that is in the future, or over.
-        ([], 0, f"{EXECUTION}#ended", 0),
-        ([], 5, f"{EXECUTION}#ended", 0),
-        ([], time.time() + 5000, f"{EXECUTION}#ended", 5000),
-        ([B], 0, EXECUTION, LEASE_BASE + LEASE_PER_WORKER_ROUND),
+        ([], None, f"{EXECUTION}#ended", 0),
+        ([], -5000, f"{EXECUTION}#ended", 0),
+        ([], 5000, f"{EXECUTION}#ended", 5000),
+        ([B], None, EXECUTION, LEASE_BASE + LEASE_PER_WORKER_ROUND),
     ],
 )
 def test_whoever_ends_its_lease_is_its_owner_no_more(
-    remaining: list[str], lease_until: float, owner: str, seconds: int
+    remaining: list[str], may_land_for: int | None, owner: str, seconds: int
 ) -> None:
     """A write that lands after the last one is refused. The lease ends no sooner than the execution, so an AcquireLease
     of the execution that lands late does not take it again."""
     values = STATES["UpdateDynamoDBFinal"]["Arguments"]["ExpressionAttributeValues"]
+    lease_until = 0 if may_land_for is None else time.time() + may_land_for
     variables = {"remaining": remaining, "leaseUntil": lease_until}
     assert evaluated(values[":owner"]["S"], **variables) == owner
     assert abs(float(evaluated(values[":leaseUntil"]["N"], **variables)) - time.time() - seconds) < 60
