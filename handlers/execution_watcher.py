@@ -103,7 +103,8 @@ def _close(body: str) -> None:
         return
     is_closed, record = False, dict[str, Any]()
     if _may_have_record(ending):
-        now = int(time.time())
+        # The next second, so that an AcquireLease that was sent in this one is refused, too.
+        now = int(time.time()) + 1
         _refuse_late_writes(ending, now)
         is_closed, record = _close_record(ending)
         # LogWorkflowStart writes totalBuckets into the execution's record. Before that, no copy had begun.
@@ -241,11 +242,11 @@ def _refuse_late_writes(ending: Ending, now: int) -> None:
     """Has DynamoDB refuse the writes that the execution has sent and that have not landed yet: first an AcquireLease,
     then all others.
 
-    An AcquireLease takes no lease that ends after it was sent. So a lease that has ended before ends now. One that
-    another execution holds will end later. Any other write needs the execution to be the lease owner.
+    An AcquireLease takes no lease that ends after it was sent. So a lease that has ended before ends at ``now``. One
+    that another execution holds will end later. Any other write needs the execution to be the lease owner.
 
     Args:
-        now: seconds since 1970.
+        now: the next second, in seconds since 1970.
     """
     barred = _update(
         ending, "SET #until = :now", "#until < :now", {":now": {"N": str(now)}}, {"#until": "leaseExpiresAt"}

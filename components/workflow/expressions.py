@@ -241,7 +241,7 @@ OWNER_AFTER_ROUND = fill("$count($remaining) = 0 ? <ENDED> : $executionId", ende
 # a lease is never released to a time before the end of its execution, and ":now" is the time when the call was sent.
 ACQUIRE_CONDITION = (
     "attribute_not_exists(leaseOwner) OR (leaseOwner = :executionId AND leaseExpiresAt <= :leaseUntil)"
-    " OR leaseExpiresAt < :now"
+    " OR leaseExpiresAt <= :now"
 )
 
 # Takes the lease. A new record is the execution's own at once. The other members are set to themselves, so that
@@ -280,7 +280,7 @@ def lease_expiry(max_concurrency: int) -> str:
     """The end of the lease, in seconds since 1970: it outlives the first round of copies."""
     return fill(
         r"""$string(
-    $floor($millis() / 1000) + <LEASE_BASE>
+    $ceil($millis() / 1000) + <LEASE_BASE>
         + <LEASE_PER_ROUND> * $ceil($count($job.destinationBuckets) / <MAX_CONCURRENCY>)
 )""",
         lease_base=LEASE_BASE,
@@ -534,7 +534,7 @@ RESULTS_UPDATE = r"""(
 # Seconds since 1970. A copy that timed out may still land: the lease is kept for as long as that may take.
 LEASE_UNTIL = fill(
     r"""(
-    "States.Timeout" in $states.input.error ? $floor($millis() / 1000) + <LEASE_GRACE> : $leaseUntil
+    "States.Timeout" in $states.input.error ? $ceil($millis() / 1000) + <LEASE_GRACE> : $leaseUntil
 )""",
     lease_grace=LEASE_GRACE,
 )
@@ -548,7 +548,8 @@ def lease_after_round(max_concurrency: int) -> str:
         r"""(
     $time := $floor($millis() / 1000);
     $string($count($remaining) = 0 ? ($leaseUntil > $time ? $leaseUntil : $time)
-        : $time + <LEASE_BASE> + <LEASE_PER_WORKER_ROUND> * $ceil($count($remaining) / <MAX_CONCURRENCY>))
+        : $ceil($millis() / 1000) + <LEASE_BASE>
+            + <LEASE_PER_WORKER_ROUND> * $ceil($count($remaining) / <MAX_CONCURRENCY>))
 )""",
         lease_base=LEASE_BASE,
         lease_per_worker_round=LEASE_PER_WORKER_ROUND,

@@ -105,7 +105,7 @@ _FORGOTTEN = {
 IN_DEFINITION = [
     Mistake(
         "no execution waits for the lease",
-        _replaced("AcquireLease", "leaseExpiresAt < :now", f"leaseExpiresAt < :now OR {_ANYBODY}"),
+        _replaced("AcquireLease", "leaseExpiresAt <= :now", f"leaseExpiresAt <= :now OR {_ANYBODY}"),
     ),
     Mistake("a lease of five seconds", _replaced("AcquireLease", r"\+ \d+ \+ \d+ \*", "+ 5 + 0 *")),
     Mistake(
