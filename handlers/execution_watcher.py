@@ -77,6 +77,11 @@ class Ending:
     """``None`` if no upload started it."""
 
     @property
+    def ended_owner(self) -> str:
+        """The lease owner after the end."""
+        return self.execution_arn + _ENDED
+
+    @property
     def problem(self) -> str:
         return ": ".join(part for part in (self.status, self.error, self.cause) if part)[:1000]
 
@@ -197,7 +202,7 @@ def _object(document: object) -> dict[str, Any]:
 
 
 def _iso(moment: object) -> str | None:
-    """A time as records have it; ``None`` if it is none.
+    """A time as records have it; ``None`` for a value that is not a time.
 
     Args:
         moment: milliseconds since 1970 in an event, a datetime from Step Functions.
@@ -258,7 +263,7 @@ def _refuse_late_writes(ending: Ending, now: int) -> None:
         ending,
         "SET leaseOwner = :ended",
         "leaseOwner = :executionId",
-        {":executionId": {"S": ending.execution_arn}, ":ended": {"S": ending.execution_arn + _ENDED}},
+        {":executionId": {"S": ending.execution_arn}, ":ended": {"S": ending.ended_owner}},
     )
 
 
@@ -268,7 +273,7 @@ def _create_record(ending: Ending, now: int) -> None:
 
     members: dict[str, Any] = {
         "executionId": {"S": ending.execution_arn},
-        "leaseOwner": {"S": ending.execution_arn + _ENDED},
+        "leaseOwner": {"S": ending.ended_owner},
         "leaseExpiresAt": {"N": str(now)},
         "status": {"S": "FAILED"},
         "problem": {"S": ending.problem},
@@ -319,7 +324,7 @@ def _shorten_lease(ending: Ending, until: int) -> None:
         ending,
         "SET #until = :until",
         "leaseOwner = :ended AND #until > :until",
-        {":until": {"N": str(until)}, ":ended": {"S": ending.execution_arn + _ENDED}},
+        {":until": {"N": str(until)}, ":ended": {"S": ending.ended_owner}},
         {"#until": "leaseExpiresAt"},
     )
 

@@ -50,7 +50,7 @@ class Environment(Variables):
 
 @dataclass(kw_only=True)
 class Digest:
-    """What people are told of some notifications."""
+    """The message that people get about some notifications."""
 
     count: int = 0
     shown: list[tuple[str, str]] = field(default_factory=list)

@@ -159,7 +159,7 @@ STARTER = fill('<IS_SUPERSEDED> ? "superseded" : $executionId', is_superseded=IS
 
 # The record as it was, and the destinations that the execution does not copy to. Their failed copies stay in the
 # record, and for a retry their copies, too. A failed copy to a bucket that is not a destination of the stack does not
-# stay: nothing could mend it, so the record would never be COMPLETED again.
+# stay: nothing could fix it, so the record would never be COMPLETED again.
 _BEFORE = r"""
     $item := $states.result.Attributes;
     $others := function($buckets) { [$filter($buckets, function($bucket) {

@@ -196,7 +196,7 @@ class TrackingRecord:
 
 
 def read_record(stack: Stack, key: str) -> TrackingRecord | None:
-    """Read the record of a file in the stack's source bucket, without arrivals; ``None`` if there is none."""
+    """Read the record of a file in the stack's source bucket, without arrivals; ``None`` if it does not exist."""
     item = (
         stack.clients("dynamodb")
         .get_item(

@@ -240,7 +240,7 @@ LACKING: list[Json] = [
 def test_what_an_event_lacks_is_asked_for(
     lacking: Json, state_machine: StateMachine, notifications: Notifications
 ) -> None:
-    """An execution that was stopped: its record is closed and a person told of it, whatever its event lacks."""
+    """An execution that was stopped: its record is closed and people are notified, whatever its event lacks."""
     execution = start(state_machine)
     track(execution=execution, lease=execution)
     state_machine.stop_executions()

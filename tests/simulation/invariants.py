@@ -220,8 +220,8 @@ class Invariants:
                 raise ViolationError(f"silent gap: {bucket} has not {upload.version_id} of {upload.key}")
 
     def _is_told(self, upload: Upload, bucket: str) -> bool:
-        """True if people were told of a copy to this bucket that failed, after the upload; or if the notice was lost
-        with a status change."""
+        """True if people were notified of a copy to this bucket that failed, after the upload; or if the notice was
+        lost with a status change."""
         for execution in self._world.engine.executions.values():
             if not isinstance(execution.job, dict) or execution.job.get("sourceKey") != upload.key:
                 continue

@@ -38,7 +38,7 @@ class Mistake:
     name: str
     change: Callable[[Definition], None] | None = None
     """Changes the definition."""
-    mend: Callable[[], AbstractContextManager[Any]] | None = None
+    swap: Callable[[], AbstractContextManager[Any]] | None = None
     """Has a function be wrong as long as the context lasts."""
 
     def definition(self, right: Mapping[str, Any]) -> Definition:
@@ -52,10 +52,10 @@ class Mistake:
     @contextmanager
     def made(self) -> Iterator[None]:
         """Has the function be wrong in the block."""
-        if self.mend is None:
+        if self.swap is None:
             yield
         else:
-            with self.mend():
+            with self.swap():
                 yield
 
 
@@ -195,32 +195,32 @@ _shorten_lease = execution_watcher._shorten_lease
 _NOT_CLOSED = tracking.Update(False, {})
 
 IN_FUNCTIONS = [
-    Mistake("an execution's name that repeats", mend=_instead(replication_worker, "execution_name", _name_by_key)),
+    Mistake("an execution's name that repeats", swap=_instead(replication_worker, "execution_name", _name_by_key)),
     Mistake(
         "an upload whose execution could not be started",
-        mend=_instead(replication_worker, "_start_execution", _swallow(replication_worker._start_execution)),
+        swap=_instead(replication_worker, "_start_execution", _swallow(replication_worker._start_execution)),
     ),
-    Mistake("copy-worker goes on without the lease", mend=_instead(tracking, "update_if", _update_of_anybody)),
+    Mistake("copy-worker goes on without the lease", swap=_instead(tracking, "update_if", _update_of_anybody)),
     Mistake(
         "copy-worker copies the newest version",
-        mend=_instead(copying.Copy, "source", property(lambda copy: {"Bucket": copy.source_bucket, "Key": copy.key})),
+        swap=_instead(copying.Copy, "source", property(lambda copy: {"Bucket": copy.source_bucket, "Key": copy.key})),
     ),
-    Mistake("a batch that never fails", mend=_instead(sqs_batch, "process", _all_succeeded)),
-    Mistake("a stopped execution without a notification", mend=_instead(execution_watcher, "_notify", lambda _: None)),
-    Mistake("people are notified twice", mend=_instead(execution_watcher, "_NOTIFIED_BY_WORKFLOW", set())),
+    Mistake("a batch that never fails", swap=_instead(sqs_batch, "process", _all_succeeded)),
+    Mistake("a stopped execution without a notification", swap=_instead(execution_watcher, "_notify", lambda _: None)),
+    Mistake("people are notified twice", swap=_instead(execution_watcher, "_NOTIFIED_BY_WORKFLOW", set())),
     Mistake(
         "a notification that failed counts as sent",
-        mend=_instead(
+        swap=_instead(
             execution_watcher,
             "_NOTIFIED_BY_WORKFLOW",
             {*execution_watcher._NOTIFIED_BY_WORKFLOW, "NotificationFailed"},
         ),
     ),
-    Mistake("a record that stays open", mend=_instead(execution_watcher, "_close_record", lambda _: _NOT_CLOSED)),
-    Mistake("a dead execution keeps its lease", mend=_instead(execution_watcher, "_shorten_lease", lambda *_: None)),
+    Mistake("a record that stays open", swap=_instead(execution_watcher, "_close_record", lambda _: _NOT_CLOSED)),
+    Mistake("a dead execution keeps its lease", swap=_instead(execution_watcher, "_shorten_lease", lambda *_: None)),
     Mistake(
         "a dead execution's lease ends at once",
-        mend=_instead(execution_watcher, "_shorten_lease", lambda ending, _: _shorten_lease(ending, 0)),
+        swap=_instead(execution_watcher, "_shorten_lease", lambda ending, _: _shorten_lease(ending, 0)),
     ),
 ]
 
