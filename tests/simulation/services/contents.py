@@ -46,7 +46,7 @@ class Content:
     def checksum(self, algorithm: str) -> bytes:
         """What S3 stores before it is written as base64: ``CRC32``, ``CRC32C``, ``CRC64NVME``, ``SHA1``, ``SHA256`` or
         ``MD5``."""
-        return _checksum(self, algorithm)
+        return _checksum(self, algorithm, self.size <= HASHED)
 
 
 def content(data: bytes, size: int | None = None) -> Content:
@@ -77,11 +77,11 @@ def joined(runs: Iterable[tuple[bytes, int]]) -> Content:
 
 
 @lru_cache(_KEPT)
-def _checksum(of: Content, algorithm: str) -> bytes:
+def _checksum(of: Content, algorithm: str, of_all_bytes: bool) -> bytes:
     if algorithm in _CRCS:
         crc = _CRCS[algorithm]
         return crc.of(of.runs).to_bytes(crc.width // 8, "big")
-    shown = of.data if of.size <= HASHED else repr(of.runs).encode()
+    shown = of.data if of_all_bytes else repr(of.runs).encode()
     return hashlib.new(algorithm, shown, usedforsecurity=False).digest()
 
 

@@ -18,7 +18,7 @@ from moto import mock_aws
 from handlers import checksums
 from tests.handlers import account
 
-from . import s3
+from . import contents, s3
 from .contents import concatenated, content
 from .s3 import MAX_COPY_BYTES, MIN_PART_BYTES, S3, versions
 
@@ -205,6 +205,14 @@ def test_a_crc_of_a_large_file_is_that_of_its_parts() -> None:
 
 
 # --- As AWS documents -------------------------------------------------------------------------------------------
+
+
+def test_a_hash_of_all_bytes_is_not_one_that_was_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    large = content(b"x", 3 * contents.HASHED)
+    stands_for_it = large.checksum("MD5")
+    monkeypatch.setattr(contents, "HASHED", large.size)
+    by_bytes = hashlib.md5(large.data, usedforsecurity=False).digest()
+    assert large.checksum("MD5") == by_bytes != stands_for_it
 
 
 def test_versions_and_delete_markers(world: World) -> None:
