@@ -58,12 +58,12 @@ def _process(arrival: ObjectCreated) -> None:
         return
     execution = record["executionId"]["S"]
     log.about(bucket=arrival.bucket, key=arrival.key, executionArn=execution)
-    is_in_progress = record["status"]["S"] == "IN_PROGRESS"
-    if not is_in_progress and not _was_sent_by(record, arrival):
+    is_running = _is_running(record)
+    if not is_running and not _was_sent_by(record, arrival):
         log.info("Ignored: not a copy made by the recorded execution")
         return
     verdict = _verify(arrival, record)
-    if is_in_progress and verdict.problem:
+    if is_running and verdict.problem:
         raise UndecidedError(f"{arrival.key!r} in {arrival.bucket} differs: {verdict.problem}")
     if not _write(arrival, verdict, execution):
         log.info("Ignored: a later copy has arrived")
@@ -80,11 +80,19 @@ def _read_record(file_key: str) -> dict[str, Any] | None:
         TableName=Environment.read().table_name,
         Key=tracking.key_of(file_key, Environment.read().source_bucket),
         ConsistentRead=True,
-        ProjectionExpression="executionId, #status, sourceVersionId, sourceETag, sourceSize, successfulBuckets,"
-        " copyResults",
+        ProjectionExpression="executionId, #status, leaseExpiresAt, sourceVersionId, sourceETag, sourceSize,"
+        " successfulBuckets, copyResults",
         ExpressionAttributeNames={"#status": "status"},
     )
     return found.get("Item")
+
+
+def _is_running(record: dict[str, Any]) -> bool:
+    """True if the recorded execution may still copy. A lease outlives its holder. So if it has expired, the execution
+    has ended, and its status change was lost.
+    """
+    lease_ends = float(record.get("leaseExpiresAt", {}).get("N", "Infinity"))
+    return record["status"]["S"] == "IN_PROGRESS" and time.time() < lease_ends
 
 
 def _was_sent_by(record: dict[str, Any], arrival: ObjectCreated) -> bool:

@@ -84,8 +84,11 @@ def track(
     execution: str = EXECUTION,
     source_version: str | None = None,
     copy_version: str | None = None,
+    lease_ends: float | None = None,
 ) -> None:
-    """Writes the record as the workflow does. ``copy_version`` is that of the copy in ``destination``."""
+    """Writes the record as the workflow does. ``copy_version`` is that of the copy in ``destination``, ``lease_ends``
+    in seconds since 1970.
+    """
     destinations = [destination, DESTINATIONS[1]]
     item: dict[str, Any] = {
         "fileKey": {"S": key},
@@ -97,6 +100,8 @@ def track(
         "destinationBuckets": {"L": [{"S": bucket} for bucket in destinations]},
         "totalBuckets": {"N": "2"},
     }
+    if lease_ends is not None:
+        item["leaseExpiresAt"] = {"N": str(int(lease_ends))}
     if status != "IN_PROGRESS":
         result = {"destinationBucket": {"S": destination}, "success": {"BOOL": True}, "etag": {"S": "e"}}
         if copy_version:
@@ -397,6 +402,18 @@ def test_a_difference_under_way_is_looked_at_again(notifications: Notifications)
     track(copy_version=version)
     assert confirm(arrival()) == failed()
     assert len(notifications.received()) == 1
+
+
+@pytest.mark.parametrize("lease_left", [60, -60])
+def test_a_difference_is_decided_when_the_lease_has_expired(lease_left: int, notifications: Notifications) -> None:
+    """The record stays in progress if the status change of its execution was lost. What an older execution copied would
+    never be decided, and a dead letter of it would fail each time that it is moved back.
+    """
+    put(SOURCE)
+    put(DESTINATION, b"an older build")
+    track(status="IN_PROGRESS", lease_ends=time.time() + lease_left)
+    assert confirm(arrival()) == (failed(0) if lease_left > 0 else failed())
+    assert_untouched(notifications)
 
 
 def test_an_equal_arrival_under_way_is_verified() -> None:

@@ -134,3 +134,29 @@ def test_people_are_told_which_copies_an_execution_gave_up() -> None:
     with rested(world):
         [notice] = world.notices
         assert f"❌ {OWN}: LeaseLost: another execution has taken over the record" in notice.message
+
+
+def test_an_older_arrival_is_decided_though_a_status_change_was_lost() -> None:
+    """A newer execution was stopped, and its record stays in progress. The event of an older copy became a dead letter
+    again, however often somebody moved it back."""
+    world = World(deployed(), many.machine(), Choices(made={}))
+    notify = world.s3._notify
+
+    def notify_late(bucket: str, event: dict[str, Any]) -> None:
+        world.scheduler.after(LATE if bucket == OWN else 0, lambda: notify(bucket, event))
+
+    def stop_the_second(execution: Execution, state: str) -> None:
+        if state == "AllCopiesSuccessful":
+            world.s3.call("PutObject", {"Bucket": SOURCE, "Key": KEY, "Body": b"22"})
+        elif state == "CopyToMultipleBuckets" and len(world.engine.executions) > 1:
+            world.scheduler.after(0, lambda: world.engine.stop(execution, "ABORTED"))
+
+    world.s3._notify = notify_late
+    world.engine.on_state = stop_the_second
+    world.faults.has = lambda kind, where: kind == "missing"  # type: ignore[method-assign]  # noqa: ARG005
+    with rested(world) as record:
+        assert record["status"] == {"S": "IN_PROGRESS"}
+        [arrivals] = [queue for queue in world.stack.queues.values() if queue.name == "file-copy-arrivals"]
+        assert world.redrive(arrivals) == 1
+        world.scheduler.run()
+        assert not [queue for queue in world.sqs.queues.values() if queue.messages]
