@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from . import log, sqs_batch, text
+from . import copy_job, log, sqs_batch, text
 from .environment import Variables
 
 # clients and tracking are imported only if an execution failed. They import botocore, which takes longer than all the
@@ -68,6 +68,8 @@ class Ending:
     source_bucket: str | None
     source_key: str | None
     """``None``, as the bucket, if the input has none."""
+    is_refused: bool
+    """True if the input is wrong, so that the execution ended in ValidateInput and has written nothing."""
     destinations: frozenset[str]
     is_completed: bool
     """True if it succeeded and was not superseded."""
@@ -107,7 +109,7 @@ def _close(body: str) -> None:
             log.info("Execution superseded")
         return
     is_closed, record = False, dict[str, Any]()
-    if _may_have_record(ending):
+    if not ending.is_refused:
         # The next second, so that an AcquireLease that was sent in this one is refused, too.
         now = int(time.time()) + 1
         _refuse_late_writes(ending, now)
@@ -183,6 +185,8 @@ def _ending(described: Any, execution_arn: str, stop_date: object) -> Ending:
         cause=text.optional(described.get("cause") or None),
         source_bucket=bucket if isinstance(bucket, str) else None,
         source_key=key if isinstance(key, str) else None,
+        # The input of an execution has more members than a job that a person gives.
+        is_refused=copy_job.problems({name: job[name] for name in copy_job.MEMBERS if name in job}) != [],
         destinations=frozenset(
             name for name in (destinations if isinstance(destinations, list) else []) if isinstance(name, str)
         ),
@@ -231,18 +235,6 @@ def _seconds_between(uploaded_at: object, stop_date: object) -> float | None:
     return max(0.0, round(seconds, 3))
 
 
-def _may_have_record(ending: Ending) -> bool:
-    """True if the table can hold a record of the file: an execution can be started with any input.
-
-    DynamoDB's limits: a partition key has 1 to 2,048 bytes, a sort key 1 to 1,024.
-    """
-    try:
-        key, bucket = (ending.source_key or "").encode(), (ending.source_bucket or "").encode()
-    except UnicodeEncodeError:
-        return False
-    return 1 <= len(key) <= 2048 and 1 <= len(bucket) <= 1024
-
-
 def _refuse_late_writes(ending: Ending, now: int) -> None:
     """Has DynamoDB refuse the writes that the execution has sent and that have not landed yet: first an AcquireLease,
     then all others.
@@ -256,8 +248,7 @@ def _refuse_late_writes(ending: Ending, now: int) -> None:
     barred = _update(
         ending, "SET #until = :now", "#until < :now", {":now": {"N": str(now)}}, {"#until": "leaseExpiresAt"}
     )
-    # After an expression that failed, there is no call.
-    if not barred.is_done and not barred.record and ending.error != "States.QueryEvaluationError":
+    if not barred.is_done and not barred.record:
         _create_record(ending, now)
     _update(
         ending,
@@ -281,8 +272,7 @@ def _create_record(ending: Ending, now: int) -> None:
         "completedAt": {"S": tracking.now()},
         "sourceVersionId": {"NULL": True},
         "sourceETag": {"NULL": True},
-        # An execution can be started with any strings. Those that DynamoDB could refuse are no names of buckets.
-        "destinationBuckets": {"L": [{"S": bucket} for bucket in sorted(ending.destinations) if bucket.isascii()]},
+        "destinationBuckets": {"L": [{"S": bucket} for bucket in sorted(ending.destinations)]},
         "successfulBuckets": {"L": []},
         "copyResults": {"L": []},
     }

@@ -189,14 +189,10 @@ def test_a_write_that_lands_late_is_refused(times: int) -> None:
     assert abs(int(after["leaseExpiresAt"]["N"]) - time.time() - GRACE) < 60
 
 
-@pytest.mark.parametrize("error", [None, "States.QueryEvaluationError"])
-def test_a_first_lease_that_is_taken_late_is_refused(error: str | None) -> None:
+def test_a_first_lease_that_is_taken_late_is_refused() -> None:
     """A file without a record gets one, closed, whose lease has ended: an AcquireLease that lands late would leave a
-    record in progress. After an expression that failed there is no such call, and wrong input leaves no record."""
-    handler(sqs_event(ended("FAILED" if error else "ABORTED", error, startDate=STOPPED)), None)
-    if error:
-        assert record() == {}
-        return
+    record in progress."""
+    handler(sqs_event(ended("ABORTED", startDate=STOPPED)), None)
     after = record()
     assert (after["status"], after["problem"]) == ({"S": "FAILED"}, {"S": "ABORTED"})
     assert (after["executionId"], after["leaseOwner"]) == ({"S": EXECUTION}, {"S": f"{EXECUTION}#ended"})
@@ -214,13 +210,16 @@ def test_the_marker_of_the_end_is_that_of_the_workflow() -> None:
     assert f'$executionId & "{_ENDED}"' == expressions.ENDED
 
 
-def test_no_record_is_made(notifications: Notifications) -> None:
-    """An execution that failed before it wrote anything gets no record, but a person hears of it."""
-    message = ended("FAILED", "States.QueryEvaluationError", input=json.dumps({"sourceKey": 5}))
+@pytest.mark.parametrize("error", ["States.QueryEvaluationError", "States.Runtime"])
+@pytest.mark.parametrize("wrong", [{"sourceKey": 5}, {"destinationBuckets": []}, {"destinationBuckets": ["a b"]}])
+def test_wrong_input_leaves_no_record(wrong: Json, error: str, notifications: Notifications) -> None:
+    """An execution that ended in ValidateInput has written nothing, by whatever name an engine has for its error. But
+    a person hears of it."""
+    message = ended("FAILED", error, input=json.dumps({**JOB, **wrong}))
     assert handler(sqs_event(message), None) == failed()
     assert record() == {}
     [told] = notifications.received()
-    assert "unknown file" in told["Subject"]
+    assert ("unknown file" in told["Subject"]) == ("sourceKey" in wrong)
 
 
 # --- What an event does not say -----------------------------------------------------------------------------------
@@ -320,7 +319,7 @@ def test_table_or_topic_out_of_reach_brings_the_message_back() -> None:
 
 # --- What is measured -------------------------------------------------------------------------------------------
 
-UPLOADED = {**JOB, "destinationBuckets": ["a", "b", "a"], "uploadedAt": "2026-03-14T09:26:53.589Z"}
+UPLOADED = {**JOB, "destinationBuckets": ["aaa", "bbb", "aaa"], "uploadedAt": "2026-03-14T09:26:53.589Z"}
 # 2026-03-14T09:27:56.089Z, in milliseconds.
 STOPPED = 1773480476089
 
@@ -407,7 +406,7 @@ def count_failed(*buckets: str, execution: str = EXECUTION) -> None:
 
 def test_copies_of_a_failed_execution_are_those_that_it_tried(capsys: pytest.CaptureFixture[str]) -> None:
     """The record has every destination of the file: those that the execution left alone are not counted again."""
-    count_failed("b", "not-tried")
+    count_failed("bbb", "not-tried")
     assert handler(sqs_event(ended("FAILED", "CopiesFailed", input=json.dumps(UPLOADED))), None) == failed()
     assert measured(capsys) == [(None, 1, 1)]
 
@@ -416,14 +415,14 @@ def test_copies_that_nobody_counted_are_not_made_up(capsys: pytest.CaptureFixtur
     """An execution that was stopped, and one whose record is another's by now, count nothing: not even zero."""
     track(expires=int(time.time()) + 100_000)
     assert handler(sqs_event(ended("ABORTED", input=json.dumps(UPLOADED))), None) == failed()
-    count_failed("b", execution=OTHER)
+    count_failed("bbb", execution=OTHER)
     assert handler(sqs_event(ended("FAILED", "CopiesFailed", input=json.dumps(UPLOADED))), None) == failed()
     assert measured(capsys) == []
 
 
 def test_an_execution_counts_when_its_message_is_done_with(capsys: pytest.CaptureFixture[str]) -> None:
     """A message that comes again because nobody could be told counts its copies once."""
-    count_failed("b")
+    count_failed("bbb")
     errors: list[Exception] = [client_error("InternalError", 500)]
 
     def fail_once(_params: Json) -> None:
