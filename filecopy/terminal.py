@@ -19,7 +19,7 @@ from rich.theme import Theme
 
 from filecopy.executions.inputs import parse_json
 from filecopy.executions.model import NOT_RECORDED, Copy, Outcome, State
-from handlers.text import printable
+from handlers.text import iso, printable
 
 # Rich shows the speed of a transfer in red.
 _THEME = Theme({"progress.data.speed": "cyan"})
@@ -161,7 +161,7 @@ def to_json(value: Any, indent: int | None = None) -> str:
         if isinstance(other, Decimal):
             return int(other) if other == other.to_integral_value() else float(other)
         if isinstance(other, datetime):
-            return other.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+            return iso(other)
         raise TypeError(f"{other!r:.100} is not of JSON")
 
     # ASCII, so that a key has no character that a terminal obeys.

@@ -213,9 +213,7 @@ def _iso(moment: object) -> str | None:
     """
     if isinstance(moment, int):
         moment = datetime.fromtimestamp(moment / 1000, UTC)
-    if not isinstance(moment, datetime):
-        return None
-    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return text.iso(moment) if isinstance(moment, datetime) else None
 
 
 def _seconds_between(uploaded_at: object, stop_date: object) -> float | None:

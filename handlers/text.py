@@ -1,6 +1,8 @@
-"""Strings that people read, and strings that other people chose."""
+"""Strings that people read, strings that other people chose, and times in records."""
 
 from __future__ import annotations
+
+from datetime import UTC, datetime
 
 # SNS API reference, Publish: a subject is ASCII and shorter than 100 characters.
 _MAX_SUBJECT_LENGTH = 99
@@ -9,6 +11,11 @@ _MAX_SUBJECT_LENGTH = 99
 def printable(value: str) -> str:
     """``value`` on one line, so that a key cannot forge a line, move a terminal's cursor, or reverse text."""
     return "".join(character if character.isprintable() else "?" for character in value)
+
+
+def iso(time: datetime) -> str:
+    """A time as records have it: ISO 8601, UTC, with milliseconds."""
+    return time.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def count(number: int, noun: str) -> str:

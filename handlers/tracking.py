@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from botocore.exceptions import ClientError
 
 from . import clients
+from .text import iso
 
 
 def key_of(file_key: str, source_bucket: str) -> dict[str, Any]:
@@ -22,8 +23,8 @@ def arrival_key(file_key: str, source_bucket: str, destination: str) -> dict[str
 
 
 def now() -> str:
-    """The current time as records have it: ISO 8601, UTC, with milliseconds."""
-    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    """The current time as records have it."""
+    return iso(datetime.now(UTC))
 
 
 class Update(NamedTuple):

@@ -13,6 +13,7 @@ from components.names import ALARM_NAMES_BEGIN_WITH
 from filecopy.pages.report import BAD, BUSY, GOOD
 from filecopy.stack.records import IN_PROGRESS, STATUSES, TrackingRecord, read_page, read_records
 from filecopy.terminal import counted
+from handlers.text import iso
 
 from .dead_letters import Queue, queues
 from .reader import Part, Reader, part, percentile, upload_to_copied
@@ -64,7 +65,7 @@ class Times:
 def overview(reader: Reader, _query: dict[str, str]) -> dict[str, Any]:
     """Read the overview."""
     now = datetime.now(UTC)
-    since = (now - timedelta(hours=_HOURS)).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    since = iso(now - timedelta(hours=_HOURS))
     records = reader.pages(STATUSES, _READ, since=since)
     # A copy may have been in progress for longer than a day.
     running = records[IN_PROGRESS] or read_page(reader.stack, IN_PROGRESS, _SHOWN)
