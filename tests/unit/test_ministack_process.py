@@ -15,7 +15,7 @@ from jsonata import Jsonata
 from jsonata.jexception import JException
 from jsonata.parser import Parser
 
-from filecopy.embedded.ministack_process import in_workers, parsed_once
+from filecopy.embedded.ministack_process import in_workers, parsed_once, with_parameters
 
 from . import test_expressions
 
@@ -46,6 +46,32 @@ def test_executions_wait_for_those_before_them() -> None:
         assert began.get(timeout=SECONDS) == (next_one, f"account of {next_one}")
     for name in "cd":
         ends[name].set()
+
+
+def test_a_call_has_its_own_parameters() -> None:
+    """The event of a call that is scheduled has the arguments that its thread has evaluated, as JSON, and no other
+    event has them."""
+    added: Queue[tuple[str, Any]] = Queue()
+    both = threading.Barrier(2)
+    evaluate, add = with_parameters(
+        lambda state, _input: {"Bucket": state}, lambda execution, _kind, details: added.put((execution, details))
+    )
+
+    def call(name: str) -> None:
+        evaluate(f"to {name}", None)
+        both.wait(SECONDS)
+        for kind in ("TaskScheduled", "TaskSucceeded", "TaskScheduled"):
+            add(name, kind, {"taskScheduledEventDetails": {"resource": kind}})
+
+    threads = [threading.Thread(target=call, args=(name,)) for name in "ab"]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(SECONDS)
+    events = [added.get(timeout=SECONDS) for _ in range(6)]
+    for name in "ab":
+        found = [details["taskScheduledEventDetails"].get("parameters") for owner, details in events if owner == name]
+        assert found == [f'{{"Bucket": "to {name}"}}', None, None]
 
 
 @pytest.fixture
