@@ -55,6 +55,7 @@ from filecopy.terminal import (
     shown,
     to_json,
 )
+from handlers.text import iso
 
 from . import replay as replaying
 from . import retry as retrying
@@ -541,11 +542,11 @@ def console(
         # Imported here, because only this needs a web server.
         from filecopy.console import server
 
-        def say(url: str) -> None:
+        def say(url: str, url_for_once: str) -> None:
             out.print(f"The console is at {url}", soft_wrap=True)
             out.print("It runs until you press Ctrl-C.")
             if open_:
-                server.open_browser(url)
+                server.open_browser(url_for_once)
 
         server.run(stack, console_port, is_read_only=read_only, on_ready=say)
 
@@ -783,7 +784,7 @@ def start_of(since: str) -> str:
             f"--since must be 30m, 12h, 1d, 2w or a time such as 2026-01-31T08:00Z, not {quoted(since)}."
         ) from None
     # A time without a zone is in the reader's own.
-    return start.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return iso(start)
 
 
 def write(file: Path, text: str) -> None:

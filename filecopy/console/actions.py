@@ -6,10 +6,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
-from botocore.exceptions import BotoCoreError, ClientError
-
-from filecopy.errors import StackError
-from filecopy.terminal import sentence
+from .reader import said
 
 
 @dataclass(frozen=True)
@@ -47,13 +44,11 @@ class Actions:
                 return known
             started = Action(number + 1, is_running=True)
             self._known[kind, target] = started
+        ended = replace(started, is_running=False, has_failed=True)
         try:
-            ended = replace(started, is_running=False, message=act())
-        except (StackError, BotoCoreError, ClientError, OSError) as error:
-            ended = replace(started, is_running=False, message=sentence(error), has_failed=True)
-        except BaseException:
-            ended = replace(started, is_running=False, message="It failed unexpectedly.", has_failed=True)
-            raise
+            ended = replace(ended, message=act(), has_failed=False)
+        except Exception as error:  # noqa: BLE001 - said() logs it
+            ended = replace(ended, message=said(error))
         finally:
             with self._lock:
                 self._known[kind, target] = ended

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, quote, urlencode, urlsplit
+from urllib.parse import parse_qs, parse_qsl, quote, urlencode
 
-from botocore.exceptions import BotoCoreError, ClientError
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.middleware import Middleware
@@ -27,11 +25,10 @@ from starlette.responses import (
 )
 from starlette.routing import Route
 
-from filecopy.errors import StackError
 from filecopy.pages import svg
 from filecopy.pages.report import DARK, LIGHT, SIGNS, environment
 from filecopy.replay import replay
-from filecopy.terminal import between, command, counted, duration, local, moment, sentence, size
+from filecopy.terminal import between, command, counted, duration, local, moment, size
 
 from .actions import Actions
 from .dead_letters import dead_letters
@@ -41,7 +38,7 @@ from .executions import execution, executions
 from .file import file, retry_failed_copies
 from .files import files
 from .overview import overview
-from .reader import NotFoundError, Reader
+from .reader import EXPECTED, NotFoundError, Reader, said
 from .security import FORM_TOKEN_HEADER, Guard, Secrets, equal
 from .uploads import store, upload
 from .words import ago, status_words
@@ -87,10 +84,9 @@ class Console:
     actions: Actions = field(default_factory=Actions)
     _uploads: set[str] = field(default_factory=set)
 
-    @property
-    def url(self) -> str:
-        """The URL to open, with the token."""
-        return f"http://127.0.0.1:{self.port}/?token={self.keys.token}"
+    def url(self, token: str) -> str:
+        """The URL to open."""
+        return f"http://127.0.0.1:{self.port}/?token={token}"
 
     def warm_up(self) -> None:
         """Make the clients and compile the templates that the first page needs, so that it is as fast as the others."""
@@ -127,12 +123,12 @@ class Console:
 
     def _get(self, request: Request) -> Response:
         # Starlette calls this in a thread, because it waits for AWS.
-        query = dict(request.query_params)
+        path = request.url.path
         try:
-            return HTMLResponse(self._render(request.url.path, query, "base.html.j2"))
-        except (StackError, BotoCoreError, ClientError) as error:
-            status = 404 if isinstance(error, NotFoundError) else 502
-            return self._problem(request.url.path, sentence(error), status)
+            return HTMLResponse(self._render(path, dict(request.query_params), "base.html.j2"))
+        except Exception as error:  # noqa: BLE001 - said() logs it
+            status = 404 if isinstance(error, NotFoundError) else 502 if isinstance(error, EXPECTED) else 500
+            return self._problem(path, said(error), status)
 
     def _missing(self, request: Request, _error: Exception) -> Response:
         return self._problem(request.url.path, "There is no such page.", 404)
@@ -170,23 +166,18 @@ class Console:
 
     async def _live(self, request: Request) -> Response:
         url = request.query_params.get("of", "")
-        parts = urlsplit(url)
-        if parts.netloc or parts.path not in self._pages or self.live.is_full:
+        if url.partition("?")[0] not in self._pages or self.live.is_full:
             return PlainTextResponse("This page cannot be followed.\n", status_code=404)
         return StreamingResponse(self.live.follow(url), media_type="text/event-stream")
 
     def _change(self, url: str) -> Change:
         """Read a page again."""
-        parts = urlsplit(url)
-        query = {name: values[-1] for name, values in parse_qs(parts.query, keep_blank_values=True).items()}
+        path, _, query = url.partition("?")
         try:
-            return Change(html=self._render(parts.path, query, "live.html.j2"))
-        except (StackError, BotoCoreError, ClientError) as error:
-            return Change(problem=sentence(error))
-        except Exception:
+            return Change(html=self._render(path, dict(parse_qsl(query, keep_blank_values=True)), "live.html.j2"))
+        except Exception as error:  # noqa: BLE001 - said() logs it
             # The thread reads the other pages, too.
-            logging.getLogger(__name__).exception("A page could not be read again")
-            return Change(problem="The page could not be read again. The terminal of the console says why.")
+            return Change(problem=said(error))
 
     # --- Actions ------------------------------------------------------------------------------------------------
 
@@ -232,11 +223,11 @@ class Console:
         key, announced = request.query_params.get("key", ""), request.headers.get("content-length", "")
         length = int(announced) if announced.isdecimal() else None
         try:
-            return JSONResponse({"message": await store(self.reader.stack, key, length, request.stream())})
+            return JSONResponse({"message": await store(self.reader, key, length, request.stream())})
         except ClientDisconnect:
             return JSONResponse({"problem": "The browser has gone."}, status_code=400)
-        except (StackError, BotoCoreError, ClientError) as error:
-            return JSONResponse({"problem": sentence(error)}, status_code=400)
+        except EXPECTED as error:
+            return JSONResponse({"problem": said(error)}, status_code=400)
 
 
 def _environment() -> Any:
@@ -255,7 +246,7 @@ def _environment() -> Any:
             static=_static_url,
             status_words=status_words,
         )
-        found.filters["url"] = lambda text: quote(str(text), safe="")
+        found.filters["url"] = lambda text: quote(str(text), safe="", errors="replace")
     return found
 
 

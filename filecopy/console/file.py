@@ -19,8 +19,7 @@ from .reader import NotFoundError, Part, Reader, part
 from .words import copies_of, record_headline, why
 
 # Executions among which a page looks for those of a file. Step Functions cannot list those of a file.
-LOOKED_AT = 100
-_MAX_LOOKED_AT = 1000
+LOOKED_AT, LOOKED_FURTHER_AT = 100, 1000
 
 
 @dataclass(frozen=True)
@@ -46,7 +45,8 @@ def file(reader: Reader, query: dict[str, str]) -> dict[str, Any]:
             f"There is no record of {quoted(key)} in {reader.stack.table}. A file has one as soon as its first"
             f" execution starts. To upload one, type: {command('send', key)}"
         )
-    count = min(max(int(query["look"]) if query.get("look", "").isdecimal() else LOOKED_AT, 1), _MAX_LOOKED_AT)
+    is_further = query.get("look") == "further"
+    count = LOOKED_FURTHER_AT if is_further else LOOKED_AT
     arn = record.execution_arn
     return {
         "record": record,
@@ -56,7 +56,7 @@ def file(reader: Reader, query: dict[str, str]) -> dict[str, Any]:
         "can_retry": record.is_over and bool(record.execution_arn) and set(record.destinations) > set(record.copied),
         "executions": part(lambda: _executions(reader, key, count)),
         "looked_at": count,
-        "more": f"/file?key={quote(key, safe='')}&look={count * 5}" if count < _MAX_LOOKED_AT else "",
+        "more": "" if is_further else f"/file?key={quote(key, safe='')}&look=further",
         "notification": part(lambda: notification_of(reader, arn)) if arn and record.failed else Part(),
     }
 

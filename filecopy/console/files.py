@@ -13,6 +13,7 @@ from urllib.parse import urlencode
 
 from filecopy.errors import StackError
 from filecopy.stack.records import MAX_KEYS, STATUSES, TrackingRecord, place_of, read_record, read_records
+from handlers.text import iso
 
 from .reader import Reader
 
@@ -42,7 +43,7 @@ def files(reader: Reader, query: dict[str, str]) -> dict[str, Any]:
         raise StackError(f"status must be one of {', '.join(filter(None, STATUS_FILTERS))}.")
     since = TIMES.get(chosen["since"])
     statuses = STATUS_FILTERS[chosen["status"]]
-    start = (datetime.now(UTC) - since).isoformat(timespec="milliseconds").replace("+00:00", "Z") if since else None
+    start = iso(datetime.now(UTC) - since) if since else None
     places = _places(query.get("page", ""))
     is_narrowed = bool(chosen["q"] or chosen["to"])
     count = SEARCHED if is_narrowed else SHOWN
@@ -123,7 +124,7 @@ def _places(page: str) -> dict[str, Any]:
             and (place == _END or (isinstance(place, dict) and all(isinstance(each, str) for each in place.values())))
             for status, place in places.items()
         )
-    except ValueError:
+    except (ValueError, RecursionError):
         valid = False
     if not valid:
         raise StackError("The address of this page is damaged. Begin at the first page of the files.")

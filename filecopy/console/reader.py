@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Generic, TypeVar
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -21,8 +23,12 @@ from filecopy.polling import Pace
 from filecopy.stack.records import STATUSES, TrackingRecord, read_page
 from filecopy.stack.stack import Stack
 from filecopy.terminal import sentence
+from handlers.s3_protocol import accept_any_key
 
 T = TypeVar("T")
+
+# What AWS, the network or the stack may answer. Any other error is a mistake of the console.
+EXPECTED = (StackError, BotoCoreError, ClientError)
 
 # Seconds for which queues, alarms and lists are as they were.
 FRESH_ON_AWS, FRESH_ON_EMULATOR = 30.0, 2.0
@@ -49,8 +55,16 @@ def part(read: Callable[[], T]) -> Part[T]:
     """Read a part of a page. The rest of the page is there without it."""
     try:
         return Part(read())
-    except (StackError, BotoCoreError, ClientError) as error:
-        return Part(problem=sentence(error))
+    except EXPECTED as error:
+        return Part(problem=said(error))
+
+
+def said(error: Exception) -> str:
+    """The sentence that says why something could not be read or done."""
+    if isinstance(error, EXPECTED):
+        return sentence(error)
+    logging.getLogger(__name__).error("The console has met an error that it does not expect", exc_info=error)
+    return f"The console failed ({type(error).__name__}). Its terminal says why."
 
 
 @dataclass
@@ -98,6 +112,13 @@ class Reader:
         self._definitions: _Kept[Mapping[str, Any]] = _Kept(_MAX_FOLLOWED)
         self._recent: _Kept[tuple[float, Any]] = _Kept(_MAX_KEPT)
         stack.clients.on_request(self._count)
+
+    @cached_property
+    def s3(self) -> Any:
+        """A client of S3 that takes answers with any key in them."""
+        client = self.stack.clients.new("s3")
+        accept_any_key(client)
+        return client
 
     def _count(self, **_request: object) -> None:
         self.requests += 1

@@ -8,11 +8,12 @@ from __future__ import annotations
 import hmac
 import secrets
 from dataclasses import dataclass, field
+from html import escape
 from http.cookies import CookieError, SimpleCookie
-from urllib.parse import parse_qsl, urlencode
+from urllib.parse import parse_qsl, quote, urlencode
 
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.responses import PlainTextResponse, RedirectResponse, Response
+from starlette.responses import HTMLResponse, PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 HEADERS = {
@@ -25,6 +26,12 @@ HEADERS = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
 }
+
+_FORWARD = """<!DOCTYPE html>
+<html lang="en"><head><meta charset="utf-8"><title>filecopy</title>
+<meta http-equiv="refresh" content="0; url={url}"></head>
+<body><p><a href="{url}">Open the console</a></p></body></html>
+"""
 
 FORM_TOKEN_HEADER = "X-Form-Token"  # noqa: S105 - the name of a header
 
@@ -39,6 +46,19 @@ class Secrets:
     """In the cookie of a browser that has opened that URL."""
     form: str = field(default_factory=lambda: secrets.token_urlsafe(32), repr=False)
     """In the pages, and sent back with each action. Another site cannot read it."""
+    _once: set[str] = field(default_factory=set, repr=False)
+
+    def token_for_once(self) -> str:
+        """A token that works once: for the command line of a browser, which other users of this machine can read."""
+        token = secrets.token_urlsafe(32)
+        self._once.add(token)
+        return token
+
+    def accept(self, token: str | None) -> bool:
+        if token in self._once:
+            self._once.remove(token)
+            return True
+        return equal(token, self.token)
 
 
 def equal(given: str | None, secret: str) -> bool:
@@ -52,7 +72,8 @@ class Guard:
     def __init__(self, app: ASGIApp, *, port: int, keys: Secrets) -> None:
         self._app = app
         self._keys = keys
-        self._hosts = {f"127.0.0.1:{port}", f"localhost:{port}"}
+        # Browsers leave out the port of HTTP.
+        self._hosts = {f"{name}:{port}".removesuffix(":80") for name in ("127.0.0.1", "localhost")}
         # Cookies do not know ports, and each console has its own.
         self._cookie = f"filecopy-console-{port}"
 
@@ -98,13 +119,15 @@ class Guard:
     def _first_visit(self, scope: Scope) -> Response:
         """The answer to a browser without the cookie: the cookie if the URL has the token."""
         query = parse_qsl(scope["query_string"].decode("latin-1"))
-        if scope["method"] != "GET" or not equal(dict(query).get("token"), self._keys.token):
+        if scope["method"] != "GET" or not self._keys.accept(dict(query).get("token")):
             return _refused(
                 "Open the URL that 'filecopy console' has printed. It has a token, and is new after each start."
             )
         rest = urlencode([(name, value) for name, value in query if name != "token"])
-        # The token does not stay in the address bar, nor in the history.
-        answer = RedirectResponse(scope["path"] + (f"?{rest}" if rest else ""), status_code=303)
+        # The token does not stay in the address bar, nor in the history. After a redirect, a browser that came from a
+        # link of another site would not send the cookie.
+        url = "/" + quote(scope["path"].lstrip("/")) + (f"?{rest}" if rest else "")
+        answer = HTMLResponse(_FORWARD.format(url=escape(url)))
         answer.set_cookie(self._cookie, self._keys.session, httponly=True, samesite="strict", path="/")
         return answer
 

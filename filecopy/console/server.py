@@ -25,12 +25,12 @@ from .reader import Reader
 _GRACE = 0.5
 
 
-def run(stack: Stack, port: int, *, is_read_only: bool, on_ready: Callable[[str], None]) -> None:
+def run(stack: Stack, port: int, *, is_read_only: bool, on_ready: Callable[[str, str], None]) -> None:
     """Serve the console until Ctrl-C.
 
     Args:
         port: on 127.0.0.1; 0 for a free one.
-        on_ready: called with the URL when the port is open.
+        on_ready: called when the port is open, with the URL to print and a URL that works once, for a browser.
 
     Raises:
         StackError: the port cannot be used.
@@ -44,7 +44,7 @@ def run(stack: Stack, port: int, *, is_read_only: bool, on_ready: Callable[[str]
     console.warm_up()
     # Ctrl-C may come before the server has its handler of signals.
     with contextlib.suppress(KeyboardInterrupt):
-        on_ready(console.url)
+        on_ready(console.url(console.keys.token), console.url(console.keys.token_for_once()))
         # The server closes the socket.
         asyncio.run(_serve(console, listening.detach()))
 

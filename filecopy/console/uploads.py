@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import mimetypes
 from collections.abc import AsyncIterator
+from itertools import islice
 from typing import Any
 
 from filecopy.errors import StackError
 from filecopy.executions.inputs import parse_json
+from filecopy.sending.upload import content_type
 from filecopy.stack.key_filter import key_filter_of
 from filecopy.stack.records import MAX_KEYS, TrackingRecord, read_records
-from filecopy.stack.stack import Stack
 from filecopy.terminal import size
+from handlers.keys import problem_of_key
 
 from .reader import Reader
 
@@ -28,13 +29,13 @@ _WHOLE = {**_CHECKSUM, "ChecksumType": "FULL_OBJECT"}
 def upload(reader: Reader, query: dict[str, str]) -> dict[str, Any]:
     """Read the page: what became of the files with these keys."""
     given = parse_json(query.get("keys"))
-    keys = list(dict.fromkeys(key for key in given if isinstance(key, str) and key)) if isinstance(given, list) else []
-    keys = keys[:MAX_KEYS]
+    valid = (key for key in given if not problem_of_key(key)) if isinstance(given, list) else ()
+    keys = list(islice(dict.fromkeys(valid), MAX_KEYS))
     records: dict[str, TrackingRecord | None] = read_records(reader.stack, keys) if keys else {}
     return {"keys": keys, "records": records, "bucket": reader.stack.source_bucket, "limit": size(MAX_SIZE)}
 
 
-async def store(stack: Stack, key: str, length: int | None, body: AsyncIterator[bytes]) -> str:
+async def store(reader: Reader, key: str, length: int | None, body: AsyncIterator[bytes]) -> str:
     """Write a file into the source bucket.
 
     Args:
@@ -47,18 +48,17 @@ async def store(stack: Stack, key: str, length: int | None, body: AsyncIterator[
         StackError: the key is not copied, the file is too large, or the browser did not send all of it. The bucket
             has no part of it.
     """
-    if not key:
-        raise StackError("The file needs a key.")
-    if len(key.encode("utf-8", "surrogatepass")) > 1024:
-        raise StackError("A key must be at most 1,024 bytes long. Choose a shorter name.")
+    stack = reader.stack
+    if problem := problem_of_key(key):
+        raise StackError(f"The key {problem}.")
     filter_ = await asyncio.to_thread(key_filter_of, stack)
-    if filter_ and (problem := filter_.problem_of(key)):
-        raise StackError(f"{problem[0].upper()}{problem[1:]}.")
+    if filter_ and (left_out := filter_.problem_of(key)):
+        raise StackError(f"{left_out[0].upper()}{left_out[1:]}.")
     if length is None or length > MAX_SIZE:
         raise StackError(f"The console takes files of up to {size(MAX_SIZE)}. For larger ones: filecopy send FILE")
-    s3 = stack.clients("s3")
+    s3 = reader.s3
     target = {"Bucket": stack.source_bucket, "Key": key}
-    type_ = {"ContentType": type_} if (type_ := mimetypes.guess_type(key)[0]) else {}
+    type_ = {"ContentType": type_} if (type_ := content_type(key.rpartition("/")[2])) else {}
     if length <= PART:
         content = b"".join([chunk async for chunk in _bounded(body, length)])
         _require_all(len(content), length)

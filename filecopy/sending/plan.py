@@ -103,7 +103,9 @@ def _problem_of(key: str, key_filter: KeyFilter | None) -> str | None:
         return "its key would not be UTF-8; send it alone, with another --key"
     if problem := problem_of_key(key):
         return f"its key {problem}"
-    return key_filter.problem_of(key) if key_filter else None
+    if key_filter and (left_out := key_filter.problem_of(key)):
+        return f"{left_out}; try --key {key_filter.instead_of(key)}"
+    return None
 
 
 def _files(path: Path) -> Iterator[_Found | NotSent]:

@@ -9,7 +9,6 @@ from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from datetime import timedelta
 from email.utils import parsedate_to_datetime
-from pathlib import Path
 from typing import Any
 
 from boto3.exceptions import S3UploadFailedError
@@ -18,6 +17,7 @@ from botocore.exceptions import HTTPClientError
 
 from filecopy.stack.stack import Stack
 from handlers.s3_protocol import accept_any_key
+from handlers.text import iso
 
 from .plan import NotSent, Upload
 from .unchanged import CannotSendError, UnchangedFile, UploadCancelledError
@@ -53,12 +53,12 @@ class Sent:
     """ISO 8601, UTC: an execution that started at this time or later read this file, or a newer one."""
 
 
-def content_type(path: Path) -> str | None:
+def content_type(name: str) -> str | None:
     """The content type of a file by its name, as the AWS CLI guesses it; ``None`` if the name does not say.
 
     Like the AWS CLI, this does not set a content encoding: ``page.html.gz`` is ``text/html``.
     """
-    return _TYPES.guess_type(path.name)[0]
+    return _TYPES.guess_type(name)[0]
 
 
 class Sending:
@@ -122,7 +122,7 @@ class Sending:
     def _send(self, upload: Upload, on_progress: Callable[[int], None]) -> Sent | NotSent:
         if self._is_cancelled.is_set():
             raise UploadCancelledError
-        type_ = content_type(upload.path)
+        type_ = content_type(upload.path.name)
         try:
             file = UnchangedFile(upload.path, self._is_cancelled)
             with S3Transfer(self._s3, _TRANSFER, file) as transfer:  # type: ignore[arg-type]  # its own example
@@ -166,5 +166,4 @@ def _retry_no_file_that_cannot_be_sent(caught_exception: Exception | None = None
 def _sent(key: str, answer: dict[str, Any]) -> Sent:
     answered = parsedate_to_datetime(answer["ResponseMetadata"]["HTTPHeaders"]["date"])
     # The header has whole seconds.
-    after = (answered + timedelta(seconds=1)).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    return Sent(key, answer.get("VersionId"), after)
+    return Sent(key, answer.get("VersionId"), iso(answered + timedelta(seconds=1)))

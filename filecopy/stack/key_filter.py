@@ -23,20 +23,19 @@ class KeyFilter:
     suffix: str = ""
 
     def problem_of(self, key: str) -> str | None:
-        """The reason why the stack does not copy ``key``, with a key that it copies; ``None`` if it copies it."""
+        """The reason why the stack does not copy ``key``; ``None`` if it copies it."""
         if not key.startswith(self.prefix):
-            other = self.prefix if self.prefix.endswith("/") else f"{self.prefix}{key}"
-            return (
-                f"the stack copies only keys that begin with {quoted(self.prefix)}, not {quoted(key)}; try --key"
-                f" {quoted(other)}"
-            )
+            return f"the stack copies only keys that begin with {quoted(self.prefix)}, not {quoted(key)}"
         if not key.endswith(self.suffix):
-            return (
-                f"the stack copies only keys that end in {quoted(self.suffix)}, not {quoted(key)}; try --key with a"
-                " name that ends so"
-            )
+            return f"the stack copies only keys that end in {quoted(self.suffix)}, not {quoted(key)}"
         # The two may overlap in a short key, and S3 compares each alone.
         return None
+
+    def instead_of(self, key: str) -> str:
+        """What to give as ``--key`` instead of a key that the stack does not copy."""
+        if key.startswith(self.prefix):
+            return "with a name that ends so"
+        return quoted(self.prefix if self.prefix.endswith("/") else f"{self.prefix}{key}")
 
     def narrow(self, prefix: str) -> str:
         """The prefix of the keys that begin with ``prefix`` and that the stack copies.

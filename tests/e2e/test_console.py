@@ -117,6 +117,7 @@ def visiting(chromium: Any, url: str, **options: Any) -> Iterator[Visitor]:
     page.on("console", hear)
     page.on("request", watch)
     page.goto(url)
+    page.wait_for_url(lambda there: "token" not in there)
     try:
         yield visitor
         assert visitor.problems == []

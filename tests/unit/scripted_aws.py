@@ -59,11 +59,11 @@ class ScriptedClients(Clients):
         """The region of each call."""
         self._answers = ANSWERS | answers
 
-    def __call__(self, service: str) -> Any:
+    def _make(self, service: str) -> Any:
         with _making_a_client:
-            client = super().__call__(service)
-            client.meta.events.register("provide-client-params.*.*", self._record, unique_id="record")
-            client.meta.events.register("before-call.*.*", self._answer, unique_id="answer")
+            client = super()._make(service)
+        client.meta.events.register("provide-client-params.*.*", self._record)
+        client.meta.events.register("before-call.*.*", self._answer)
         return client
 
     def of(self, operation: str) -> list[dict[str, Any]]:

@@ -221,8 +221,8 @@ def test_a_large_file_is_streamed() -> None:
         ("/upload?key=k&id=1", [b"x" * PART, b"x" * PART], str(PART + 9), "more than it announced"),
         ("/upload?key=k&id=1", [b"abc"], str(MAX_SIZE + 1), "filecopy send"),
         ("/upload?key=k&id=1", [b"abc"], "", "filecopy send"),
-        ("/upload?key=&id=1", [b"abc"], "3", "needs a key"),
-        (f"/upload?key={'k' * 1025}&id=1", [b"abc"], "3", "1,024 bytes"),
+        ("/upload?key=&id=1", [b"abc"], "3", "1 to 1024 bytes"),
+        (f"/upload?key={'k' * 1025}&id=1", [b"abc"], "3", "1 to 1024 bytes"),
     ],
 )
 def test_what_cannot_be_uploaded_leaves_nothing(url: str, chunks: list[bytes], length: str, said: str) -> None:
@@ -233,6 +233,21 @@ def test_what_cannot_be_uploaded_leaves_nothing(url: str, chunks: list[bytes], l
     assert said in json.loads(answer.text)["problem"]
     assert aws.of("PutObject") == aws.of("CompleteMultipartUpload") == []
     assert len(aws.of("AbortMultipartUpload")) == len(aws.of("CreateMultipartUpload"))
+
+
+def test_a_key_that_the_stack_does_not_copy_is_not_uploaded() -> None:
+    """The answer says which keys it copies, and not what to type for another one."""
+    browser, aws = uploading()
+    browser.console.reader.stack.outputs.update(key_prefix="releases/", key_suffix=".zip")
+    said = []
+    for key in ("k.zip", "releases/k.txt"):
+        answer = browser.post(f"/upload?key={key}&id={key}", [b"abc"], content_length="3")
+        said.append(json.loads(answer.text)["problem"])
+    assert said == [
+        "The stack copies only keys that begin with releases/, not k.zip.",
+        "The stack copies only keys that end in .zip, not releases/k.txt.",
+    ]
+    assert aws.of("PutObject") == []
 
 
 def test_an_upload_runs_once() -> None:

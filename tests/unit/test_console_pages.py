@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+from base64 import urlsafe_b64encode
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from html import unescape
 from typing import Any
@@ -11,6 +13,7 @@ from urllib.parse import quote
 
 import pytest
 
+from filecopy.console import app
 from filecopy.console.overview import overview
 from filecopy.console.reader import Reader, percentile
 from filecopy.console.words import ago
@@ -181,6 +184,45 @@ def test_a_damaged_address_is_an_error_in_one_sentence(page: str) -> None:
     answer = Browser(console).get(f"/files?page={page}")
     assert answer.status in (200, 502)
     assert answer.status == 200 or "damaged" in answer.text
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        f"/file?key=k&look={'9' * 5000}",
+        "/live?of=//[",
+        f"/upload?keys={quote(json.dumps([chr(0xD800), 'k' * 1025, 1, 'k']))}",
+        f"/files?page={urlsafe_b64encode(b'[' * 5000).decode()}",
+    ],
+    ids=lambda url: url[:20],
+)
+def test_an_address_that_no_page_has_is_no_mistake(url: str) -> None:
+    """It is the page without what is wrong, or an error in one sentence."""
+    console, _ = console_of(Query=by_status(record("k", "COMPLETED", at(1))))
+    assert Browser(console).get(url).status < 500 or "damaged" in Browser(console).get(url).text
+
+
+def test_a_full_last_page_is_followed_by_an_end() -> None:
+    """DynamoDB does not say that nothing follows. The page after the last one says so, and not that there is no file
+    at all."""
+    console, _ = console_of(Query=by_status(*many(50)))
+    browser = Browser(console)
+    following = next(each for each in links(browser.get("/files").text) if "page=" in each)
+    text = browser.get(following).text
+    assert "There is no older file." in text
+    assert 'rel="next"' not in text
+    assert 'href="/files?q=&amp;status=' in text, "the first page"
+
+
+def test_a_mistake_of_the_console_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An error that no page expects is a sentence on the page, which has its headers, and on an open page."""
+    console, _ = console_of()
+    monkeypatch.setitem(app.PAGES, "/", replace(app.PAGES["/"], view=lambda _reader, _query: {"x": 1 // 0}))
+    answer = Browser(console).get("/")
+    assert answer.status == 500
+    assert "The console failed (ZeroDivisionError). Its terminal says why." in answer.text
+    assert "content-security-policy" in answer.headers
+    assert console._change("/").problem.startswith("The console failed")
 
 
 # --- A file -----------------------------------------------------------------------------------------------------

@@ -13,6 +13,7 @@ from filecopy.console import app
 from filecopy.console.app import PAGES
 
 from .consoles import HOST, PORT, Browser, by_status, console_of, record
+from .test_report import Page
 
 STARTED = {"executionArn": "arn:aws:states:us-east-1:1:execution:m:n", "startDate": 0}
 PATHS = [*PAGES, "/live?of=/", "/static/console.css", "/static/console.js", "/nothing"]
@@ -64,7 +65,7 @@ def test_others_read_nothing(path: str, headers: dict[str, str]) -> None:
     assert console.keys.session not in json.dumps(answer.headers)
 
 
-def test_the_printed_url_gives_the_cookie_once() -> None:
+def test_the_printed_url_gives_the_cookie() -> None:
     """The token of the URL is exchanged for a cookie that no script reads and no other site sends, and leaves the
     address bar. A wrong token gives nothing."""
     console, _ = console_of()
@@ -72,12 +73,28 @@ def test_the_printed_url_gives_the_cookie_once() -> None:
     assert browser.get("/?token=guessed").status == 403
     assert browser.post(f"/?token={console.keys.token}").status == 403
     answer = browser.get(f"/files?q=a+b&token={console.keys.token}")
-    assert (answer.status, answer.headers["location"]) == (303, "/files?q=a+b")
+    assert (answer.status, Page(answer.text).attributes[-1]) == (200, ("href", "/files?q=a+b"))
     cookie = answer.headers["set-cookie"]
     assert "HttpOnly" in cookie
     assert "SameSite=strict" in cookie
     assert "Path=/" in cookie
     assert browser.get("/", cookie=cookie.partition(";")[0]).status == 200
+
+
+@pytest.mark.parametrize("path", ['/"><script>x', "/;url=http://attacker.example", "//attacker.example/"])
+def test_the_way_to_a_page_stays_in_the_console(path: str) -> None:
+    """A link with the token leads to the console's own pages, whatever else it has."""
+    console, _ = console_of()
+    page = Page(Browser(console, {"cookie": ""}).get(f"{path}?token={console.keys.token}&x=%22%3E%3Cb%3E").text)
+    assert page.tags == ["html", "head", "meta", "title", "meta", "body", "p", "a"]
+    assert re.fullmatch(r"/[^/;\"<>][^;\"<>]*\?x=%22%3E%3Cb%3E", str(page.attributes[-1][1]))
+
+
+def test_a_browser_is_opened_with_a_token_that_works_once() -> None:
+    """Other users can read the command line of the browser, but not use what is in it any more."""
+    console, _ = console_of()
+    browser, token = Browser(console, {"cookie": ""}), console.keys.token_for_once()
+    assert [browser.get(f"/?token={token}").status for _ in range(2)] == [200, 403]
 
 
 def test_each_run_has_secrets_of_its_own() -> None:
@@ -169,6 +186,27 @@ def test_a_failed_action_says_so() -> None:
     assert browser.post("/retry?key=k.zip", browser.form()).status == 303
     page = browser.get("/file?key=k.zip").text
     assert re.search(r'class="problem" role="status">An error occurred \(AccessDeniedException\)[^<]*: no\.<', page)
+
+
+def test_an_action_that_fails_unexpectedly_can_be_tried_again() -> None:
+    """The page says so, and its button starts the next one."""
+    browser, aws = acting()
+    browser.console.reader.stack.outputs.pop("dead_letter_queue_urls")
+    assert browser.post("/replay?queue=uploads", browser.form()).status == 303
+    action = browser.console.actions.of("replay", "uploads")
+    assert (action.is_running, action.has_failed, bool(action.message)) == (False, True, True)
+    aws._answers["StartExecution"] = {}
+    assert browser.post("/retry?key=k.zip", browser.form()).status == 303
+    assert browser.console.actions.of("retry", "k.zip").message.startswith("The console failed (KeyError)")
+
+
+def test_browsers_leave_out_port_80() -> None:
+    """A console on the port of HTTP is asked without it."""
+    console, _ = console_of()
+    console.port = 80
+    browser = Browser(console, {"cookie": f"filecopy-console-80={console.keys.session}"})
+    assert browser.get("/", host="127.0.0.1").status == 200
+    assert browser.get("/", host="attacker.example").status == 403
 
 
 @pytest.mark.parametrize("url", ["/retry?key=k.zip", "/replay?queue=uploads", "/upload?key=k.zip&id=1"])

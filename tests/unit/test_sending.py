@@ -244,7 +244,7 @@ def test_folders_that_cannot_be_read_are_named(as_nobody: Path) -> None:
 )
 def test_content_type_is_what_the_aws_cli_guesses(name: str, expected: str | None) -> None:
     """By the name, and without an encoding. Files without a known ending get S3's default."""
-    assert content_type(Path(name)) == expected
+    assert content_type(name) == expected
 
 
 # --- Upload -----------------------------------------------------------------------------------------------------
