@@ -44,7 +44,6 @@ class Letter:
 
     message_id: str
     sent: datetime | None
-    receives: int
     about: str
     body: str
     why: str
@@ -77,7 +76,7 @@ def _peek(sqs: Any, url: str, receives: int) -> Iterator[dict[str, Any]]:
             MaxNumberOfMessages=10,
             # They stay visible for the next receive, such as that of a replay.
             VisibilityTimeout=0,
-            AttributeNames=["SentTimestamp", "ApproximateReceiveCount"],
+            AttributeNames=["SentTimestamp"],
         )
         new = [message for message in answer.get("Messages", []) if message["MessageId"] not in found]
         found |= {message["MessageId"] for message in new}
@@ -105,7 +104,7 @@ def dead_letters(reader: Reader, query: dict[str, str]) -> dict[str, Any]:
     letters: Part[list[Letter]] | None = None
     if name is not None:
         letters = part(lambda: reader.recent(("letters", name), lambda: list(_letters(reader.stack, name))))
-    return {"queues": found, "queue": name, "letters": letters}
+    return {"queues": found, "queue": name, "letters": letters, "most": _RECEIVES * 10}
 
 
 def _letters(stack: Stack, queue: str) -> Iterator[Letter]:
@@ -117,7 +116,6 @@ def _letters(stack: Stack, queue: str) -> Iterator[Letter]:
         yield Letter(
             message_id=message["MessageId"],
             sent=sent,
-            receives=int(message.get("Attributes", {}).get("ApproximateReceiveCount", 0)),
             about=_about(message["Body"]),
             body=message["Body"],
             why=_why(clients, stack, queue, message["MessageId"], sent),

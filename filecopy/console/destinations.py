@@ -77,5 +77,5 @@ def _destination(reader: Reader, bucket: str, records: Sequence[TrackingRecord])
         bytes=size(sum(record.size or 0 for record, _ in copied)),
         lag=f"{duration(percentile(lags, 50))}, {duration(percentile(lags, 95))}" if lags else "",
         last_failure=failed[0][0] if failed else None,
-        why=failed[0][1].error if failed else "",
+        why=(failed[0][1].error or failed[0][0].problem or "") if failed else "",
     )

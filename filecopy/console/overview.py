@@ -72,6 +72,7 @@ def overview(reader: Reader, _query: dict[str, str]) -> dict[str, Any]:
     failed = sorted(records["FAILED"] + records["PARTIAL_FAILURE"], key=_started, reverse=True)
     queue_part = part(lambda: reader.recent("queues", lambda: queues(reader)))
     alarm_part = part(lambda: reader.recent("alarms", lambda: _alarms(reader)))
+    columns, highest = _columns([record for found in records.values() for record in found], now)
     counts = {status: len(found) for status, found in records.items()}
     return {
         "needs": list(_needs(len(failed), queue_part.value or [], alarm_part.value or [])),
@@ -81,7 +82,8 @@ def overview(reader: Reader, _query: dict[str, str]) -> dict[str, Any]:
         "counts": counts,
         "is_cut": any(count == _READ for count in counts.values()),
         "read": _READ,
-        "columns": _columns([record for found in records.values() for record in found], now),
+        "columns": columns,
+        "highest": highest,
         "queues": queue_part,
         "alarms": alarm_part,
         "times": _times(reader),
@@ -117,11 +119,12 @@ def _alarms(reader: Reader) -> list[dict[str, Any]]:
     """The alarms of the stack, in every region, that need attention."""
     machine = reader.stack.state_machine.rpartition(":")[2]
     prefix = machine.removesuffix("file-copy-workflow") + ALARM_NAMES_BEGIN_WITH
-    found = []
+    found: list[dict[str, Any]] = []
     for region in dict.fromkeys([reader.stack.outputs[outputs.REGION], *reader.stack.regions.values()]):
         cloudwatch = reader.stack.clients.in_region(region)("cloudwatch")
         found += cloudwatch.describe_alarms(AlarmNamePrefix=prefix, StateValue="ALARM")["MetricAlarms"]
-    return found
+    # LocalStack returns those in other states, too.
+    return [alarm for alarm in found if alarm["StateValue"] == "ALARM"]
 
 
 def _times(reader: Reader) -> Part[Times | None]:
@@ -133,23 +136,23 @@ def _times(reader: Reader) -> Part[Times | None]:
     return part(lambda: reader.recent("times", read))
 
 
-def _columns(records: Sequence[TrackingRecord], now: datetime) -> list[Column]:
-    """The hours of the graph, the latest last."""
+def _columns(records: Sequence[TrackingRecord], now: datetime) -> tuple[list[Column], int]:
+    """The hours of the graph, the latest last, and the number of files in the highest column."""
     kinds = (GOOD, BUSY, BAD)
     numbers = [dict.fromkeys(kinds, 0) for _ in range(_HOURS)]
     for record in records:
         if record.started and 0 <= (hour := int((now - record.started).total_seconds() // 3600)) < _HOURS:
             numbers[_HOURS - 1 - hour][status_words(record.status)[0]] += 1
-    highest = max(1, *(sum(each.values()) for each in numbers))
+    highest = max(sum(each.values()) for each in numbers)
     columns = []
     for index, each in enumerate(numbers):
         start = (now - timedelta(hours=_HOURS - index)).astimezone()
         parts, below = [], 0.0
         for kind in kinds:
-            height = each[kind] / highest * 100
+            height = each[kind] / (highest or 1) * 100
             if height:
                 parts.append((kind, below, height))
             below += height
         title = f"{start:%H:%M}: {each[GOOD]} copied, {each[BUSY]} in progress, {each[BAD]} failed"
         columns.append(Column(f"{start:%H:%M}", title, parts))
-    return columns
+    return columns, highest

@@ -456,8 +456,7 @@ def _rounds(destinations: Sequence[str], states: Iterable[State]) -> list[_Round
 
 def _path(states: Sequence[State], copies: Sequence[Copy], branches: _Branches) -> Path:
     """The states that were entered and the transitions between them, for a diagram."""
-    # Only the last visit of a state counts: an execution that waited for its lease did not fail.
-    failed = {state.name for state in {state.name: state for state in states}.values() if state.status.is_failure}
+    failed = {state.name for state in states if state.status.is_failure and not state.is_lease_refusal}
     entered = Counter(state.name for state in states)
     edges = {(one.name, other.name, one.status is StateStatus.CAUGHT) for one, other in pairwise(states)}
     if branches.iterations:

@@ -82,11 +82,17 @@ def test_the_overview_begins_with_what_needs_a_person() -> None:
         "/",
         Query=by_status(failed(), *many(2), *many(1, "IN_PROGRESS")),
         BatchGetItem=batch(failed()),
-        DescribeAlarms={"MetricAlarms": [{"AlarmName": "file-copy-late", "AlarmDescription": "Files are late.\nMore"}]},
+        DescribeAlarms={
+            "MetricAlarms": [
+                {"AlarmName": "file-copy-late", "AlarmDescription": "Files are late.\nMore", "StateValue": "ALARM"},
+                {"AlarmName": "file-copy-calm", "AlarmDescription": "Calm", "StateValue": "OK"},
+            ]
+        },
         GetQueueAttributes={"Attributes": {"ApproximateNumberOfMessages": "3"}},
         ListExecutions={"executions": [listed]},
         DescribeExecution={**AWS_DESCRIBED, **listed, "input": json.dumps(told)},
     )
+    assert "file-copy-calm" not in text
     needs = text[text.index('id="needs"') : text.index('id="numbers"')]
     shown = ["file-copy-late: Files are late.", "3 events of uploads could not", "1 file was not copied everywhere"]
     assert [needs.index(each) for each in shown] == sorted(needs.index(each) for each in shown)
@@ -402,7 +408,7 @@ HOSTILE = {
         "error": ODD,
         "cause": ODD,
     },
-    "DescribeAlarms": {"MetricAlarms": [{"AlarmName": ODD, "AlarmDescription": ODD}]},
+    "DescribeAlarms": {"MetricAlarms": [{"AlarmName": ODD, "AlarmDescription": ODD, "StateValue": "ALARM"}]},
     "ReceiveMessage": {"Messages": [{"MessageId": ODD, "Body": ODD}]},
 }
 

@@ -157,7 +157,10 @@ def test_the_way_it_took() -> None:
     path = aws().path
     assert path.entered["AcquireLease"] == 2
     assert (path.entered["CopyToBucket"], path.entered["CopyFailed"]) == (4, 2)
-    assert path.failed == {"CopyToBucket", "SomeCopiesFailed"}, "the turn that was waited for came"
+    assert path.failed == {"CopyToBucket", "SomeCopiesFailed"}, "to wait for its turn is no failure"
+    waiting = [history for count in range(1, 60) if (history := aws_running(count)).is_waiting]
+    assert waiting
+    assert not any(history.path.failed for history in waiting)
     assert ("ReadSource", "LogWorkflowStart", False) in path.edges
     assert ("ReadSource", "LogWorkflowStart", True) not in path.edges
     assert ("AcquireLease", "WaitForTurn", True) in path.edges
