@@ -234,7 +234,7 @@ KEPT_SUMMARY = fill(
 # is still the execution.
 ENDED = '$executionId & "#ended"'
 
-# The lease owner after a round of copies. The last round may be written again, because its answer may be lost.
+# The lease owner after a round of copies.
 OWNER_AFTER_ROUND = fill("$count($remaining) = 0 ? <ENDED> : $executionId", ended=ENDED)
 
 # An AcquireLease that lands late must neither shorten a lease that was renewed meanwhile, nor take one that has ended:

@@ -300,8 +300,9 @@ def update_dynamodb_final(parameters: Parameters) -> State:
         "Arguments": {
             **parameters.record,
             "UpdateExpression": jsonata(expressions.RESULTS_UPDATE),
-            # If a newer execution for the same file has taken over the record, the record is left alone.
-            "ConditionExpression": "leaseOwner = :executionId OR leaseOwner = :owner",
+            # If a newer execution for the same file has taken over the record, the record is left alone. The last write
+            # is refused, too, if it is repeated: no copy remains then, so the Catch changes nothing.
+            "ConditionExpression": "leaseOwner = :executionId",
             "ExpressionAttributeNames": {"#status": "status"},
             "ExpressionAttributeValues": {
                 ":executionId": text("$executionId"),

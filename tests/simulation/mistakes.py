@@ -9,7 +9,7 @@ import json
 import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from unittest.mock import patch
 
@@ -17,12 +17,18 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from handlers import (
     arns,
+    copy_worker,
     copying,
     execution_watcher,
+    existing_copy,
+    multipart,
+    regional_sync,
     replication_worker,
     sqs_batch,
     tracking,
+    upload_record,
 )
+from handlers.comparison import Verdict
 
 from . import functions, history, many
 from .stack import deployed
@@ -89,6 +95,13 @@ def _set(path: str, value: Any) -> Callable[[Definition], None]:
     return change
 
 
+def _read_source_first(definition: Definition) -> None:
+    _set("ValidateInput.Next", "ReadSource")(definition)
+    _set("ReadSource.Next", "AcquireLease")(definition)
+    _set("ReadSource.Catch.0.Next", "AcquireLease")(definition)
+    _set("AcquireLease.Next", "LogWorkflowStart")(definition)
+
+
 _TO_BUCKET = "CopyToMultipleBuckets.ItemProcessor.States.CopyToBucket"
 _WORKER = "CopyThroughWorker.ItemProcessor.States.RunCopyWorker"
 _ANYBODY = "attribute_exists(leaseOwner)"
@@ -147,7 +160,7 @@ IN_DEFINITION = [
     Mistake("a lease that is not renewed for a round", _set(f"UpdateDynamoDBFinal.{_VALUES}.:leaseUntil", {"N": "0"})),
     Mistake(
         "results written without the lease's condition",
-        _replaced("UpdateDynamoDBFinal", "leaseOwner = :executionId OR", f"leaseOwner = :executionId OR {_ANYBODY} OR"),
+        _set("UpdateDynamoDBFinal.Arguments.ConditionExpression", _ANYBODY),
     ),
     Mistake("a retry that forgets the other copies", _set("AcquireLease.Assign.summary", _FORGOTTEN)),
     Mistake("a source that cannot be read is no problem", _set("ReadSource.Catch.0.Assign", {})),
@@ -155,6 +168,11 @@ IN_DEFINITION = [
         "a record that could not be written is no problem",
         _set("UpdateDynamoDBFinal.Catch.1.Next", "AllCopiesSuccessful"),
     ),
+    Mistake(
+        "copies that were given up are not counted",
+        _set("UpdateDynamoDBFinal.Catch.0.Assign.summary", "{% $summary %}"),
+    ),
+    Mistake("the source is read before the lease is taken", _read_source_first),
 ]
 
 
@@ -188,7 +206,37 @@ def _update_of_anybody(condition: str, **arguments: Any) -> tracking.Update:
     return _update_if(condition.replace(_OWNER, f"({_OWNER} OR {_ANYBODY})"), **arguments)
 
 
+def _of_this_version(copy: copying.Copy) -> multipart.Upload | None:
+    upload = _read_upload(copy)
+    return replace(upload, source_id=copy.source_id) if upload else None
+
+
+def _update_upload(*arguments: Any, **named: Any) -> None:
+    with suppress(copying.LostRecordError):
+        _write_upload(*arguments, **named)
+
+
+def _attempt_copy(copy: copying.Copy, event: dict[str, Any], deadline: float) -> dict[str, Any]:
+    return _attempt(copy, {**event, "abort": False}, deadline)
+
+
+@contextmanager
+def _existing_by_size() -> Iterator[None]:
+    def result(copy: copying.Copy, answer: dict[str, Any], version_id: str | None, _message: str) -> dict[str, Any]:
+        found = {"destinationBucket": copy.bucket, "success": True, "etag": answer["ETag"], "check": "size"}
+        return {**found, "timestamp": tracking.now(), "versionId": version_id}
+
+    with (
+        patch.object(existing_copy, "verify", lambda *_: ("size", None)),
+        patch.object(existing_copy, "result_of", result),
+    ):
+        yield
+
+
 _OWNER = "leaseOwner = :executionId"
+_read_upload = upload_record.read
+_write_upload = upload_record._update
+_attempt = copy_worker._attempt
 _update_if = tracking.update_if
 _process = sqs_batch.process
 _shorten_lease = execution_watcher._shorten_lease
@@ -221,6 +269,17 @@ IN_FUNCTIONS = [
     Mistake(
         "a dead execution's lease ends at once",
         swap=_instead(execution_watcher, "_shorten_lease", lambda ending, _: _shorten_lease(ending, 0)),
+    ),
+    Mistake("parts of another version", swap=_instead(upload_record, "read", _of_this_version)),
+    Mistake(
+        "copy-worker takes a refused update for a done one", swap=_instead(upload_record, "_update", _update_upload)
+    ),
+    Mistake("copy-worker aborts nothing", swap=_instead(multipart, "abort", lambda *_: None)),
+    Mistake("copy-worker copies where it should abort", swap=_instead(copy_worker, "_attempt", _attempt_copy)),
+    Mistake("an existing copy is recognized by its size", swap=_existing_by_size),
+    Mistake(
+        "every arrival is taken for a difference",
+        swap=_instead(regional_sync, "_verify", lambda *_: Verdict(check="size", problem="It differs.")),
     ),
 ]
 
