@@ -15,12 +15,16 @@ from .choices import Choices
 # Of calls. Everything works in some histories.
 _RATES = (0.0, 0.02, 0.1, 0.3)
 _RATE_WEIGHTS = (0.0, 0.25, 0.15, 0.05)
+# Of damage: of the rates above, seldom.
+_DAMAGE_WEIGHTS = (0.0, 0.0, 0.05, 0.02)
 
 CALLS = ("error", "throttling", "lost", "late")
 """A call that fails before its work, is refused because there are too many, is done but its answer is lost, or is done
 only after the caller has given up."""
 EVENTS = ("twice", "delayed", "missing")
 """A message. Only status changes of executions may be missing: AWS promises no more than best effort."""
+COPIES = ("damaged",)
+"""A copy that has other bytes than S3's answer says."""
 RUNS = ("killed", "crash")
 """A run of a function that is killed at one of its calls, and an execution that dies of an error that nothing
 catches."""
@@ -46,6 +50,7 @@ class Faults:
         """No fault occurs any more."""
         self.happened: Counter[str] = Counter()
         self._rates = {kind: _RATES[choices.pick(f"rate {kind}", _RATE_WEIGHTS)] for kind in (*CALLS, *EVENTS, *RUNS)}
+        self._rates |= {kind: _RATES[choices.pick(f"rate {kind}", _DAMAGE_WEIGHTS)] for kind in COPIES}
         self._call_weights = (0.0, *[self._rates[kind] for kind in CALLS])
         self._quick_weights = self._call_weights[:-1]
         self.unavailable: dict[tuple[str, str | None], float] = {}
@@ -61,7 +66,7 @@ class Faults:
         return self._counted(f"call {CALLS[chosen - 1]}", CALLS[chosen - 1]) if chosen else None
 
     def has(self, kind: str, where: str) -> bool:
-        """True if a fault of this kind, one of :data:`EVENTS` or :data:`RUNS`, happens now."""
+        """True if a fault of this kind, one of :data:`EVENTS`, :data:`COPIES` or :data:`RUNS`, happens now."""
         if self.is_calm or not self._choices.pick(f"{kind} {where}", (0.0, self._rates[kind])):
             return False
         self._counted(kind, kind)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,8 +12,10 @@ from botocore.exceptions import ClientError
 
 from components.workflow.limits import LEASE_GRACE
 
+from .jsonata import iso
 from .people import People, Upload
 from .services.contents import Content
+from .services.sns import Notification
 from .stack import SOURCE
 from .stepfunctions import MAX_EVENTS, MAX_PAYLOAD_BYTES, Execution
 from .world import World
@@ -21,6 +25,20 @@ _TO_HANDLE = 60.0
 
 # Errors of the workflow's own, after which its record is complete, or at least its notification sent.
 _OWN_ERRORS = ("CopiesFailed", "SourceUnreadable", "TrackingFailed")
+
+# A notification of regional-sync, which names one destination.
+_DIFFERS = "File copy differs"
+
+# The events of uploads that a destination may have already.
+_COPIED_EVENTS = ("ObjectCreated:Copy", "ObjectCreated:CompleteMultipartUpload")
+
+# The subject of a message about several notifications, and the number of those that it shows in full.
+_SEVERAL = re.compile(r"([0-9]+) notifications of file copies")
+_SHOWN = 10
+
+# Seconds from the event of a call of notification-digest to its message: the call does nothing if it is more than a
+# minute late, may run for thirty seconds, and what it has sent may land after its end.
+_TO_DIGEST = 60.0 + 30.0 + 120.0
 
 # Calls that change a destination.
 _COPYING = {"CopyObject", "UploadPartCopy", "CompleteMultipartUpload"}
@@ -41,6 +59,14 @@ class Invariants:
         """The number of the upload that a destination has, by bucket and key."""
         self._beginners: dict[str, str] = {}
         """Which run of copy-worker began an upload in parts, by its ID."""
+        self._made: dict[tuple[str, str, str], tuple[str, int, float]] = {}
+        """The execution that made a copy, the number of its upload, and the time, by bucket, key and version."""
+        self._copied: dict[tuple[str, str], int] = {}
+        """The number of the upload that an execution copied, by its ARN and bucket."""
+        self._arrived: dict[tuple[str, str], str] = {}
+        """The time of the arrival that is recorded, by bucket and key."""
+        self._digests: Counter[float] = Counter()
+        """The messages of each call of notification-digest, by the time of the call."""
         world.observers.append(self._observe)
 
     # --- At each step -----------------------------------------------------------------------------------------
@@ -54,6 +80,10 @@ class Invariants:
             self._check_copy(self._world.execution_of(who), operation, arguments)
         elif service == "dynamodb" and operation == "UpdateItem":
             self._check_record(self._world.execution_of(who), arguments)
+        elif operation == "PutItem" and "arrivedAt" in arguments["Item"]:
+            self._check_arrival(arguments["Item"])
+        elif operation == "Publish" and who in self._world.schedule.calls:
+            self._check_digest(self._world.schedule.calls[who])
 
     def _check_copy(self, execution: Execution | None, operation: str, arguments: Mapping[str, Any]) -> None:
         bucket, key = arguments["Bucket"], arguments["Key"]
@@ -68,7 +98,10 @@ class Invariants:
             copiers.append(execution.arn)
         if operation == "UploadPartCopy":
             return
-        number = self._number_of(key, self._world.s3.buckets[bucket].objects[key][-1].content)
+        made = self._world.s3.buckets[bucket].objects[key][-1]
+        number = self._number_of(key, made.content)
+        self._made[bucket, key, made.version_id] = execution.arn, number, self._world.scheduler.now
+        self._copied[execution.arn, bucket] = number
         emptied = self._people.emptied.get(bucket, 0.0)
         wanted = execution.job.get("sourceVersionId", self._shown(number))
         if wanted != self._shown(number):
@@ -92,8 +125,29 @@ class Invariants:
             found = self._world.s3.buckets.get(bucket)
             newest = found.newest(key) if found else None
             wanted = next(one.content for one in self._people.uploads if one.version_id == version and one.key == key)
-            if (newest is None or newest.content != wanted) and not self._was_emptied(bucket, execution.started):
+            is_right = newest is not None and newest.content == wanted
+            is_damaged = newest is not None and self._is_damaged(bucket, key, newest.version_id)
+            if not is_right and not is_damaged and not self._was_emptied(bucket, execution.started):
                 raise ViolationError(f"untrue record: COMPLETED, but {bucket} has not {version} of {key}")
+
+    def _check_arrival(self, item: Mapping[str, Any]) -> None:
+        """An arrival is compared with the source of its own copy, and replaces no later one."""
+        bucket, key = item["destinationBucket"]["S"], item["fileKey"]["S"]
+        time, execution = item["arrivedAt"]["S"], item["executionId"]["S"]
+        if time < self._arrived.get((bucket, key), ""):
+            raise ViolationError(f"older arrival: that of {time} in {bucket} replaces a later one")
+        self._arrived[bucket, key] = time
+        copier, number, _ = self._made[bucket, key, item["versionId"]["S"]]
+        if self._copied.get((execution, bucket), number) != number:
+            raise ViolationError(f"wrong arrival: {bucket} has one of {_name(copier)}, compared for {_name(execution)}")
+
+    def _check_digest(self, call: float) -> None:
+        """People get one message a minute at most."""
+        self._digests[call] += 1
+        if self._digests[call] > 1 + self._world.schedule.repeats:
+            raise ViolationError(f"many digests: {self._digests[call]} in a minute")
+        if (late := self._world.scheduler.now - call) > _TO_DIGEST:
+            raise ViolationError(f"late digest: a call sends one after {late:.0f} s")
 
     # --- At rest ----------------------------------------------------------------------------------------------
 
@@ -102,6 +156,9 @@ class Invariants:
         for execution in self._world.engine.executions.values():
             self._check_execution(execution)
         self._check_dead_letters()
+        self._check_mails()
+        for notice in self._world.notices:
+            self._check_notice(notice)
         for record in self._world.records():
             self._check_final_record(record)
         for upload in self._people.uploads:
@@ -115,7 +172,9 @@ class Invariants:
             raise ViolationError(f"endless: {execution.name} never ends")
         if execution.events > MAX_EVENTS or execution.largest > MAX_PAYLOAD_BYTES:
             raise ViolationError(f"limits: {execution.name} has {execution.events} events")
-        told = [notice for notice in self._world.notices if execution.arn in notice.message]
+        if execution.status == "SUCCEEDED":
+            self._check_success(execution)
+        told = [notice for notice in self._world.notices if execution.arn in notice.message and not _is_alarm(notice)]
         if execution.status != "SUCCEEDED" and not told and execution.arn not in self._world.unheard:
             raise ViolationError(f"silence: nobody was told that {execution.name} has {execution.status}")
         # One that was ended after it had told people of its failure is told again.
@@ -125,10 +184,16 @@ class Invariants:
             raise ViolationError(f"noise: people were told {len(told)} times of {execution.name}, not {bound}")
         if execution.status == "FAILED" and execution.error not in (*_OWN_ERRORS, "NotificationFailed"):
             self._check_death(execution)
-        # A copy that is gone when its arrival is examined, late, has differed in good faith.
-        is_emptied = any(self._was_emptied(bucket, execution.started) for bucket in self._people.emptied)
-        if execution.status == "SUCCEEDED" and told and not is_emptied:
+        if execution.status == "SUCCEEDED" and told:
             raise ViolationError(f"false alarm: {execution.name} has succeeded: {told[0].subject}")
+
+    def _check_success(self, execution: Execution) -> None:
+        """It has made its copies, or was superseded."""
+        if json.loads(execution.output or "{}").get("status") == "SUPERSEDED":
+            return
+        for bucket in execution.job["destinationBuckets"]:
+            if (execution.arn, bucket) not in self._copied and execution.job.get("s3Event") not in _COPIED_EVENTS:
+                raise ViolationError(f"untrue success: {execution.name} has no copy in {bucket}")
 
     def _check_death(self, execution: Execution) -> None:
         """An execution dies of wrong input, and of errors that nothing can catch."""
@@ -142,6 +207,37 @@ class Invariants:
             for message in self._world.sqs.queues[queue.name].messages:
                 if message.body != "nonsense":
                     raise ViolationError(f"dead letter: {queue.name} has {message.body:.100}")
+
+    def _check_notice(self, notice: Notification) -> None:
+        """What it says is true."""
+        if "ChecksumMismatch" in notice.message:
+            raise ViolationError(f"wrong parts: a copy differed before it was complete: {notice.message}")
+        if not _is_alarm(notice):
+            return
+        for (bucket, key, version), (execution, *_) in self._made.items():
+            # A copy that is gone when its arrival is examined, late, has differed in good faith.
+            if execution in notice.message and f" {bucket}: " in notice.message:
+                started = self._world.engine.executions[execution].started
+                if self._is_damaged(bucket, key, version) or self._was_emptied(bucket, started):
+                    return
+        raise ViolationError(f"false alarm: no copy was damaged: {notice.message}")
+
+    def _check_mails(self) -> None:
+        """Each notification is in one message to people, and a message about one is that one."""
+        mails, repeats = self._world.mails, self._world.schedule.repeats
+        notices = Counter((notice.subject, notice.message) for notice in self._world.notices)
+        counts = [_number_of_notices(mail) for mail in mails]
+        for mail, number in zip(mails, counts, strict=True):
+            if number == 1 and (mail.subject, mail.message) not in notices:
+                raise ViolationError(f"changed notification: “{mail.subject}”")
+        if sum(counts) < len(self._world.notices):
+            raise ViolationError(f"lost notification: {len(self._world.notices)} were published, {sum(counts)} told")
+        if max(counts, default=0) > _SHOWN:
+            return
+        for (subject, message), count in notices.items():
+            told = sum(mail.message.count(message) for mail in mails)
+            if not count <= told <= count * (1 + repeats):
+                raise ViolationError(f"lost notification: “{subject}” was told {told} times, not {count}")
 
     def _check_final_record(self, record: Mapping[str, Any]) -> None:
         key = record["fileKey"]["S"]
@@ -173,8 +269,10 @@ class Invariants:
             raise ViolationError(f"in progress: the record of {key} by {execution.name}, which has {execution.status}")
         # execution-watcher closes a record whose execution died, and counts nothing.
         if execution.status == "SUCCEEDED" or execution.error in _OWN_ERRORS[:2]:
-            self._check_counts(key, record)
+            if key not in self._people.intruded:
+                self._check_counts(key, record)
             self._check_results(key, record, execution)
+        self._check_arrivals(key, record, execution)
 
     def _check_counts(self, key: str, record: Mapping[str, Any]) -> None:
         every, copied, failed = (
@@ -200,6 +298,27 @@ class Invariants:
         if missing and record["problem"] == {"NULL": True} and "UpdateDynamoDBFinal Catch 0" not in execution.entered:
             raise ViolationError(f"missing results: {key} has none of {sorted(missing)}")
 
+    def _check_arrivals(self, key: str, record: Mapping[str, Any], execution: Execution) -> None:
+        """Each copy of the execution that the record describes has arrived, and people know of damage."""
+        for result in record["copyResults"]["L"]:
+            bucket, version = (result["M"].get(name, {}).get("S", "") for name in ("destinationBucket", "versionId"))
+            made = self._made.get((bucket, key, version))
+            if bucket not in self._world.stack.notifications or made is None or made[0] != execution.arn:
+                continue
+            arrival = self._world.arrival(key, bucket)
+            if arrival is None or arrival["arrivedAt"]["S"] < iso(made[2]):
+                raise ViolationError(f"no arrival: that of {version} in {bucket} is not recorded")
+            if arrival["versionId"]["S"] == version and arrival["executionId"]["S"] != execution.arn:
+                raise ViolationError(f"wrong arrival: {version} in {bucket} is of {arrival['executionId']['S']}")
+            alarms = [one for one in self._world.notices if _is_alarm(one) and f" {bucket}: " in one.message]
+            # If S3 has no checksum of the whole source, the sizes alone are compared.
+            if (
+                arrival["check"] != {"S": "size"}
+                and self._is_damaged(bucket, key, version)
+                and not any(execution.arn in one.message for one in alarms)
+            ):
+                raise ViolationError(f"silent damage: nobody was told that {version} in {bucket} differs")
+
     def _check_upload(self, upload: Upload) -> None:
         """The upload was handled; and if it is the newest, each destination has it, or people know why not."""
         executions = [
@@ -216,6 +335,8 @@ class Invariants:
             if bucket == SOURCE or self._was_emptied(bucket, upload.time):
                 continue
             held = self._world.s3.buckets[bucket].newest(upload.key)
+            if held is not None and self._is_damaged(bucket, upload.key, held.version_id):
+                continue
             if (held is None or held.content != upload.content) and not self._is_told(upload, bucket):
                 raise ViolationError(f"silent gap: {bucket} has not {upload.version_id} of {upload.key}")
 
@@ -231,7 +352,7 @@ class Invariants:
             if execution.arn in self._world.unheard:
                 return True
             for notice in self._world.notices:
-                is_whole = not notice.subject or "partly" not in notice.subject
+                is_whole = "partly" not in (notice.subject or "") and not _is_alarm(notice)
                 if execution.arn in notice.message and (is_whole or bucket in notice.message):
                     return True
         return False
@@ -266,8 +387,22 @@ class Invariants:
     def _shown(self, number: int) -> str:
         return self._people.uploads[number].version_id
 
+    def _is_damaged(self, bucket: str, key: str, version: str) -> bool:
+        return (bucket, key, version) in self._world.damaged
+
     def _was_emptied(self, bucket: str, since: float) -> bool:
         return self._people.emptied.get(bucket, 0.0) >= since
+
+
+def _number_of_notices(mail: Notification) -> int:
+    """The number of the notifications that a message to people is about."""
+    several = _SEVERAL.fullmatch(mail.subject or "")
+    return int(several[1]) if several else 1
+
+
+def _is_alarm(notice: Notification) -> bool:
+    """True if it says that a copy differs."""
+    return (notice.subject or "").startswith(_DIFFERS)
 
 
 def _name(arn: str) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
+from urllib.parse import unquote_plus
 
 from botocore.exceptions import ClientError, ReadTimeoutError
 
@@ -18,7 +19,9 @@ from . import functions
 from .choices import Choices
 from .faults import Faults, lost_answer, service_error
 from .jsonata import iso
+from .schedule import Schedule
 from .scheduler import Killed, Process, Scheduler
+from .services.contents import content
 from .services.dynamodb import DynamoDB, Schema, Table
 from .services.s3 import S3
 from .services.service import RefusedError, client_error
@@ -68,7 +71,12 @@ class World:
         self.engine.on_state = lambda execution, state: self.trace(execution.name, f"→ {state}")
         self._executions = stack.state_machine.replace(":stateMachine:", ":execution:")
         self.notices: list[Notification] = []
+        """What was published to the topic of failures."""
+        self.mails: list[Notification] = []
         """What reached people."""
+        self.damaged: set[tuple[str, str, str]] = set()
+        """The copies that S3 damaged: bucket, key and version."""
+        self.schedule = Schedule(self)
         self.owners: dict[str, Execution] = {}
         """The executions for which copy-worker runs, by the names of its runs."""
         self.unheard: set[str] = set()
@@ -96,6 +104,7 @@ class World:
                 time_to_live=inputs.get("ttl", {}).get("attributeName"),
             )
         self.sns.topics = set(self.stack.topics)
+        self.sns.confirmed = Counter(topic for topic, protocol, _ in self.stack.subscriptions if protocol == "email")
         self.sns.deliver = self._on_notification
         for queue in self.stack.queues.values():
             dead = self.stack.queues[queue.dead_letters].name if queue.dead_letters else None
@@ -134,6 +143,12 @@ class World:
     def record(self, key: Mapping[str, Any]) -> dict[str, Any] | None:
         """The record with this key of DynamoDB."""
         return next((one for one in self.records() if all(one.get(name) == key[name] for name in key)), None)
+
+    def arrival(self, key: str, bucket: str) -> dict[str, Any] | None:
+        """The arrival of a file that is recorded for a destination."""
+        wanted = {"fileKey": {"S": key}, "sourceBucket": {"S": f"{SOURCE}#{bucket}"}}
+        items = (item for table in self.dynamodb.tables.values() for item in table.items.values())
+        return next((item for item in items if all(item.get(name) == wanted[name] for name in wanted)), None)
 
     def execution_of(self, who: str) -> Execution | None:
         """The execution that makes a call, itself or through copy-worker."""
@@ -204,7 +219,9 @@ class World:
         raise TimeoutError
 
     def _count_repeat(self, operation: str, arguments: Mapping[str, Any]) -> None:
-        if operation == "Publish":
+        if arguments.get("TopicArn") == self.schedule.topic:
+            self.schedule.repeats += 1
+        elif operation == "Publish":
             for arn in self.engine.executions:
                 if arn in arguments["Message"]:
                     self.repeats[arn] += 1
@@ -319,7 +336,23 @@ class World:
     # --- Messages ---------------------------------------------------------------------------------------------
 
     def _on_bucket_event(self, bucket: str, record: dict[str, Any]) -> None:
+        if bucket in self.stack.notifications and bucket != SOURCE and self.faults.has("damaged", bucket):
+            self._damage(bucket, record["s3"]["object"])
         self._deliver(self.stack.queues[self.stack.notifications[bucket]], json.dumps({"Records": [record]}), "s3")
+
+    def _damage(self, bucket: str, entry: dict[str, Any]) -> None:
+        """Has other bytes be in the bucket than S3's answer to the copy says. The event shows them."""
+        key = unquote_plus(entry["key"])
+        version = self.s3.buckets[bucket].objects[key][-1]
+        wrong = content(b"damaged", version.content.size)
+        entry["eTag"] = wrong.checksum("MD5").hex()
+        self.damaged.add((bucket, key, version.version_id))
+
+        def damage() -> None:
+            version.content, version.etag = wrong, entry["eTag"]
+
+        self.scheduler.after(0, damage)
+        self.trace("S3", f"damages {version.version_id}")
 
     def _on_execution_end(self, execution: Execution) -> None:
         """EventBridge's event: Step Functions developer guide, "Automating event delivery"."""
@@ -360,17 +393,33 @@ class World:
             self._deliver(self.stack.queues[queue], json.dumps(event), "status change")
 
     def _on_notification(self, notification: Notification) -> None:
-        """People get what is published to a topic, by e-mail or through the queues and functions that lead there."""
-        self.trace("people", f"get “{notification.subject}”")
-        self.notices.append(notification)
+        """The subscribers get what is published to a topic: the queue of failures, or people by e-mail."""
+        for topic, protocol, endpoint in self.stack.subscriptions:
+            if topic != notification.topic_arn:
+                continue
+            if protocol == "email":
+                self.trace("people", f"get “{notification.subject}”")
+                self.mails.append(notification)
+            else:
+                self.notices.append(notification)
+                members = {"Type": "Notification", "MessageId": notification.id, "TopicArn": topic}
+                members |= {"Subject": notification.subject or "", "Message": notification.message}
+                self._deliver(self.stack.queues[endpoint], json.dumps(members), "notification")
 
     def _deliver(self, queue: Queue, body: str, what: str) -> None:
         """Sends a message: perhaps late, perhaps twice."""
-        for _ in range(1 + self.faults.has("twice", what)):
-            delay = self.delay(f"message {what}")
-            if self.faults.has("delayed", what):
-                delay = _LATE[self.choices.one_of(f"delay {what}", len(_LATE))]
-            self.scheduler.after(delay, lambda: self.send(queue, body))
+        times = 1 + self.faults.has("twice", what)
+        if what == "notification":
+            self.schedule.repeats += times - 1
+        for _ in range(times):
+            self.scheduler.after(self.message_delay(what), lambda: self.send(queue, body))
+
+    def message_delay(self, what: str) -> float:
+        """Seconds until a message arrives."""
+        delay = self.delay(f"message {what}")
+        if self.faults.has("delayed", what):
+            delay = _LATE[self.choices.one_of(f"delay {what}", len(_LATE))]
+        return delay
 
     def send(self, queue: Queue, body: str) -> None:
         self.sqs.call("SendMessage", {"QueueUrl": queue.name, "MessageBody": body})
@@ -378,6 +427,7 @@ class World:
 
     def _wake(self, queue: Queue) -> None:
         """Has the function that reads the queue look for messages."""
+        self.schedule.wake(queue.name)
         for poller in self.stack.mappings:
             if poller.queue == queue.arn:
                 self.scheduler.after(poller.window, partial(self._poll, poller, queue))

@@ -6,6 +6,7 @@ API reference of Amazon SNS, Publish; developer guide, "Quotas".
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -35,6 +36,8 @@ class SNS(Service):
     now: Callable[[], float]
     topics: set[str] = field(default_factory=set)
     """Their ARNs."""
+    confirmed: Counter[str] = field(default_factory=Counter)
+    """The number of subscriptions of a topic that were confirmed."""
     published: list[Notification] = field(default_factory=list)
     deliver: Callable[[Notification], None] = lambda _: None
 
@@ -59,3 +62,10 @@ class SNS(Service):
         self.published.append(notification)
         self.deliver(notification)
         return {"MessageId": notification.id}
+
+    @operation("GetTopicAttributes", "TopicArn")
+    def get_topic_attributes(self, arguments: Arguments) -> Answer:
+        topic = arguments["TopicArn"]
+        if topic not in self.topics:
+            raise RefusedError("NotFound", "Topic does not exist", 404)
+        return {"Attributes": {"TopicArn": topic, "SubscriptionsConfirmed": str(self.confirmed[topic])}}

@@ -105,9 +105,9 @@ class SQS(Service):
         queue.messages.append(message)
         return {"MessageId": message.id}
 
-    @operation("ReceiveMessage", "QueueUrl MaxNumberOfMessages")
+    @operation("ReceiveMessage", "QueueUrl MaxNumberOfMessages WaitTimeSeconds")
     def receive_message(self, arguments: Arguments) -> Answer:
-        """The oldest messages. A real queue may choose others."""
+        """The oldest messages, without waiting for others. A real queue may choose others."""
         name = _name(arguments)
         self._queue(arguments)
         number = arguments.get("MaxNumberOfMessages", 1)
@@ -127,6 +127,15 @@ class SQS(Service):
         if (message := queue.message(arguments["ReceiptHandle"])) is not None:
             queue.messages.remove(message)
         return {}
+
+    @operation("DeleteMessageBatch", "QueueUrl Entries")
+    def delete_message_batch(self, arguments: Arguments) -> Answer:
+        entries = arguments["Entries"]
+        if not 1 <= len(entries) <= MAX_BATCH:
+            raise RefusedError("AWS.SimpleQueueService.TooManyEntriesInBatchRequest", f"{len(entries)} entries.")
+        for entry in entries:
+            self.delete_message({"QueueUrl": arguments["QueueUrl"], "ReceiptHandle": entry["ReceiptHandle"]})
+        return {"Successful": [{"Id": entry["Id"]} for entry in entries]}
 
     @operation("ChangeMessageVisibility", "QueueUrl ReceiptHandle VisibilityTimeout")
     def change_message_visibility(self, arguments: Arguments) -> Answer:
