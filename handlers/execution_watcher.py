@@ -237,14 +237,18 @@ def _refuse_late_writes(ending: Ending, now: int) -> None:
     """Has DynamoDB refuse the writes that the execution has sent and that have not landed yet: first an AcquireLease,
     then all others.
 
-    An AcquireLease takes no lease that ends after it was sent. So a lease that has ended before ends at ``now``. One
-    that another execution holds will end later. Any other write needs the execution to be the lease owner.
+    An AcquireLease that was sent before ``noLeaseBefore`` takes no lease. Any other write needs the execution to be the
+    lease owner.
 
     Args:
         now: the next second, in seconds since 1970.
     """
     barred = _update(
-        ending, "SET #until = :now", "#until < :now", {":now": {"N": str(now)}}, {"#until": "leaseExpiresAt"}
+        ending,
+        "SET #barred = :now",
+        "attribute_exists(fileKey) AND (attribute_not_exists(#barred) OR #barred < :now)",
+        {":now": {"N": str(now)}},
+        {"#barred": "noLeaseBefore"},
     )
     if not barred.is_done and not barred.record:
         _create_record(ending, now)

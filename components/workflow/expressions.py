@@ -239,9 +239,10 @@ OWNER_AFTER_ROUND = fill("$count($remaining) = 0 ? <ENDED> : $executionId", ende
 
 # An AcquireLease that lands late must neither shorten a lease that was renewed meanwhile, nor take one that has ended:
 # a lease is never released to a time before the end of its execution, and ":now" is the time when the call was sent.
+# execution-watcher writes noLeaseBefore when an execution has ended that may have sent such a call.
 ACQUIRE_CONDITION = (
     "attribute_not_exists(leaseOwner) OR (leaseOwner = :executionId AND leaseExpiresAt <= :leaseUntil)"
-    " OR leaseExpiresAt <= :now"
+    " OR (leaseExpiresAt <= :now AND (attribute_not_exists(noLeaseBefore) OR noLeaseBefore <= :now))"
 )
 
 # Takes the lease. A new record is the execution's own at once. The other members are set to themselves, so that

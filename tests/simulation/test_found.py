@@ -102,6 +102,37 @@ def test_a_write_that_was_retried_changes_nothing_after_the_end(update: str) -> 
         assert float(record["leaseExpiresAt"]["N"]) <= (execution.stopped or 0)
 
 
+def test_a_lease_is_not_taken_by_a_call_that_was_sent_before_the_end() -> None:
+    """Two executions are stopped. The lease of the first ended at the time when execution-watcher began to handle that,
+    and the second had asked for it later. The second took the lease after its end, and held it for hours."""
+
+    class TwoStopped(Slow):
+        def call(
+            self, who: str, service: str, region: str, operation: str, arguments: Mapping[str, Any], timeout: float = 0
+        ) -> Any:
+            executions = [*self.engine.executions.values()]
+            if arguments.get("UpdateExpression") == "SET #until = :until":
+                self.scheduler.sleep(10.0)
+            elif self.execution_of(who) in executions[1:] and not executions[0].is_running:
+                self._update = ACQUIRE
+            return super().call(who, service, region, operation, arguments, timeout)
+
+    def stop(execution: Execution) -> None:
+        world.scheduler.after(0.1, lambda: world.engine.stop(execution, "ABORTED"))
+
+    def overwrite(execution: Execution, state: str) -> None:
+        if state == "ReadSource":
+            world.s3.call("PutObject", {"Bucket": SOURCE, "Key": KEY, "Body": b"22"})
+            world.scheduler.after(0.5, lambda: world.engine.stop(execution, "ABORTED"))
+
+    world = TwoStopped("nothing", stop)
+    world.engine.on_state = overwrite
+    with rested(world) as record:
+        first, second = world.engine.executions.values()
+        assert (first.status, second.status, world.landed) == ("ABORTED", "ABORTED", [])
+        assert record["leaseOwner"] == {"S": f"{first.arn}#ended"}
+
+
 def test_the_last_write_may_be_made_twice() -> None:
     """The last write is done, but times out: the second one is refused, and the execution succeeds."""
     world = World(deployed(), many.machine(), Choices(made={}))
