@@ -72,6 +72,8 @@ PAGES = {
     "/upload": Page("Upload", "upload", upload, "/upload"),
 }
 
+_NO_PAGE = Page("Not found", "problem", lambda _reader, _query: {}, "")
+
 
 @dataclass
 class Console:
@@ -134,7 +136,7 @@ class Console:
         return self._problem(request.url.path, "There is no such page.", 404)
 
     def _problem(self, path: str, problem: str, status: int) -> Response:
-        page = PAGES.get(path, PAGES["/"])
+        page = PAGES.get(path, _NO_PAGE)
         context = self._context(path, page, "base.html.j2") | {"problem": problem, "title": page.title}
         return HTMLResponse(self._template("problem").render(context), status_code=status)
 
@@ -159,7 +161,7 @@ class Console:
             "form_token": self.keys.form,
             "actions": self.actions,
             "now": datetime.now(UTC),
-            "is_live": True,
+            "is_live": path in self._pages,
         }
 
     # --- Live pages ---------------------------------------------------------------------------------------------

@@ -14,6 +14,7 @@ from filecopy.executions.inputs import parse_object
 from filecopy.retry import start
 from filecopy.stack.records import TrackingRecord, read_record, read_record_and_arrivals
 from filecopy.terminal import command, counted, quoted
+from handlers.keys import problem_of_key
 
 from .reader import NotFoundError, Part, Reader, part
 from .words import copies_of, record_headline, why
@@ -39,10 +40,12 @@ def file(reader: Reader, query: dict[str, str]) -> dict[str, Any]:
         NotFoundError: it has no record.
     """
     key = query.get("key", "")
-    record = read_record_and_arrivals(reader.stack, key) if key else None
+    if problem := problem_of_key(key):
+        raise NotFoundError(f"There is no such file: a key {problem}.")
+    record = read_record_and_arrivals(reader.stack, key)
     if record is None:
         raise NotFoundError(
-            f"There is no record of {quoted(key)} in {reader.stack.table}. A file has one as soon as its first"
+            f"There is no record of the file {quoted(key)} in {reader.stack.table}. A file has one as soon as its first"
             f" execution starts. To upload one, type: {command('send', key)}"
         )
     is_further = query.get("look") == "further"

@@ -13,6 +13,7 @@ from urllib.parse import urlencode
 
 from filecopy.errors import StackError
 from filecopy.stack.records import MAX_KEYS, STATUSES, TrackingRecord, place_of, read_record, read_records
+from handlers.keys import problem_of_key
 from handlers.text import iso
 
 from .reader import Reader
@@ -51,7 +52,7 @@ def files(reader: Reader, query: dict[str, str]) -> dict[str, Any]:
     pages = reader.pages(left, count, since=start, places=places)
     merged = heapq.merge(*pages.values(), key=lambda record: str(record.item.get("startTime", "")), reverse=True)
     looked_at = list(islice(merged, count))
-    exact = read_record(reader.stack, chosen["q"]) if chosen["q"] and not places else None
+    exact = None if places or problem_of_key(chosen["q"]) else read_record(reader.stack, chosen["q"])
     found = [record for record in looked_at if not exact or record.key != exact.key]
     found = list(_narrowed(reader, found, chosen["q"], chosen["to"]))
     following = _next_page(pages, looked_at, places, statuses, count)

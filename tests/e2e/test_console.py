@@ -197,6 +197,17 @@ def test_an_open_page_shows_what_happens(visitor: Visitor, open_system: System) 
     assert visitor.page.evaluate("window.isTheSame")
 
 
+def test_the_page_of_a_file_appears_with_its_record(visitor: Visitor, open_system: System) -> None:
+    """Until then it says, once, that there is none."""
+    key = f"{uuid.uuid4().hex}.zip"
+    visitor.open(f"/file?key={key}")
+    playwright_api.expect(visitor.page.locator("#live")).to_have_text("not up to date")
+    playwright_api.expect(visitor.page.locator(".problem:visible")).to_have_count(1)
+    open_system.upload(key)
+    visitor.heading("Copied to all 2 destinations")
+    playwright_api.expect(visitor.page.locator(".problem:visible")).to_have_count(0)
+
+
 def test_a_failure_is_retried(visitor: Visitor, open_system: System) -> None:
     """The page of the file says what failed; its button starts the retry, and the page becomes that of a success."""
     key, missing = f"{uuid.uuid4().hex}/k.zip", f"later-{uuid.uuid4().hex}"

@@ -208,6 +208,16 @@ def test_an_address_that_no_page_has_is_no_mistake(url: str) -> None:
     assert Browser(console).get(url).status < 500 or "damaged" in Browser(console).get(url).text
 
 
+def test_a_key_that_no_file_has_is_not_asked_for() -> None:
+    """DynamoDB refuses a request for a longer key than S3 has. A search for one finds nothing, as any other."""
+    console, aws = console_of(Query=by_status(*many(1)))
+    browser, key = Browser(console), "k" * 1025
+    assert browser.get(f"/file?key={key}").status == 404
+    assert aws.calls == []
+    assert "No file matches." in browser.get(f"/files?q={key}").text
+    assert {name for name, _ in aws.calls} == {"Query"}
+
+
 def test_a_full_last_page_is_followed_by_an_end() -> None:
     """DynamoDB does not say that nothing follows. The page after the last one says so, and not that there is no file
     at all."""
@@ -292,7 +302,7 @@ def test_progress_of_a_large_copy() -> None:
 
 
 @pytest.mark.parametrize(
-    "url", ["/file?key=none", "/file", "/execution?name=", "/execution?name=a:b", "/dead-letters?queue=x"]
+    "url", ["/file?key=none", "/file", "/execution?name=", "/execution?name=a:b", "/dead-letters?queue=x", "/none"]
 )
 def test_what_does_not_exist(url: str) -> None:
     """The page says so in one sentence, with the status 404."""

@@ -99,7 +99,8 @@ function listen() {
   source.onerror = () => say("not connected", true);
   source.onmessage = (event) => {
     const { html, problem } = JSON.parse(event.data);
-    alarm.hidden = !problem;
+    // A page about an error has said it.
+    alarm.hidden = !problem || Boolean(main.querySelector('[role="alert"]'));
     alarm.textContent = problem;
     say(problem ? "not up to date" : "live", Boolean(problem));
     if (html) update(html);
