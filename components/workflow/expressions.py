@@ -36,8 +36,8 @@ JOB = fill(
     $isBucket := function($value) {
         $type($value) = "string" and $contains($value, /^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/)
     };
-    $keyBytes := $type($input.sourceKey) != "string" ? 0
-        : $length($replace($encodeUrlComponent($input.sourceKey), /%../, "_"));
+    $keyBytes := $type($input.sourceKey) = "string"
+        ? $length($replace($encodeUrlComponent($input.sourceKey), /%../, "_")) : 0;
     $given := $input.destinationBuckets;
     $isList := $type($given) = "array";
     $wrong := $isList ? [$filter([$map($given, function($bucket) {
@@ -47,9 +47,10 @@ JOB = fill(
     $problems :=
         ($isBucket($input.sourceBucket)
             ? "" : "; sourceBucket must be a bucket name" & $said($input.sourceBucket))
-        & ($type($input.sourceKey) != "string" ? "; sourceKey must be a string" & $said($input.sourceKey)
-            : $keyBytes > 0 and $keyBytes <= <MAX_KEY_BYTES>
-            ? "" : "; sourceKey must be a string of 1 to <MAX_KEY_BYTES> bytes in UTF-8, not " & $string($keyBytes))
+        & ($keyBytes > 0 and $keyBytes <= <MAX_KEY_BYTES> ? ""
+            : $type($input.sourceKey) = "string"
+            ? "; sourceKey must be a string of 1 to <MAX_KEY_BYTES> bytes in UTF-8, not " & $string($keyBytes)
+            : "; sourceKey must be a string" & $said($input.sourceKey))
         & ($isList and $count($given) > 0 and $count($given) <= <MAX_DESTINATIONS>
             ? "" : "; destinationBuckets must be a list of 1 to <MAX_DESTINATIONS> bucket names"
                 & ($isList ? ", not of " & $string($count($given)) : $said($given)))

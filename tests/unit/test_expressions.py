@@ -622,6 +622,15 @@ def test_validate_input_refuses_what_is_not_a_key(key: object) -> None:
     assert isinstance(error.value, UnicodeEncodeError) or problem in str(error.value)
 
 
+def test_validate_input_names_what_is_missing() -> None:
+    """The error has each member that the input lacks."""
+    with pytest.raises(jsonata.jexception.JException) as error:
+        evaluated(ASSIGNED["job"], states={"input": {}})
+    for rule in ("sourceBucket must be a bucket name", "sourceKey must be a string"):
+        assert f"{rule}, and is missing" in str(error.value)
+    assert "destinationBuckets must be a list of 1 to 1000 bucket names, and is missing" in str(error.value)
+
+
 def test_a_problem_is_kept_beside_the_others() -> None:
     """Each state that fails says what is wrong with its own part, with the quotes and backslashes of the error."""
     error = {"Error": "S3.S3Exception", "Cause": 'a "quoted" \\ cause'}

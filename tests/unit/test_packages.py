@@ -27,7 +27,7 @@ MODULES = {
             *("checksums", "clients", "copying", "existing_copy", "multipart", "parts", "permanent"),
             *("s3_protocol", "text", "tracking", "upload_record"),
         },
-        "execution-watcher": {"clients", "s3_protocol", "sqs_batch", "text", "tracking"},
+        "execution-watcher": {"clients", "copy_job", "keys", "s3_protocol", "sqs_batch", "text", "tracking"},
         "notification-digest": {"clients", "s3_protocol", "text"},
     }.items()
 }
