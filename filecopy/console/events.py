@@ -39,6 +39,12 @@ class _Page:
     changes: asyncio.Queue[Change]
     last: Change | None = None
 
+    def offer(self, change: Change) -> None:
+        """Replace a change that the browser has not taken. One that stands still would get all of them later."""
+        while not self.changes.empty():
+            self.changes.get_nowait()
+        self.changes.put_nowait(change)
+
 
 @dataclass
 class Live:
@@ -99,5 +105,5 @@ class Live:
                 watching = [page for page in self._pages if page.url == url and page.last != change]
             for page in watching:
                 page.last = change
-                page.loop.call_soon_threadsafe(page.changes.put_nowait, change)
+                page.loop.call_soon_threadsafe(page.offer, change)
             self.pace.rest(cost)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 import time
@@ -75,7 +76,8 @@ class _Kept(Generic[T]):
     values: OrderedDict[Hashable, T] = field(default_factory=OrderedDict)
 
     def get(self, name: Hashable) -> T | None:
-        if name in self.values:
+        # Threads share it: what is there may be gone in the next line.
+        with contextlib.suppress(KeyError):
             self.values.move_to_end(name)
         return self.values.get(name)
 

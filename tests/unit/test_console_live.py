@@ -132,6 +132,24 @@ def test_only_changes_are_sent() -> None:
     assert asyncio.run(watch()) == ["same", "new"]
 
 
+def test_a_browser_that_stands_still_gets_the_latest_change() -> None:
+    """What it has not taken is replaced, and does not fill the memory."""
+    reading = Reading()
+    pages = live(reading, Remembering(1.0))
+
+    async def watch() -> None:
+        stream = pages.follow("/a")
+        await changes(stream, 1)
+        seen = reading.requests
+        await until(lambda: reading.requests > seen + 20)
+        assert pages._pages[0].changes.qsize() <= 1
+        [late] = await changes(stream, 1)
+        assert int(late.split()[1]) > seen + 10
+        await stream.aclose()  # type: ignore[attr-defined]
+
+    asyncio.run(watch())
+
+
 def test_an_error_is_sent_as_a_sentence() -> None:
     """An open page keeps its content, and says why it is not up to date."""
     denied = {"Error": {"Code": "Denied", "Message": "no\nway"}, "ResponseMetadata": {"HTTPStatusCode": 400}}
