@@ -8,7 +8,6 @@ history, and most of the others still mean the same. That makes the shortest his
 from __future__ import annotations
 
 import random
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 
 Made = Mapping[tuple[str, int], int]
@@ -24,32 +23,40 @@ class Choices:
             made: choices to repeat, instead of drawing them.
         """
         self.made: dict[tuple[str, int], int] = {}
-        self._random = random.Random(seed)  # noqa: S311 - a simulation
-        self._counts: Counter[str] = Counter()
+        self._random = random.Random(seed).random  # noqa: S311 - a simulation
+        self._counts: dict[str, int] = {}
         self._repeated = made
 
     def pick(self, name: str, weights: Sequence[float]) -> int:
         """An index of ``weights``, whose sum is at most 1: the rest is the probability of zero, of which ``weights[0]``
         says nothing.
         """
-        count = self._counts[name]
-        self._counts[name] = count + 1
         if self._repeated is not None:
-            chosen = min(self._repeated.get((name, count), 0), len(weights) - 1)
-        else:
-            chosen, drawn = 0, self._random.random()
-            for index in range(1, len(weights)):
-                drawn -= weights[index]
-                if drawn < 0:
-                    chosen = index
-                    break
-        if chosen:
-            self.made[name, count] = chosen
-        return chosen
+            return self._made(name, self._repeated_choice(name, len(weights)))
+        chosen, drawn = 0, self._random()
+        for index in range(1, len(weights)):
+            drawn -= weights[index]
+            if drawn < 0:
+                chosen = index
+                break
+        return self._made(name, chosen)
 
     def one_of(self, name: str, size: int) -> int:
         """A number below ``size``, each with the same probability."""
-        return self.pick(name, [1 / size] * size)
+        if self._repeated is not None:
+            return self._made(name, self._repeated_choice(name, size))
+        return self._made(name, (1 + int(self._random() * size)) % size)
+
+    def _repeated_choice(self, name: str, size: int) -> int:
+        assert self._repeated is not None
+        return min(self._repeated.get((name, self._counts.get(name, 0)), 0), size - 1)
+
+    def _made(self, name: str, chosen: int) -> int:
+        count = self._counts.get(name, 0)
+        self._counts[name] = count + 1
+        if chosen:
+            self.made[name, count] = chosen
+        return chosen
 
 
 def shrink(made: Made, fails: Callable[[Made], Made | None]) -> Made:

@@ -73,7 +73,9 @@ class Faults:
         return True
 
     def is_unavailable(self, service: str, region: str, now: float) -> bool:
-        return not self.is_calm and any(now < self.unavailable.get((service, where), 0.0) for where in (region, None))
+        if self.is_calm or not self.unavailable:
+            return False
+        return any(now < self.unavailable.get((service, where), 0.0) for where in (region, None))
 
     def _counted(self, name: str, kind: str) -> str:
         self.happened[name] += 1

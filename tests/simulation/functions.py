@@ -83,14 +83,14 @@ class Context:
 def invoke(function: Function, event: Any, name: str) -> Run:
     """Starts a run of ``function``, which ends at its timeout at the latest."""
     here, run = world(), Run(function)
-    handler: Callable[[Any, Any], Any] = importlib.import_module(function.module).handler
+    handler: Callable[[Any, Any], Any] = sys.modules[function.module].handler
     context = Context(here.scheduler.now + function.timeout)
 
     def body() -> None:
         if is_watched:
             coverage.watch()
         try:
-            run.result = json.loads(json.dumps(handler(json.loads(json.dumps(event)), context)))
+            run.result = json.loads(json.dumps(handler(event, context)))
         except (AssertionError, NotImplementedError):
             raise
         except Exception as error:  # noqa: BLE001 - Lambda answers any error

@@ -17,7 +17,7 @@ from .people import People, Upload
 from .services.contents import Content
 from .services.sns import Notification
 from .stack import SOURCE
-from .stepfunctions import MAX_EVENTS, MAX_PAYLOAD_BYTES, Execution
+from .stepfunctions import MAX_EVENTS, Execution
 from .world import World
 
 # Seconds that execution-watcher may need.
@@ -170,7 +170,7 @@ class Invariants:
     def _check_execution(self, execution: Execution) -> None:
         if execution.is_running:
             raise ViolationError(f"endless: {execution.name} never ends")
-        if execution.events > MAX_EVENTS or execution.largest > MAX_PAYLOAD_BYTES:
+        if execution.events > MAX_EVENTS:
             raise ViolationError(f"limits: {execution.name} has {execution.events} events")
         if execution.status == "SUCCEEDED":
             self._check_success(execution)

@@ -2,43 +2,42 @@
 
 An evaluation takes a millisecond, and histories repeat most of them, but for names that are new each time: times,
 versions, digests, numbers. Expressions compare such names and pass them on; they do not look into them. Times they do
-not even compare. So an expression is evaluated with other names in their places, and its value is remembered for all
-inputs that differ only in names, and in members of variables that it does not read. Likewise it is evaluated at two
-times, and what moves with the clock is known for every time.
+not even compare. So all expressions that a state evaluates together are evaluated with other names in their places,
+and their values are remembered for all inputs that differ only in names, and in members of variables that they do not
+read. Likewise they are evaluated at two times, and what moves with the clock is known for every time.
 
 That expressions are so is not taken for granted: a sample of the remembered values is compared with plain evaluations
-of all variables (``Expression.value``).
+of all variables (``Template.values``).
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any, NamedTuple
 
 from jsonata import Jsonata
 from jsonata.jexception import JException
 
-# Times, digests (of executions' names, and ETags), counted names, and checksums. Two names of different lengths are of
-# different kinds, because a text may be cut to a length.
+# Times, digests (of executions' names, and ETags), counted names, checksums, and the seconds of a record. Two names of
+# different lengths are of different kinds, because a text may be cut to a length.
 _NAME = re.compile(
     r"""(?<=["= -])(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z|[0-9a-f]{32}|[a-z-]+builds\.\d+|(?<=by-hand-)\d+"""
-    r"""|[\w+/]{11}=(?=")|[\w+/]{6}==(?="))"""
+    r"""|[\w+/]{11}=(?=")|[\w+/]{6}==(?=")|(?<="N": ")\d{10}(?="))"""
 )
 # Only times end with it.
 _END_OF_TIME = "Z"
 # A variable and a member of it; of ``$states``, a member and a member of that.
 _READ = re.compile(r"\$((?:states\.)?[A-Za-z_]\w*)(?:\.(\w+))?")
-# Their values depend on more than what an expression reads.
+# Their values depend on more than what expressions read.
 _REFUSED = ("random", "uuid", "eval", "shuffle", "fromMillis", "hash")
 _CLOCK = ("millis", "now")
-# Of each expression's values, the first ones are checked, and then one of so many.
+# Of each template's values, the first ones are checked, and then one of so many.
 _CHECKED_FIRST, _CHECKED_EVERY = 3, 2_000
-# Two times, in seconds, at which an expression is evaluated that reads the clock.
+# Two times, in seconds, at which expressions are evaluated that read the clock.
 _EARLY, _LATE = 1_500_000_000, 1_500_086_400
 
 
@@ -48,16 +47,37 @@ class QueryEvaluationError(Exception):
 
 _write = json.JSONEncoder(ensure_ascii=False, check_circular=False).encode
 
+# In the place of a name: its length.
+_LENGTH = re.compile("\0[0-9]+\0")
+
+
+class Split(NamedTuple):
+    """A text of JSON, taken apart."""
+
+    shape: str
+    """With the lengths of names in the places of names."""
+    names: list[str]
+    """In their order, each as often as it occurs."""
+
+    def text(self, names: Sequence[str]) -> str:
+        """The text with these names."""
+        left = iter(names)
+        return _LENGTH.sub(lambda _: next(left), self.shape)
+
 
 class Value:
     """A value of JSON that expressions read. Nobody may change it."""
 
     __slots__ = ("_parts", "_split", "_text", "content")
 
-    def __init__(self, content: Any) -> None:
+    def __init__(self, content: Any, split: Split | None = None) -> None:
+        """
+        Args:
+            split: that of its text, if it is known.
+        """
         self.content = content
         self._text = ""
-        self._split: tuple[str, list[str]] | None = None
+        self._split = split
         self._parts: dict[tuple[str, ...], Value] = {}
 
     @property
@@ -65,13 +85,19 @@ class Value:
         self._text = self._text or _write(self.content)
         return self._text
 
-    def split(self) -> tuple[str, list[str]]:
-        """The text with only the lengths of its names, and the names, in their order, each as often as it occurs."""
+    @property
+    def max_length(self) -> int:
+        """The text has at most so many characters."""
+        if self._split is not None and not self._text:
+            return len(self._split.shape) + sum(map(len, self._split.names))
+        return len(self.text)
+
+    def split(self) -> Split:
         if self._split is None:
             pieces = _NAME.split(self.text)
             names = pieces[1::2]
             pieces[1::2] = [f"\0{len(name)}\0" for name in names]
-            self._split = "".join(pieces), names
+            self._split = Split("".join(pieces), names)
         return self._split
 
     def part(self, members: tuple[str, ...]) -> Value:
@@ -92,7 +118,7 @@ class Scope(NamedTuple):
 
 
 class _Read(NamedTuple):
-    """Something that an expression reads: a variable, or a member of ``$states``."""
+    """Something that expressions read: a variable, or a member of ``$states``."""
 
     name: str
     is_state: bool
@@ -102,15 +128,14 @@ class _Read(NamedTuple):
     def whole(self, scope: Scope) -> Value | None:
         return (scope.states if self.is_state else scope.variables).get(self.name)
 
-    def value(self, scope: Scope) -> Value | None:
-        found = self.whole(scope)
-        return found if found is None or self.members is None else found.part(self.members)
-
 
 @lru_cache(4_096)
 def iso(seconds: float) -> str:
     """A time as ``$now()`` writes it."""
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+# --- Values that are remembered -----------------------------------------------------------------------------------
 
 
 class _Clock(NamedTuple):
@@ -120,116 +145,223 @@ class _Clock(NamedTuple):
     is_text: bool
 
 
-class _Held(NamedTuple):
-    """A remembered value: the same for all inputs, or with stand-ins for names and ``_Clock`` for times in seconds."""
-
-    value: Value
-    is_constant: bool
+Fill = Callable[[Sequence[str], int], Any]
+"""Makes a content of names and the time, in seconds."""
 
 
-@dataclass
-class Expression:
-    """An expression, parsed once, and the values that it gave."""
+class _Held:
+    """A remembered value, for all names and times."""
 
-    text: str
-    answers: int = 0
-    _memory: dict[tuple[Any, ...], _Held | None] = field(default_factory=dict)
-    """``None`` if the value cannot be remembered, because the expression looks into names."""
+    def __init__(self, content: Any, names: Sequence[str], *, is_moving: bool) -> None:
+        """
+        Args:
+            content: with stand-ins for ``names``, and with ``_Clock`` for times.
+            is_moving: the content may have times.
+        """
+        self._fill = _filling(content)
+        self._constant = Value(content)
+        self._split: Split | None = None
+        if self._fill and not is_moving:
+            text = _write(content)
+            self._indexes = [int(index) for index in _STAND_IN.findall(text)]
+            self._split = Split(_STAND_IN.sub(lambda found: f"\0{len(names[int(found[1])])}\0", text), [])
 
-    def __post_init__(self) -> None:
-        self._parsed = Jsonata.jsonata(self.text)
+    def value(self, names: Sequence[str], now: int) -> Value:
+        if self._fill is None:
+            return self._constant
+        content = self._fill(names, now)
+        if self._split is None:
+            return Value(content)
+        return Value(content, Split(self._split.shape, [names[index] for index in self._indexes]))
+
+
+def _filling(content: Any) -> Fill | None:
+    """``None`` if the content is always the same."""
+    if isinstance(content, str) and "⟨" in content:
+        if only := _STAND_IN.fullmatch(content):
+            index = int(only[1])
+            return lambda names, _now: names[index]
+        return lambda names, _now: _STAND_IN.sub(lambda found: names[int(found[1])], content)
+    if isinstance(content, _Clock):
+        offset, is_text = content
+        return lambda _names, now: str(now + offset) if is_text else now + offset
+    if isinstance(content, dict | list):
+        places = content.items() if isinstance(content, dict) else enumerate(content)
+        fills = [(place, fill) for place, inner in places if (fill := _filling(inner))]
+        if fills:
+
+            def filled(names: Sequence[str], now: int) -> Any:
+                found = content.copy()
+                for place, fill in fills:
+                    found[place] = fill(names, now)
+                return found
+
+            return filled
+    return None
+
+
+Held = dict[str, _Held] | QueryEvaluationError | None
+"""The remembered values of a template's fields, or the error of one of them. ``None`` if they cannot be remembered,
+because an expression looks into names.
+"""
+
+
+Memories = dict[str, dict[tuple[Any, ...], Held]]
+"""What templates remember, by their texts."""
+
+
+class Template:
+    """Fields of a state that are evaluated together: JSON, in which strings between ``{%`` and ``%}`` are expressions.
+    It remembers the values that they gave.
+    """
+
+    def __init__(self, fields: Mapping[str, Any], memories: Memories) -> None:
+        self.fields, self.answers = fields, 0
+        text = _write(fields)
+        self._memory = memories.setdefault(text, {})
         found: dict[str, set[str]] = {}
-        for match in _READ.finditer(self.text):
-            found.setdefault(match[1], set()).add(match[2] or "")
+        for expression in _expressions(fields):
+            for match in _READ.finditer(expression):
+                if _parsed(expression).environment.lookup(match[1]) is None or match[1] in _CLOCK + _REFUSED:
+                    found.setdefault(match[1], set()).add(match[2] or "")
         if refused := found.keys() & {*_REFUSED, "states"}:
-            raise NotImplementedError(f"The simulation cannot repeat ${', $'.join(refused)} in: {self.text}")
+            raise NotImplementedError(f"The simulation cannot repeat ${', $'.join(refused)} in: {text}")
         self._reads_clock, self._writes_time = (name in found for name in _CLOCK)
         self._reads = [
             _Read(name.removeprefix("states."), "." in name, None if "" in members else tuple(sorted(members)))
             for name, members in sorted(found.items())
-            if name not in _CLOCK and self._parsed.environment.lookup(name) is None
+            if name not in _CLOCK
         ]
+        is_constant = not any(_expressions(fields))
+        self._constants = {name: Value(content) for name, content in fields.items()} if is_constant else None
 
-    def value(self, scope: Scope) -> Value:
-        """The value in ``scope``.
+    def values(self, scope: Scope) -> dict[str, Value]:
+        """The values of the fields in ``scope``.
 
         Raises:
-            QueryEvaluationError: it has none.
+            QueryEvaluationError: an expression has none.
         """
-        given, shapes = [], []
-        names = [iso(scope.now)] if self._writes_time else []
-        for read in self._reads:
-            value = read.value(scope)
-            given.append(value)
+        if self._constants is not None:
+            return self._constants
+        given, names = [], [iso(scope.now)] if self._writes_time else []
+        for name, is_state, members in self._reads:
+            value = (scope.states if is_state else scope.variables).get(name)
             if value is None:
-                shapes.append("")
+                given.append("")
             else:
-                shape, its_names = value.split()
-                shapes.append(shape)
+                shape, its_names = (value if members is None else value.part(members)).split()
+                given.append(shape)
                 names += its_names
-        indexes = _first_indexes(names) if names else []
-        key = (*shapes, *indexes)
+        indexes = _first_indexes(names)
+        key = (*given, *indexes)
         try:
             held = self._memory[key]
         except KeyError:
             held = self._memory[key] = self._remember(given, names, indexes)
         if held is None:
-            found = Value(self._plain_value(scope))
-        else:
-            found = held.value if held.is_constant else Value(_real(held.value.content, names, int(scope.now)))
-            self.answers += 1
-            if self.answers % _CHECKED_EVERY == 0 or self.answers <= _CHECKED_FIRST:
-                self._check(found.content, scope)
-        if isinstance(found.content, QueryEvaluationError):
-            raise found.content
-        return found
+            found = self._plain_values(scope)
+            if isinstance(found, dict):
+                return {name: Value(content) for name, content in found.items()}
+            held = found
+        if isinstance(held, QueryEvaluationError):
+            raise QueryEvaluationError(*held.args)
+        values = {name: one.value(names, int(scope.now)) for name, one in held.items()}
+        self.answers += 1
+        if self.answers % _CHECKED_EVERY == 0 or self.answers <= _CHECKED_FIRST:
+            self._check(values, scope)
+        return values
 
-    def _plain_value(self, scope: Scope) -> Any:
+    def _plain_values(self, scope: Scope) -> dict[str, Any] | QueryEvaluationError:
         wholes = [read.whole(scope) for read in self._reads]
         return self._evaluate([one and one.content for one in wholes], scope.now, iso(scope.now))
 
-    def _check(self, value: Any, scope: Scope) -> None:
-        plain = self._plain_value(scope)
-        if repr(plain) != repr(value):
-            raise AssertionError(f"The memory has {value!r}, but the value is {plain!r}, of: {self.text}")
+    def _check(self, values: Mapping[str, Value], scope: Scope) -> None:
+        plain = self._plain_values(scope)
+        remembered = {name: value.content for name, value in values.items()}
+        if repr(plain) != repr(remembered):
+            raise AssertionError(f"The memory has {remembered!r}, but the values are {plain!r}.")
+        for value in values.values():
+            shape, names = value.split()
+            if (text := Split(shape, names).text(names)) != _write(value.content):
+                raise AssertionError(f"The memory has the text {text}, but it is {_write(value.content)}.")
 
-    def _remember(self, given: list[Value | None], names: list[str], indexes: list[int]) -> _Held | None:
+    def _remember(self, shapes: Sequence[str], names: list[str], indexes: Sequence[int]) -> Held:
         """Evaluates with stand-ins for names."""
         stand_ins = [_stand_in(index, names[index]) for index in indexes]
         now = stand_ins[0] if self._writes_time else ""
         left = iter(stand_ins[int(self._writes_time) :])
-        contents = [one and json.loads(_NAME.sub(lambda _: next(left), one.text)) for one in given]
-        value = self._evaluate(contents, _EARLY, now)
-        if self._reads_clock:
-            value = _moving(value, self._evaluate(contents, _LATE, now))
-        text = repr(value)
-        if _MARK in _STAND_IN.sub("", text):
+        contents = [json.loads(_LENGTH.sub(lambda _: next(left), shape)) if shape else None for shape in shapes]
+        values = self._evaluate(contents, _EARLY, now)
+        if self._reads_clock and isinstance(values, dict):
+            values = _moving(values, self._evaluate(contents, _LATE, now))
+        if _MARK in _STAND_IN.sub("", repr(values)):
             return None
-        return _Held(Value(value), is_constant=not self._reads_clock and _MARK not in text)
+        if isinstance(values, QueryEvaluationError):
+            # Its text may have stand-ins.
+            return None if _MARK in str(values) else values
+        return {name: _Held(content, names, is_moving=self._reads_clock) for name, content in values.items()}
 
-    def _evaluate(self, contents: list[Any], seconds: float, now: str) -> Any:
+    def _evaluate(self, contents: list[Any], seconds: float, now: str) -> dict[str, Any] | QueryEvaluationError:
         """
         Args:
             contents: what is read; ``None`` if it does not exist.
         """
-        frame, states = self._parsed.create_frame(), {}
-        for read, content in zip(self._reads, contents, strict=True):
-            if read.is_state:
-                states[read.name] = content
-            elif content is not None:
-                frame.bind(read.name, content)
-        frame.bind("states", states)
-        frame.bind("now", Jsonata.JLambda(lambda: now))
-        frame.bind("millis", Jsonata.JLambda(lambda: int(seconds) * 1000))
+        read = list(zip(self._reads, contents, strict=True))
+        bound = {one.name: content for one, content in read if not one.is_state and content is not None}
+        bound["states"] = {one.name: content for one, content in read if one.is_state}
+        bound["now"] = Jsonata.JLambda(lambda: now)
+        bound["millis"] = Jsonata.JLambda(lambda: int(seconds) * 1000)
+
+        def evaluated(content: Any) -> Any:
+            if isinstance(content, dict):
+                return {name: evaluated(member) for name, member in content.items()}
+            if isinstance(content, list):
+                return [evaluated(element) for element in content]
+            return _result(content, bound) if _is_expression(content) else content
+
         try:
-            found = self._parsed.evaluate(None, frame)
-        except JException as error:
-            return QueryEvaluationError(str(error))
-        return QueryEvaluationError(f"The value is undefined: {self.text:.200}") if found is None else _plain(found)
+            found: dict[str, Any] = evaluated(self.fields)
+        except QueryEvaluationError as error:
+            return QueryEvaluationError(*error.args)
+        return found
 
 
-def _first_indexes(names: list[str]) -> list[int]:
+def _is_expression(content: Any) -> bool:
+    return isinstance(content, str) and content.startswith("{%")
+
+
+def _expressions(content: Any) -> Iterator[str]:
+    """All expressions in a content."""
+    if isinstance(content, Mapping | list):
+        for inner in content.values() if isinstance(content, Mapping) else content:
+            yield from _expressions(inner)
+    elif _is_expression(content):
+        yield content
+
+
+@cache
+def _parsed(expression: str) -> Jsonata:
+    return Jsonata.jsonata(expression.removeprefix("{%").removesuffix("%}").strip())
+
+
+def _result(expression: str, bound: Mapping[str, Any]) -> Any:
+    parsed = _parsed(expression)
+    frame = parsed.create_frame()
+    for name, content in bound.items():
+        frame.bind(name, content)
+    try:
+        found = parsed.evaluate(None, frame)
+    except JException as error:
+        raise QueryEvaluationError(str(error)) from error
+    if found is None:
+        raise QueryEvaluationError(f"The value is undefined: {expression:.200}")
+    return _plain(found)
+
+
+def _first_indexes(names: list[str]) -> Sequence[int]:
     """Where each name occurs first. Two times are never the same name."""
+    if len(set(names)) == len(names):
+        return range(len(names))
     first: dict[str, int] = {}
     return [index if name.endswith(_END_OF_TIME) else first.setdefault(name, index) for index, name in enumerate(names)]
 
@@ -242,20 +374,6 @@ _STAND_IN = re.compile("⟨([0-9]+)ⁿ*⟩")
 def _stand_in(index: int, name: str) -> str:
     """What stands for the name with this index, as long as the name if there is room."""
     return f"⟨{index}{_MARK * max(1, len(name) - 2 - len(str(index)))}⟩"
-
-
-def _real(value: Any, names: list[str], now: int) -> Any:
-    """``value`` with the real names and times."""
-    if isinstance(value, str):
-        return _STAND_IN.sub(lambda found: names[int(found[1])], value) if "⟨" in value else value
-    if isinstance(value, dict):
-        return {name: _real(member, names, now) for name, member in value.items()}
-    if isinstance(value, list):
-        return [_real(member, names, now) for member in value]
-    if isinstance(value, _Clock):
-        seconds = now + value.offset
-        return str(seconds) if value.is_text else seconds
-    return value
 
 
 def _moving(early: Any, late: Any) -> Any:
@@ -280,36 +398,3 @@ def _plain(value: Any) -> Any:
     if isinstance(value, float) and value.is_integer():
         return int(value)
     return value
-
-
-class Template:
-    """A field of a state: JSON, in which strings between ``{%`` and ``%}`` are expressions."""
-
-    def __init__(self, content: Any, expressions: dict[str, Expression]) -> None:
-        """
-        Args:
-            expressions: those of the definition, by their texts.
-        """
-        build = self._compile(content, expressions)
-        constant = Value(content)
-        self.value: Callable[[Scope], Value] = build or (lambda _: constant)
-        """Raises QueryEvaluationError if an expression has no value."""
-
-    def _compile(self, content: Any, expressions: dict[str, Expression]) -> Callable[[Scope], Value] | None:
-        """A function from a scope to the value; ``None`` for a constant."""
-        if isinstance(content, str) and content.startswith("{%"):
-            text = content.removeprefix("{%").removesuffix("%}").strip()
-            if text not in expressions:
-                expressions[text] = Expression(text)
-            return expressions[text].value
-        if isinstance(content, dict):
-            members = {name: (self._compile(member, expressions), member) for name, member in content.items()}
-            if any(build for build, _ in members.values()):
-                return lambda scope: Value(
-                    {name: build(scope).content if build else member for name, (build, member) in members.items()}
-                )
-        if isinstance(content, list):
-            elements = [(self._compile(element, expressions), element) for element in content]
-            if any(build for build, _ in elements):
-                return lambda scope: Value([build(scope).content if build else element for build, element in elements])
-        return None

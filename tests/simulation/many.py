@@ -17,7 +17,7 @@ from .stepfunctions import StateMachine
 from .trace import Trace
 
 # Branches of handlers/ are counted in one of so many histories, because that takes as long as the history itself.
-WATCHED_EVERY = 20
+WATCHED_EVERY = 50
 # Seeds that one process runs at a time.
 _CHUNK = 250
 

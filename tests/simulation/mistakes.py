@@ -289,7 +289,7 @@ MISTAKES = [*IN_DEFINITION, *IN_FUNCTIONS]
 def seeds_to_find(mistake: Mistake, limit: int) -> tuple[int, str] | None:
     """The number of seeds that find a mistake, and the invariant that it breaks; ``None`` if ``limit`` do not."""
     stack = deployed()
-    machine = StateMachine(mistake.definition(stack.definition), dict(many.machine().expressions))
+    machine = StateMachine(mistake.definition(stack.definition), dict(many.machine().memories))
     with functions.installed(stack), mistake.made():
         for seed in range(limit):
             outcome = history.run(stack, machine, seed=seed)

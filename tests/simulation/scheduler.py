@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import heapq
 from collections.abc import Callable
-from functools import partial
+from heapq import heappop, heappush
 from itertools import count
 from typing import Any
 
@@ -88,14 +87,15 @@ class Scheduler:
         self.hub = getcurrent()
         self.running: Process | None = None
         self.processes: list[Process] = []
-        self._actions: list[tuple[float, int, Callable[[], object]]] = []
+        self._actions: list[tuple[float, int, Callable[..., object], tuple[Any, ...]]] = []
         self._numbers = count()
+        self._until = float("inf")
 
-    def at(self, time: float, action: Callable[[], object]) -> None:
-        heapq.heappush(self._actions, (time, next(self._numbers), action))
+    def at(self, time: float, action: Callable[..., object], *arguments: Any) -> None:
+        heappush(self._actions, (time, next(self._numbers), action, arguments))
 
-    def after(self, seconds: float, action: Callable[[], object]) -> None:
-        self.at(self.now + seconds, action)
+    def after(self, seconds: float, action: Callable[..., object], *arguments: Any) -> None:
+        heappush(self._actions, (self.now + seconds, next(self._numbers), action, arguments))
 
     def spawn(self, name: str, function: Callable[[], object], delay: float = 0) -> Process:
         """Starts a process after ``delay`` seconds."""
@@ -106,10 +106,10 @@ class Scheduler:
 
     def run(self, until: float = float("inf")) -> None:
         """Takes actions until none is left, or the time is reached."""
-        actions = self._actions
+        actions, self._until = self._actions, until
         while actions and actions[0][0] <= until:
-            self.now, _, action = heapq.heappop(actions)
-            action()
+            self.now, _, action, arguments = heappop(actions)
+            action(*arguments)
 
     def end(self) -> None:
         """Ends all processes, so that none outlives the history."""
@@ -120,26 +120,34 @@ class Scheduler:
 
     # --- For processes ----------------------------------------------------------------------------------------
 
+    def _current(self) -> Process:
+        process = self.running
+        if process is None or process.is_killed:
+            raise Killed
+        return process
+
     def wait(self) -> Any:
         """Lets the others run until somebody resumes this process."""
-        process = self.running
-        if process is None or process.is_killed:
-            raise Killed
+        self._current()
         return self.hub.switch()
 
+    def _has_advanced(self, seconds: float) -> bool:
+        """Moves the clock if nothing else happens until then, so that the process that runs now can go on at once."""
+        time = self.now + seconds
+        if time > self._until or (self._actions and self._actions[0][0] <= time):
+            return False
+        self.now = time
+        return True
+
     def sleep(self, seconds: float) -> None:
-        process = self.running
-        if process is None or process.is_killed:
-            raise Killed
-        self.after(seconds, process.resume)
-        self.wait()
+        process = self._current()
+        if not self._has_advanced(seconds):
+            self.after(seconds, process.resume)
+            self.hub.switch()
 
     def gate(self) -> Gate:
         """A gate for the process that runs now."""
-        process = self.running
-        if process is None or process.is_killed:
-            raise Killed
-        return Gate(self, process)
+        return Gate(self, self._current())
 
     def join(self, process: Process) -> None:
         """Waits until another process is over."""
@@ -152,24 +160,30 @@ class Scheduler:
         """Has ``act`` done after some seconds, and waits for its result, or its error, for some more. It is done even
         if the process is killed meanwhile: nobody can take back a call.
         """
-        process = self.running
-        if process is None or process.is_killed:
-            raise Killed
-
-        def arrive() -> None:
+        process = self._current()
+        if self._has_advanced(before):
             try:
-                outcome: tuple[object, Exception | None] = act(), None
-            except Exception as error:  # noqa: BLE001 - it is the caller's
-                outcome = None, error
-            self.after(after, partial(process.resume, outcome))
-            del outcome
-
-        self.after(before, arrive)
-        value, error = self.wait()
+                answer = act()
+            except Exception:
+                self.sleep(after)
+                raise
+            self.sleep(after)
+            return answer
+        self.after(before, self._arrive, process, after, act)
+        value, error = self.hub.switch()
         if error is None:
             return value
         try:
             raise error
         finally:
-            # As above: an error whose frames hold it is not freed at once.
+            # An error whose frames hold it is not freed at once.
             del error
+
+    def _arrive(self, process: Process, after: float, act: Callable[[], object]) -> None:
+        try:
+            outcome: tuple[object, Exception | None] = act(), None
+        except Exception as error:  # noqa: BLE001 - it is the caller's
+            outcome = None, error
+        self.after(after, process.resume, outcome)
+        # As above.
+        del outcome

@@ -104,7 +104,8 @@ def deployed(**settings: str) -> Stack:
     recorded = Recording().run(project(**(settings or SETTINGS)))
 
     def inputs(kind: str) -> list[dict[str, Any]]:
-        return list(recorded.inputs(kind).values())
+        """In the order of their names: Pulumi registers them in any order, and a history chooses among them."""
+        return [one for _, one in sorted(recorded.inputs(kind).items())]
 
     queues = [_queue(one) for one in inputs("sqs/queue:Queue")]
     functions = [_function(one) for one in inputs("lambda/function:Function")]

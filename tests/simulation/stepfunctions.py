@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from .choices import Choices
-from .jsonata import Expression, QueryEvaluationError, Scope, Template, Value, iso
+from .jsonata import Memories, QueryEvaluationError, Scope, Template, Value, iso
 from .scheduler import Process, Scheduler
 
 # "Quotas": of a state's payload, and of an execution's history.
@@ -41,49 +41,38 @@ Task = Callable[["Execution", str, Any, float], Any]
 """Calls a resource, such as ``sns:publish``, for an execution: arguments, and seconds until ``States.Timeout``."""
 
 
+# The fields that are evaluated when a state is entered, and after each retry.
+_ENTERING = ("Arguments", "Items", "Seconds", "Error", "Cause")
+_NO_ARGUMENTS = Value({})
+
+# A field beside the variables that a state assigns. No variable can have this name.
+_OUTPUT = "Output of the state"
+
+
+def _leaving(fields: Mapping[str, Any], memories: Memories) -> Template:
+    """What is evaluated when a state is left: its variables and its output."""
+    output = {_OUTPUT: fields["Output"]} if "Output" in fields else {}
+    return Template({**fields.get("Assign", {}), **output}, memories)
+
+
 class State:
     """A state with its fields compiled."""
 
-    def __init__(self, name: str, fields: Mapping[str, Any], expressions: dict[str, Expression]) -> None:
-        def template(name: str) -> Template | None:
-            return Template(fields[name], expressions) if name in fields else None
-
+    def __init__(self, name: str, fields: Mapping[str, Any], memories: Memories) -> None:
         self.name, self.type = name, fields["Type"]
         self.next: str | None = fields.get("Next")
-        self.output, self.arguments, self.items = template("Output"), template("Arguments"), template("Items")
-        self.seconds, self.error, self.cause = template("Seconds"), template("Error"), template("Cause")
-        self.assign = {name: Template(value, expressions) for name, value in fields.get("Assign", {}).items()}
+        self.entering = Template({name: fields[name] for name in _ENTERING if name in fields}, memories)
+        self.leaving = _leaving(fields, memories)
         self.resource = str(fields.get("Resource", "")).split(":::")[-1]
         self.timeout = float(fields.get("TimeoutSeconds", 99_999_999))
         self.concurrency = fields.get("MaxConcurrency", 0) or 40
         self.retriers: list[dict[str, Any]] = fields.get("Retry", [])
-        self.catchers = [Branch(rule, expressions) for rule in fields.get("Catch", [])]
-        self.choices = [Branch(rule, expressions) for rule in fields.get("Choices", [])]
+        self.catchers = [Branch(rule, memories) for rule in fields.get("Catch", [])]
+        self.choices = [Branch(rule, memories) for rule in fields.get("Choices", [])]
         self.default: str | None = fields.get("Default")
-        self.processor = StateMachine(fields["ItemProcessor"], expressions) if "ItemProcessor" in fields else None
-        known = {
-            "Type",
-            "Next",
-            "End",
-            "Output",
-            "Arguments",
-            "Items",
-            "Seconds",
-            "Error",
-            "Cause",
-            "Assign",
-            "Resource",
-        }
-        known |= {
-            "TimeoutSeconds",
-            "MaxConcurrency",
-            "Retry",
-            "Catch",
-            "Choices",
-            "Default",
-            "ItemProcessor",
-            "Comment",
-        }
+        self.processor = StateMachine(fields["ItemProcessor"], memories) if "ItemProcessor" in fields else None
+        known = {"Type", "Next", "End", "Output", "Assign", "Resource", "TimeoutSeconds", "MaxConcurrency", "Retry"}
+        known |= {"Catch", "Choices", "Default", "ItemProcessor", "Comment", *_ENTERING}
         if left := fields.keys() - known:
             raise NotImplementedError(f"The simulation has no field {', '.join(left)}, as {name} has.")
 
@@ -91,22 +80,21 @@ class State:
 class Branch:
     """A catcher, or a rule of a Choice."""
 
-    def __init__(self, fields: Mapping[str, Any], expressions: dict[str, Expression]) -> None:
+    def __init__(self, fields: Mapping[str, Any], memories: Memories) -> None:
         self.next: str = fields["Next"]
         self.errors: list[str] = fields.get("ErrorEquals", [])
-        self.condition = Template(fields.get("Condition", True), expressions)
-        self.output = Template(fields["Output"], expressions) if "Output" in fields else None
-        self.assign = {name: Template(value, expressions) for name, value in fields.get("Assign", {}).items()}
+        self.condition = Template({"Condition": fields.get("Condition", True)}, memories)
+        self.leaving = _leaving(fields, memories)
 
 
 class StateMachine:
     """A definition, or the processor of a Map, compiled."""
 
-    def __init__(self, definition: Mapping[str, Any], expressions: dict[str, Expression] | None = None) -> None:
-        self.expressions = {} if expressions is None else expressions
+    def __init__(self, definition: Mapping[str, Any], memories: Memories | None = None) -> None:
+        self.memories: Memories = {} if memories is None else memories
         self.start: str = definition["StartAt"]
         self.timeout = float(definition.get("TimeoutSeconds", 99_999_999))
-        self.states = {name: State(name, fields, self.expressions) for name, fields in definition["States"].items()}
+        self.states = {name: State(name, fields, self.memories) for name, fields in definition["States"].items()}
 
     def parts(self) -> list[str]:
         """The names of what an execution can enter: states, catchers, retriers and the rules of Choices."""
@@ -136,8 +124,6 @@ class Execution:
     cause: str | None = None
     stopped: float | None = None
     events: int = 1
-    largest: int = 0
-    """Characters of the largest payload."""
     entered: list[str] = field(default_factory=list)
     """States and catchers, in order."""
     processes: list[Process] = field(default_factory=list)
@@ -162,7 +148,7 @@ class Engine:
         self.machine, self.arn = machine, arn
         self.executions: dict[str, Execution] = {}
         self.entered: Counter[str] = Counter()
-        self.on_state: Callable[[Execution, str], None] = lambda _execution, _state: None
+        self.on_state: Callable[[Execution, str], None] | None = None
         self._scheduler, self._choices, self._task, self._on_end = scheduler, choices, task, on_end
 
     # --- Executions -------------------------------------------------------------------------------------------
@@ -209,7 +195,8 @@ class Engine:
             state = machine.states[name]
             self.entered[name] += 1
             execution.entered.append(name)
-            self.on_state(execution, name)
+            if self.on_state:
+                self.on_state(execution, name)
             self._count(execution, 2)
             known = {"input": given, "context": context}
             given, name = self._run_state(execution, state, known, variables)
@@ -222,45 +209,35 @@ class Engine:
         if state.type in ("Task", "Map"):
             return self._run_with_errors(execution, state, known, variables)
         if state.type == "Fail":
-            scope = self._scope(known, variables)
-            texts = [_evaluated(template, scope).content if template else "" for template in (state.error, state.cause)]
-            raise StateError(*texts)
+            texts = _evaluated(state.entering, self._scope(known, variables))
+            raise StateError(*(texts[name].content if name in texts else "" for name in ("Error", "Cause")))
         if state.type == "Choice":
-            return self._choose(execution, state, known, variables)
+            return self._choose(state, known, variables)
         if state.type == "Wait":
-            seconds = _evaluated(state.seconds, self._scope(known, variables))
-            self._scheduler.sleep(seconds.content)
+            self._scheduler.sleep(_evaluated(state.entering, self._scope(known, variables))["Seconds"].content)
         elif state.type not in ("Pass", "Succeed"):
             raise NotImplementedError(f"The simulation has no state of type {state.type}.")
-        return self._leave(execution, state, known["input"], known, variables), state.next
+        return self._leave(state, known["input"], known, variables), state.next
 
-    def _choose(
-        self, execution: Execution, state: State, known: dict[str, Value], variables: Variables
-    ) -> tuple[Value, str | None]:
+    def _choose(self, state: State, known: dict[str, Value], variables: Variables) -> tuple[Value, str | None]:
         scope = self._scope(known, variables)
         for index, rule in enumerate(state.choices):
-            if _evaluated(rule.condition, scope).content is True:
+            if _evaluated(rule.condition, scope)["Condition"].content is True:
                 self.entered[f"{state.name} Choice {index}"] += 1
-                return self._leave(execution, rule, known["input"], known, variables), rule.next
+                return self._leave(rule, known["input"], known, variables), rule.next
         if state.default is None:
             raise StateError("States.NoChoiceMatched", state.name)
         self.entered[f"{state.name} Default"] += 1
-        return self._leave(execution, state, known["input"], known, variables), state.default
+        return self._leave(state, known["input"], known, variables), state.default
 
-    def _leave(
-        self, execution: Execution, state: State | Branch, default: Value, known: dict[str, Value], variables: Variables
-    ) -> Value:
+    def _leave(self, state: State | Branch, default: Value, known: dict[str, Value], variables: Variables) -> Value:
         """The output of a state. ``Assign`` and ``Output`` both see the variables as they were before."""
-        scope = self._scope(known, variables)
-        assigned = {name: _evaluated(template, scope) for name, template in state.assign.items()}
-        output = _evaluated(state.output, scope) if state.output else default
-        for value in (*assigned.values(), output):
-            self._limit(execution, value)
+        found = _evaluated(state.leaving, self._scope(known, variables))
         # "Quotas": the variables that one state assigns have 256 KiB together.
-        if sum(len(value.text) for value in assigned.values()) > MAX_PAYLOAD_BYTES:
-            raise StateError("States.DataLimitExceeded", "Together, the variables have more than 256 KiB.")
-        variables.update(assigned)
-        return output
+        if sum(value.max_length for value in found.values()) > MAX_PAYLOAD_BYTES // 4:
+            _limit_all(found)
+        variables.update(found)
+        return variables.pop(_OUTPUT, default)
 
     def _scope(self, known: dict[str, Value], variables: Variables) -> Scope:
         return Scope(variables, known, self._scheduler.now)
@@ -275,7 +252,7 @@ class Engine:
         while True:
             try:
                 result = run(execution, state, known, variables)
-                return self._leave(execution, state, result, {**known, "result": result}, variables), state.next
+                return self._leave(state, result, {**known, "result": result}, variables), state.next
             except StateError as error:
                 if not self._wait_for_retry(state, error, tried):
                     return self._catch(execution, state, error, known, variables)
@@ -304,22 +281,20 @@ class Engine:
                 self.entered[f"{state.name} Catch {index}"] += 1
                 execution.entered.append(f"{state.name} Catch {index}")
                 output = Value({"Error": error.name, "Cause": error.cause})
-                return self._leave(
-                    execution, catcher, output, {**known, "errorOutput": output}, variables
-                ), catcher.next
+                return self._leave(catcher, output, {**known, "errorOutput": output}, variables), catcher.next
         raise error
 
     def _run_task(self, execution: Execution, state: State, known: dict[str, Value], variables: Variables) -> Value:
         self._count(execution, 3)
-        arguments = _evaluated(state.arguments, self._scope(known, variables)) if state.arguments else Value({})
-        self._limit(execution, arguments)
+        arguments = _evaluated(state.entering, self._scope(known, variables)).get("Arguments", _NO_ARGUMENTS)
+        _limit(arguments)
         result = Value(self._task(execution, state.resource, arguments.content, state.timeout))
-        self._limit(execution, result)
+        _limit(result)
         return result
 
     def _run_map(self, execution: Execution, state: State, known: dict[str, Value], variables: Variables) -> Value:
         self._count(execution, 2)
-        items = _evaluated(state.items, self._scope(known, variables)).content
+        items = _evaluated(state.entering, self._scope(known, variables))["Items"].content
         if not isinstance(items, list):
             raise StateError("States.QueryEvaluationError", f"Items of {state.name} is not an array.")
         results: list[Any] = [None] * len(items)
@@ -354,7 +329,7 @@ class Engine:
         if failed:
             raise failed[0]
         result = Value(results)
-        self._limit(execution, result)
+        _limit(result)
         return result
 
     # --- Limits -----------------------------------------------------------------------------------------------
@@ -366,11 +341,18 @@ class Engine:
                 "States.Runtime", f"The execution reached the maximum number of history events ({MAX_EVENTS})"
             )
 
-    def _limit(self, execution: Execution, value: Value) -> None:
-        size = len(value.text)
-        execution.largest = max(execution.largest, size)
-        if size > MAX_PAYLOAD_BYTES // 4 and len(value.text.encode()) > MAX_PAYLOAD_BYTES:
-            raise StateError("States.DataLimitExceeded", f"A payload has {size} characters.")
+
+def _limit(value: Value) -> None:
+    # No character has more than four bytes.
+    if value.max_length > MAX_PAYLOAD_BYTES // 4 and (size := len(value.text.encode())) > MAX_PAYLOAD_BYTES:
+        raise StateError("States.DataLimitExceeded", f"A payload has {size} bytes.")
+
+
+def _limit_all(found: Mapping[str, Value]) -> None:
+    for value in found.values():
+        _limit(value)
+    if sum(len(value.text) for name, value in found.items() if name != _OUTPUT) > MAX_PAYLOAD_BYTES:
+        raise StateError("States.DataLimitExceeded", "Together, the variables have more than 256 KiB.")
 
 
 def _of(state: State) -> StateMachine:
@@ -378,10 +360,9 @@ def _of(state: State) -> StateMachine:
     return state.processor
 
 
-def _evaluated(template: Template | None, scope: Scope) -> Value:
-    assert template is not None
+def _evaluated(template: Template, scope: Scope) -> Mapping[str, Value]:
     try:
-        return template.value(scope)
+        return template.values(scope)
     except QueryEvaluationError as error:
         raise StateError("States.QueryEvaluationError", str(error)) from error
 

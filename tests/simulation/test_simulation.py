@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from . import many
+from .stack import deployed
 
 SEEDS = 2_000
 
@@ -23,4 +24,8 @@ def test_no_history_breaks_an_invariant() -> None:
 
 
 def test_a_seed_is_always_the_same_history() -> None:
+    """Also in another process: nothing that a history chooses from has the order in which Pulumi registered it."""
     assert many.story(11) == many.story(11)
+    for resources in (deployed().queues, deployed().functions):
+        names = [one.name for one in resources.values()]
+        assert names == sorted(names)

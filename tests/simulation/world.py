@@ -68,7 +68,8 @@ class World:
         self.engine = Engine(
             machine, stack.state_machine, self.scheduler, choices, self._run_task, self._on_execution_end
         )
-        self.engine.on_state = lambda execution, state: self.trace(execution.name, f"→ {state}")
+        if trace is not None:
+            self.engine.on_state = lambda execution, state: self.trace(execution.name, f"→ {state}")
         self._executions = stack.state_machine.replace(":stateMachine:", ":execution:")
         self.notices: list[Notification] = []
         """What was published to the topic of failures."""
@@ -300,7 +301,7 @@ class World:
             raise StateError(f"{_PREFIXES[service]}.SdkClientException", str(error)) from None
         except ClientError as error:
             raise _state_error(service, error) from None
-        return json.loads(json.dumps(answer, default=lambda time: iso(time.timestamp())))
+        return _as_json(answer)
 
     def _invoke(self, execution: Execution, arguments: Mapping[str, Any]) -> Any:
         """Lambda, as the optimized integration calls it: Lambda developer guide, "Understanding retry behavior"."""
@@ -312,7 +313,8 @@ class World:
             name = "TooManyRequestsException" if fault == "throttling" else "ServiceException"
             raise StateError(f"Lambda.{name}", "Rate exceeded.")
         count = sum(1 for one in self.runs.values() if one is function) + 1
-        run = functions.invoke(function, payload, f"{function.name}-{count}")
+        # What the expressions gave belongs to all histories: the function gets its own.
+        run = functions.invoke(function, json.loads(json.dumps(payload)), f"{function.name}-{count}")
         self.trace(execution.name, f"invokes {function.name}-{count} for {payload.get('destinationBucket')}")
         assert run.process is not None
         self.owners[f"{function.name}-{count}"] = execution
@@ -484,6 +486,13 @@ class World:
         while dead:
             self.send(queue, dead.pop(0).body)
         return count
+
+
+def _as_json(answer: Any) -> Any:
+    """A service's answer with texts for times."""
+    if isinstance(answer, datetime):
+        return iso(answer.timestamp())
+    return {name: _as_json(part) for name, part in answer.items()} if isinstance(answer, dict) else answer
 
 
 def _state_error(service: str, error: ClientError) -> StateError:

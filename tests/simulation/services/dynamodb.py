@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from . import expressions, paths
@@ -411,23 +412,29 @@ def _used(arguments: Arguments, *used: expressions.Expression | None) -> dict[st
     Raises:
         RefusedError: one is missing, or one is given that no expression uses.
     """
-    present = [expression for expression in used if expression is not None]
+    present = tuple(expression for expression in used if expression is not None)
     values = arguments.get("ExpressionAttributeValues")
     if values is not None and not values:
         raise invalid("ExpressionAttributeValues must not be empty")
     given = {name: checked(value) for name, value in (values or {}).items()}
-    wanted = frozenset[str]().union(*(expression.values for expression in present))
-    if missing := sorted(wanted - given.keys()):
+    wanted, unused_names = _needs(present, _names(arguments))
+    if missing := wanted - given.keys():
         raise invalid(
             "Invalid expression: An expression attribute value used in expression is not defined; "
-            f"attribute value: {missing[0]}"
+            f"attribute value: {min(missing)}"
         )
     _refuse_unused("ExpressionAttributeValues", given.keys() - wanted)
-    names = arguments.get("ExpressionAttributeNames") or {}
     for expression in present:
         expression.check(given)
-    _refuse_unused("ExpressionAttributeNames", names.keys() - frozenset[str]().union(*(one.names for one in present)))
+    _refuse_unused("ExpressionAttributeNames", unused_names)
     return given
+
+
+@lru_cache(4_096)
+def _needs(used: tuple[expressions.Expression, ...], names: expressions.Names) -> tuple[frozenset[str], frozenset[str]]:
+    """The values that expressions use, and the names that they do not use."""
+    wanted = frozenset[str]().union(*(expression.values for expression in used))
+    return wanted, frozenset(dict(names)).difference(*(expression.names for expression in used))
 
 
 def _refuse_unused(what: str, unused: Iterable[str]) -> None:

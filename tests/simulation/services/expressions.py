@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import cache, lru_cache, partial
+from functools import cache, cached_property, lru_cache, partial
 from importlib.util import find_spec
 from operator import ge, gt, le, lt
 from pathlib import Path as FilePath
@@ -29,7 +29,7 @@ _ORDERED_TYPES = ("S", "N", "B")
 _SETS = ("SS", "NS", "BS")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Expression:
     """What every expression uses, so that names and values that none uses can be found."""
 
@@ -55,24 +55,24 @@ class Expression:
                 )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class ConditionExpression(Expression):
     holds: Condition
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class ProjectionExpression(Expression):
     paths: tuple[Path, ...]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class UpdateExpression(Expression):
     sets: tuple[tuple[Path, Operand], ...]
     removes: tuple[Path, ...]
     adds: tuple[tuple[Path, str], ...]
     deletes: tuple[tuple[Path, str], ...]
 
-    @property
+    @cached_property
     def paths(self) -> tuple[Path, ...]:
         return (
             *(path for path, _ in self.sets),
@@ -86,9 +86,12 @@ class UpdateExpression(Expression):
         new = [(path, _required(operand(item, given))) for path, operand in self.sets]
         # From the end of a list, so that the positions before it stay as they are.
         removes = sorted(self.removes, key=lambda path: [step for step in path if isinstance(step, int)], reverse=True)
-        changed = item
+        changed = dict(item)
         for path, value in new:
-            changed = paths.put(changed, path, value)
+            if len(path) == 1:
+                changed[str(path[0])] = value
+            else:
+                changed = paths.put(changed, path, value)
         for path in removes:
             changed = paths.remove(changed, path)
         for path, name in self.adds:

@@ -33,7 +33,7 @@ def checked(value: Any) -> Value:
     Raises:
         RefusedError: it is not a value of DynamoDB.
     """
-    if not isinstance(value, Mapping) or len(value) != 1:
+    if type(value) is not dict or len(value) != 1:
         raise invalid(
             "Supplied AttributeValue has more than one datatypes set, must contain exactly one of the "
             "supported datatypes"
