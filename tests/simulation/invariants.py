@@ -77,6 +77,8 @@ class Invariants:
         if operation == "CreateMultipartUpload":
             self._beginners[outcome["UploadId"]] = who  # type: ignore[index]
         if service == "s3" and operation in _COPYING:
+            if who in self._world.aborting:
+                raise ViolationError(f"late copy: {who} is to abort a copy that has failed, and makes it")
             self._check_copy(self._world.execution_of(who), operation, arguments)
         elif service == "dynamodb" and operation == "UpdateItem":
             self._check_record(self._world.execution_of(who), arguments)
@@ -369,7 +371,7 @@ class Invariants:
                 or execution.error == "States.Runtime"
                 or "CopyNotAborted" in execution.entered
                 or upload.key in self._people.intruded
-                or bucket in self._people.denied
+                or bucket in self._people.unabortable
             ):
                 continue
             raise ViolationError(f"left upload: {upload.id} in {bucket}, of {upload.key} by {execution.name}")

@@ -22,6 +22,7 @@ from handlers import (
     execution_watcher,
     existing_copy,
     multipart,
+    notification_digest,
     regional_sync,
     replication_worker,
     sqs_batch,
@@ -211,11 +212,6 @@ def _of_this_version(copy: copying.Copy) -> multipart.Upload | None:
     return replace(upload, source_id=copy.source_id) if upload else None
 
 
-def _update_upload(*arguments: Any, **named: Any) -> None:
-    with suppress(copying.LostRecordError):
-        _write_upload(*arguments, **named)
-
-
 def _attempt_copy(copy: copying.Copy, event: dict[str, Any], deadline: float) -> dict[str, Any]:
     return _attempt(copy, {**event, "abort": False}, deadline)
 
@@ -233,9 +229,20 @@ def _existing_by_size() -> Iterator[None]:
         yield
 
 
+def _put_always(condition: str, **arguments: Any) -> bool:
+    return _put_if(f"{condition} OR attribute_exists(arrivedAt)", **arguments)
+
+
+def _take_all() -> tuple[notification_digest.Digest, list[str]]:
+    digest, receipts = _receive()
+    notification_digest._delete(receipts)
+    return digest, receipts
+
+
 _OWNER = "leaseOwner = :executionId"
+_put_if = tracking.put_if
+_receive = notification_digest._receive
 _read_upload = upload_record.read
-_write_upload = upload_record._update
 _attempt = copy_worker._attempt
 _update_if = tracking.update_if
 _process = sqs_batch.process
@@ -271,9 +278,6 @@ IN_FUNCTIONS = [
         swap=_instead(execution_watcher, "_shorten_lease", lambda ending, _: _shorten_lease(ending, 0)),
     ),
     Mistake("parts of another version", swap=_instead(upload_record, "read", _of_this_version)),
-    Mistake(
-        "copy-worker takes a refused update for a done one", swap=_instead(upload_record, "_update", _update_upload)
-    ),
     Mistake("copy-worker aborts nothing", swap=_instead(multipart, "abort", lambda *_: None)),
     Mistake("copy-worker copies where it should abort", swap=_instead(copy_worker, "_attempt", _attempt_copy)),
     Mistake("an existing copy is recognized by its size", swap=_existing_by_size),
@@ -281,6 +285,21 @@ IN_FUNCTIONS = [
         "every arrival is taken for a difference",
         swap=_instead(regional_sync, "_verify", lambda *_: Verdict(check="size", problem="It differs.")),
     ),
+    Mistake("an arrival that is not written", swap=_instead(regional_sync, "_write", lambda *_: True)),
+    Mistake("an arrival that replaces a later one", swap=_instead(tracking, "put_if", _put_always)),
+    Mistake("an arrival of an older copy is compared", swap=_instead(regional_sync, "_was_sent_by", lambda *_: True)),
+    Mistake(
+        "an arrival is decided while its execution runs",
+        swap=_instead(regional_sync, "_is_running", lambda _: False),
+    ),
+    Mistake("a difference without a notification", swap=_instead(regional_sync, "_notify", lambda *_: None)),
+    Mistake("a digest that is deleted before it is sent", swap=_instead(notification_digest, "_receive", _take_all)),
+    Mistake(
+        "a digest of the first notification only",
+        swap=_instead(notification_digest.Digest, "message", property(lambda digest: digest.shown[0][1])),
+    ),
+    Mistake("a digest of a call that is late", swap=_instead(notification_digest, "_INTERVAL", 1_000_000)),
+    Mistake("notifications that stay in their queue", swap=_instead(notification_digest, "_delete", lambda _: None)),
 ]
 
 MISTAKES = [*IN_DEFINITION, *IN_FUNCTIONS]

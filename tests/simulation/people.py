@@ -27,10 +27,19 @@ _PAUSE_WEIGHTS = (0.0, 0.2, 0.2, 0.2, 0.1, 0.1, 0.05)
 SMALL, LARGE = 10, 2 * THRESHOLD + 3
 _PART = THRESHOLD + 2
 
+# What is uploaded: a small file; a large one; one in parts, with checksums of the parts only; a copy by another stack's
+# workflow; an archived file. Builds of the same name have about the same size.
+_KINDS = (0.0, 0.2, 0.1, 0.1, 0.05)
+_KINDS_AFTER_LARGE = (0.0, 0.5, 0.2, 0.1, 0.0)
+
+# How often, and after how many seconds, somebody looks again who waits for a moment.
+_LOOKS, _LOOK_INTERVAL = 20, 0.7
+
 # What a bucket refuses.
 _REFUSALS = (
     {"CopyObject", "CreateMultipartUpload"},
     {"UploadPartCopy"},
+    {"CompleteMultipartUpload"},
     {"CompleteMultipartUpload", "AbortMultipartUpload"},
     {"HeadObject", "ListBucket", "GetObject"},
 )
@@ -55,8 +64,8 @@ class People:
         self.uploads: list[Upload] = []
         self.emptied: dict[str, float] = {}
         """When a destination was last deleted, with all that was in it."""
-        self.denied: set[str] = set()
-        """Buckets that denied something."""
+        self.unabortable: set[str] = set()
+        """Buckets that denied to abort uploads in parts."""
         self.intruded: set[str] = set()
         """The keys of the files whose lease somebody took, so that their execution could not complete its record."""
 
@@ -84,6 +93,13 @@ class People:
             self.world.scheduler.sleep(pause + 0.1 * self.choices.one_of(f"more {name}", 30))
             act()
 
+    def _wait_until(self, condition: Callable[[], bool]) -> None:
+        """Waits for a moment that comes soon or not at all."""
+        for _ in range(_LOOKS):
+            if condition():
+                return
+            self.world.scheduler.sleep(_LOOK_INTERVAL)
+
     def heal(self) -> None:
         """Ends all faults, and repairs what people have broken."""
         self.world.faults.is_calm = True
@@ -98,7 +114,8 @@ class People:
 
     def _upload(self) -> None:
         key = KEYS[self.choices.pick("key", (0.0, 0.3))]
-        kind = self.choices.pick("upload", (0.0, 0.2, 0.1, 0.1, 0.05))
+        was_large = any(one.key == key and one.content.size == LARGE for one in self.uploads[-1:])
+        kind = self.choices.pick("upload", _KINDS_AFTER_LARGE if was_large else _KINDS)
         number = len(self.uploads) + 1
         whole = content(f"{number} ".encode(), LARGE if kind in (1, 2) else SMALL)
         s3, place = self.world.s3, {"Bucket": SOURCE, "Key": key}
@@ -176,7 +193,9 @@ class People:
             self.world.start(arguments)
 
     def _stop(self) -> None:
-        """Stops an execution that is running, or has its time be over."""
+        """Stops an execution that is running, or has its time be over; perhaps while a file is copied in parts."""
+        if self.choices.pick("stop amid parts", (0.0, 0.3)):
+            self._wait_until(lambda: any(bucket.uploads for bucket in self.world.s3.buckets.values()))
         running = [one for one in self.world.engine.executions.values() if one.is_running]
         if not running:
             return
@@ -201,7 +220,8 @@ class People:
         elif kind := self.choices.one_of("change", 2 + len(_REFUSALS)):
             if kind > 1:
                 bucket.refused |= _REFUSALS[kind - 2]
-                self.denied.add(name)
+                if "AbortMultipartUpload" in bucket.refused:
+                    self.unabortable.add(name)
                 self.world.trace("owner", f"denies {', '.join(sorted(bucket.refused))} in {name}")
             else:
                 self._create(name, region, "999999999999")
@@ -218,6 +238,7 @@ class People:
 
     def _take_lease(self) -> None:
         """Takes the lease from the execution that has it, by hand: no execution may write the record then."""
+        self._wait_until(lambda: any(record.get("status") == {"S": "IN_PROGRESS"} for record in self.world.records()))
         for record in self.world.records():
             if record.get("status") == {"S": "IN_PROGRESS"}:
                 self.world.trace("intruder", f"takes the lease of {record['fileKey']['S']}")
@@ -231,7 +252,7 @@ class People:
 
     def _send_stray_message(self) -> None:
         queues = [queue for queue in self.world.stack.queues.values() if queue.dead_letters]
-        queue = queues[self.choices.one_of("queue", 4) % len(queues)]
+        queue = queues[self.choices.one_of("queue", 5) % len(queues)]
         self.world.trace("stranger", f"sends nonsense to {queue.name}")
         self.world.send(queue, '{"Event": "s3:TestEvent"}' if queue.name.endswith("uploads") else "nonsense")
 

@@ -80,6 +80,8 @@ class World:
         self.schedule = Schedule(self)
         self.owners: dict[str, Execution] = {}
         """The executions for which copy-worker runs, by the names of its runs."""
+        self.aborting: set[str] = set()
+        """The runs of copy-worker that are to abort a copy."""
         self.unheard: set[str] = set()
         """The executions whose status change was lost."""
         self.heard: dict[str, float] = {}
@@ -318,6 +320,8 @@ class World:
         self.trace(execution.name, f"invokes {function.name}-{count} for {payload.get('destinationBucket')}")
         assert run.process is not None
         self.owners[f"{function.name}-{count}"] = execution
+        if payload.get("abort"):
+            self.aborting.add(f"{function.name}-{count}")
         self.scheduler.join(run.process)
         if fault == "lost":
             self.trace(execution.name, "Invoke: the answer is lost")
