@@ -238,7 +238,7 @@ class Invariants:
             return
         for (subject, message), count in notices.items():
             told = sum(mail.message.count(message) for mail in mails)
-            if not count <= told <= count * (1 + repeats):
+            if not count <= told <= count * 2**repeats:
                 raise ViolationError(f"lost notification: “{subject}” was told {told} times, not {count}")
 
     def _check_final_record(self, record: Mapping[str, Any]) -> None:

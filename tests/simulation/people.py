@@ -27,13 +27,8 @@ _PAUSE_WEIGHTS = (0.0, 0.2, 0.2, 0.2, 0.1, 0.1, 0.05)
 SMALL, LARGE = 10, 2 * THRESHOLD + 3
 _PART = THRESHOLD + 2
 
-# What is uploaded: a small file; a large one; one in parts, with checksums of the parts only; a copy by another stack's
-# workflow; an archived file. Builds of the same name have about the same size.
-_KINDS = (0.0, 0.2, 0.1, 0.1, 0.05)
-_KINDS_AFTER_LARGE = (0.0, 0.5, 0.2, 0.1, 0.0)
-
 # How often, and after how many seconds, somebody looks again who waits for a moment.
-_LOOKS, _LOOK_INTERVAL = 20, 0.7
+_LOOKS, _LOOK_INTERVAL = 60, 0.2
 
 # What a bucket refuses.
 _REFUSALS = (
@@ -93,7 +88,12 @@ class People:
             self.world.scheduler.sleep(pause + 0.1 * self.choices.one_of(f"more {name}", 30))
             act()
 
-    def _wait_until(self, condition: Callable[[], bool]) -> None:
+    def _keys_amid_parts(self) -> set[str]:
+        """The files of which a part has been copied, and another has not."""
+        buckets = self.world.s3.buckets.values()
+        return {upload.key for bucket in buckets for upload in bucket.uploads.values() if upload.parts}
+
+    def _wait_until(self, condition: Callable[[], object]) -> None:
         """Waits for a moment that comes soon or not at all."""
         for _ in range(_LOOKS):
             if condition():
@@ -114,8 +114,12 @@ class People:
 
     def _upload(self) -> None:
         key = KEYS[self.choices.pick("key", (0.0, 0.3))]
-        was_large = any(one.key == key and one.content.size == LARGE for one in self.uploads[-1:])
-        kind = self.choices.pick("upload", _KINDS_AFTER_LARGE if was_large else _KINDS)
+        self._put(key, self.choices.pick("upload", (0.0, 0.2, 0.1, 0.1, 0.05)))
+
+    def _put(self, key: str, kind: int) -> None:
+        """Uploads a small file; or a large one, one in parts with checksums of the parts only, one as a copy by another
+        stack's workflow, or an archived one.
+        """
         number = len(self.uploads) + 1
         whole = content(f"{number} ".encode(), LARGE if kind in (1, 2) else SMALL)
         s3, place = self.world.s3, {"Bucket": SOURCE, "Key": key}
@@ -193,10 +197,15 @@ class People:
             self.world.start(arguments)
 
     def _stop(self) -> None:
-        """Stops an execution that is running, or has its time be over; perhaps while a file is copied in parts."""
-        if self.choices.pick("stop amid parts", (0.0, 0.3)):
-            self._wait_until(lambda: any(bucket.uploads for bucket in self.world.s3.buckets.values()))
+        """Stops an execution that is running, or has its time be over. Or stops it while a large file is copied in
+        parts, because that is the wrong one, and uploads the right one.
+        """
+        is_wrong = self.choices.pick("stop amid parts", (0.0, 0.3)) > 0
+        if is_wrong:
+            self._wait_until(self._keys_amid_parts)
+        keys = self._keys_amid_parts() if is_wrong else set()
         running = [one for one in self.world.engine.executions.values() if one.is_running]
+        running = [one for one in running if "RunCopyWorker" in one.entered and one.job["sourceKey"] in keys] or running
         if not running:
             return
         execution: Execution = running[self.choices.one_of("stopped", 8) % len(running)]
@@ -204,6 +213,8 @@ class People:
             self.world.engine.stop(execution, "TIMED_OUT", "States.Timeout")
         else:
             self.world.engine.stop(execution, "ABORTED")
+        if keys:
+            self._put(execution.job["sourceKey"], 1)
 
     # --- Buckets, queues, services ----------------------------------------------------------------------------
 
