@@ -66,6 +66,15 @@ def test_a_message_that_is_not_deleted_comes_again_and_then_is_a_dead_letter(sqs
     assert (dead.body, dead.sent) == ("one", 100.0)
 
 
+def test_several_messages_are_deleted_at_once(sqs: SQS) -> None:
+    for body in ("one", "two"):
+        call(sqs, "SendMessage", MessageBody=body)
+    received = call(sqs, "ReceiveMessage", MaxNumberOfMessages=10, WaitTimeSeconds=1)["Messages"]
+    entries = [{"Id": one["Body"], "ReceiptHandle": one["ReceiptHandle"]} for one in received]
+    assert call(sqs, "DeleteMessageBatch", Entries=entries) == {"Successful": [{"Id": "one"}, {"Id": "two"}]}
+    assert sqs.queues["uploads"].messages == []
+
+
 def test_deletion_and_visibility(sqs: SQS, clock: Clock) -> None:
     for body in ("one", "two"):
         call(sqs, "SendMessage", MessageBody=body)
