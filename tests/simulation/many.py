@@ -65,6 +65,7 @@ def run_seeds(seeds: Iterable[int]) -> Summary:
             summary.faults += outcome.world.faults.happened
             if outcome.problem:
                 summary.problems[seed] = outcome.problem
+            outcome.world.close()
     functions.is_watched = False
     summary.branches += coverage.entered
     summary.seconds = time.process_time() - began

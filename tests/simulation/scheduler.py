@@ -32,8 +32,14 @@ class Process:
         except Killed:
             self.is_killed = True
         self.is_over = True
+        self._notify()
+
+    def _notify(self) -> None:
         for notify in self.on_end:
             self._scheduler.at(self._scheduler.now, notify)
+        # What is over holds nothing, so that nothing is held in a circle.
+        self.on_end.clear()
+        del self._function
 
     def resume(self, value: object = None) -> None:
         """Continues a process that waits; one that is over stays so. Only the scheduler's own turn may call it."""
@@ -49,8 +55,7 @@ class Process:
         self.is_killed = True
         if not self._greenlet:
             self.is_over = True
-            for notify in self.on_end:
-                self._scheduler.at(self._scheduler.now, notify)
+            self._notify()
             return
         before, self._scheduler.running = self._scheduler.running, self
         # What runs while the process unwinds has no effect: see Scheduler.wait.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from functools import cache
+from functools import cache, partial
 from types import SimpleNamespace
 from typing import IO, TYPE_CHECKING, Any, Protocol, cast
 
@@ -42,14 +42,9 @@ class Client:
         if operation is None:
             raise AttributeError(f"{self._service} has no {method}.")
 
-        def call(**arguments: Any) -> Answer:
-            return self._call(operation, arguments)
+        return partial(self._call, operation)
 
-        # The next look-up finds it without this method.
-        self.__dict__[method] = call
-        return call
-
-    def _call(self, operation: str, arguments: dict[str, Any]) -> Answer:
+    def _call(self, operation: str, /, **arguments: Any) -> Answer:
         _check(self._service, operation, arguments)
         if more := self.meta.events.headers(f"before-call.{self._service}.{operation}"):
             arguments = {**arguments, **_members(more)}
