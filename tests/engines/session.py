@@ -1,9 +1,10 @@
 """Runs a command, and then ends all processes that it started: ``python -m tests.engines.session COMMAND ...``.
 
-The Pulumi CLI's plugins start processes and do not end them, and a test run that is killed ends no process. So each
-command has a separate session (setsid). This process leads the session, and ends its other processes when the command
-has ended, on SIGTERM, and, by prctl(2), when the test run has ended. It passes SIGINT to the command. SIGUSR1 kills the
-command.
+The Pulumi CLI's plugins start processes and do not end them, LocalStack starts some in sessions of their own, and a
+test run that is killed ends no process. So each command has a separate session (setsid). This process leads the
+session, and on Linux it is the parent of all orphans of the command (prctl(2)). It ends its descendants and the other
+processes of its session when the command has ended, on SIGTERM, and, by prctl(2), when the test run has ended. It
+passes SIGINT to the command. SIGUSR1 kills the command.
 
 It ends with the command's status, or with 128 and the number of the signal that ended it.
 """
@@ -20,8 +21,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
-# Linux, prctl(2): the signal that a process gets when its parent ends, however it ends.
+# Linux, prctl(2): the signal that a process gets when its parent ends, however it ends; and the parent of orphans.
 _PR_SET_PDEATHSIG = 1
+_PR_SET_CHILD_SUBREAPER = 36
 
 
 def start(
@@ -62,6 +64,7 @@ def end(process: subprocess.Popen[bytes]) -> None:
 def _lead(parent: int, command: Sequence[str]) -> int:
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+        ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1)
     if os.getppid() != parent:
         return 128 + signal.SIGTERM
     child: subprocess.Popen[bytes] | None = None
@@ -93,33 +96,42 @@ def _lead(parent: int, command: Sequence[str]) -> int:
 
 
 def _end_others(child: subprocess.Popen[bytes] | None, grace: float = 20.0) -> None:
-    """Ends the command, if it runs, and then kills every other process of this session."""
+    """Ends the command, if it runs, and then kills every descendant, and every other process of this session."""
     if child and child.poll() is None:
         child.terminate()
         with contextlib.suppress(subprocess.TimeoutExpired):
             child.wait(grace)
-    session, own = os.getsid(0), os.getpid()
     # What is killed may have started something in the meantime: until there is nothing left.
-    while others := [pid for pid in _processes() if pid != own and _session_of(pid) == session]:
+    while others := _others():
         for pid in others:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         with contextlib.suppress(ChildProcessError):
-            os.waitpid(-1, os.WNOHANG)
+            while os.waitpid(-1, os.WNOHANG) != (0, 0):
+                pass
 
 
-def _processes() -> list[int]:
-    listed = subprocess.run(["ps", "-A", "-o", "pid=,stat="], capture_output=True, text=True, check=True).stdout
-    rows = (line.split() for line in listed.splitlines())
+def _others() -> list[int]:
+    """The descendants of this process, and the other processes of its session."""
+    listing = subprocess.Popen(["ps", "-A", "-o", "pid=,ppid=,sess=,stat="], stdout=subprocess.PIPE, text=True)
+    printed, _ = listing.communicate()
+    rows = [line.split() for line in printed.splitlines()]
+    parents = {int(pid): int(parent) for pid, parent, *_ in rows}
+    own = os.getpid()
+
+    def is_descendant(pid: int) -> bool:
+        while pid in parents and pid != own:
+            pid = parents[pid]
+        return pid == own
+
     # A zombie is only waited for by its parent.
-    return [int(pid) for pid, state, *_ in rows if not state.startswith("Z")]
-
-
-def _session_of(pid: int) -> int | None:
-    try:
-        return os.getsid(pid)
-    except ProcessLookupError:
-        return None
+    return [
+        int(pid)
+        for pid, _, session, state in rows
+        if int(pid) not in (own, listing.pid)
+        and not state.startswith("Z")
+        and (session == str(own) or is_descendant(int(pid)))
+    ]
 
 
 if __name__ == "__main__":

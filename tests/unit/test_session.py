@@ -40,6 +40,14 @@ def test_a_command_that_ends_takes_along_what_it_has_started(tmp_path: Path) -> 
     assert is_gone(int(done.stdout))
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells who started an orphan")
+def test_a_command_takes_along_what_has_left_its_session(tmp_path: Path) -> None:
+    """LocalStack's databases are in sessions of their own. When it is killed, it does not end them."""
+    command = ["bash", "-c", "setsid sleep 600 > /dev/null 2>&1 & echo $!; exit 0"]
+    done = session.run(command, cwd=tmp_path, env=os.environ, timeout=DEADLINE)
+    assert is_gone(int(done.stdout))
+
+
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGUSR1])
 def test_a_command_that_is_ended_takes_along_what_it_has_started(how: signal.Signals, tmp_path: Path) -> None:
     """A server that is stopped, and a CLI that is killed, leave nothing either."""
