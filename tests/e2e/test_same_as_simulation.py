@@ -227,7 +227,8 @@ def _described(data: bytes) -> Json:
 
 # Times, IDs, the names of versions, and texts of engines. docs/engines.md says which checksums engines have.
 _UNCOMPARED = re.compile(
-    r"\w*Time|\w*At|timestamp|executionId|leaseOwner|versionId|sourceVersionId|uploadId|cause|check|expiresAt"
+    r"\w*Time|\w*At|timestamp|executionId|leaseOwner|noLeaseBefore|versionId|sourceVersionId|uploadId|cause|check"
+    r"|expiresAt"
 )
 
 
