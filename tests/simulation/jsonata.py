@@ -59,9 +59,9 @@ class Split(NamedTuple):
     names: list[str]
     """In their order, each as often as it occurs."""
 
-    def text(self, names: Sequence[str]) -> str:
-        """The text with these names."""
-        left = iter(names)
+    @property
+    def text(self) -> str:
+        left = iter(self.names)
         return _LENGTH.sub(lambda _: next(left), self.shape)
 
 
@@ -205,7 +205,6 @@ Held = dict[str, _Held] | QueryEvaluationError | None
 because an expression looks into names.
 """
 
-
 Memories = dict[str, dict[tuple[Any, ...], Held]]
 """What templates remember, by their texts."""
 
@@ -281,8 +280,7 @@ class Template:
         if repr(plain) != repr(remembered):
             raise AssertionError(f"The memory has {remembered!r}, but the values are {plain!r}.")
         for value in values.values():
-            shape, names = value.split()
-            if (text := Split(shape, names).text(names)) != _write(value.content):
+            if (text := value.split().text) != _write(value.content):
                 raise AssertionError(f"The memory has the text {text}, but it is {_write(value.content)}.")
 
     def _remember(self, shapes: Sequence[str], names: list[str], indexes: Sequence[int]) -> Held:
