@@ -332,7 +332,7 @@ def test_pages_are_accessible_and_fit(chromium: Any, console: str, pages: dict[s
                 for one in results.response["violations"]
                 for node in one["nodes"][:3]
             ]
-            for width in (1920, 1024, 360) if theme == "light" else ():
+            for width in (1920, 1024, 960, 740, 360) if theme == "light" else ():
                 visitor.page.set_viewport_size({"width": width, "height": 800})
                 needed = visitor.page.evaluate("document.documentElement.scrollWidth")
                 found[name] += [f"{needed} pixels at {width}"] if needed > width else []
