@@ -213,8 +213,12 @@ def release_lease(parameters: Parameters) -> State:
             "ExpressionAttributeNames": {"#status": "status"},
             "ExpressionAttributeValues": jsonata(expressions.RELEASE_VALUES),
         },
-        # On an error, another execution holds the lease, or the next one waits until the lease expires.
-        "Catch": [{"ErrorEquals": ["States.ALL"], "Next": "CheckIfSuperseded"}],
+        # The first is no problem: another execution holds the lease, or the write was repeated. After any other, the
+        # execution fails, so that execution-watcher releases the lease and closes the record.
+        "Catch": [
+            {"ErrorEquals": ["DynamoDB.ConditionalCheckFailedException"], "Next": "CheckIfSuperseded"},
+            _catch_tracking_problem(),
+        ],
         "Next": "CheckIfSuperseded",
     }
 

@@ -29,9 +29,6 @@ _OWN_ERRORS = ("CopiesFailed", "SourceUnreadable", "TrackingFailed")
 # A notification of regional-sync, which names one destination.
 _DIFFERS = "File copy differs"
 
-# The events of uploads that a destination may have already.
-_COPIED_EVENTS = ("ObjectCreated:Copy", "ObjectCreated:CompleteMultipartUpload")
-
 # The subject of a message about several notifications, and the number of those that it shows in full.
 _SEVERAL = re.compile(r"([0-9]+) notifications of file copies")
 _SHOWN = 10
@@ -39,6 +36,10 @@ _SHOWN = 10
 # Seconds from the event of a call of notification-digest to its message: the call does nothing if it is more than a
 # minute late, may run for thirty seconds, and what it has sent may land after its end.
 _TO_DIGEST = 60.0 + 30.0 + 120.0
+
+# Errors of the workflow's own that need a fault of a service, and the names of such faults.
+_NEEDLESS = ("TrackingFailed", "NotificationFailed")
+_OF_SERVICES = ("call", "outage")
 
 # Calls that change a destination.
 _COPYING = {"CopyObject", "UploadPartCopy", "CompleteMultipartUpload"}
@@ -116,7 +117,12 @@ class Invariants:
         self._newest[bucket, key] = number
 
     def _check_record(self, execution: Execution | None, arguments: Mapping[str, Any]) -> None:
-        """A record that an execution completes is true."""
+        """An execution writes only while it has the lease. A record that it completes is true."""
+        key = arguments["Key"]["fileKey"]["S"]
+        if arguments["UpdateExpression"].startswith("SET leaseOwner = :executionId"):
+            self._people.robbed.pop(key, None)
+        elif execution is not None and self._people.robbed.get(key) == execution.arn:
+            raise ViolationError(f"no lease: {execution.name} writes the record of {key}")
         record = self._world.record(arguments["Key"])
         if execution is None or record is None or record.get("status") != {"S": "COMPLETED"}:
             return
@@ -184,17 +190,27 @@ class Invariants:
         bound = 1 + was_ended + self._world.repeats[execution.arn]
         if len(told) > bound:
             raise ViolationError(f"noise: people were told {len(told)} times of {execution.name}, not {bound}")
+        if execution.error in _NEEDLESS and not self._had_cause(execution):
+            raise ViolationError(f"needless failure: {execution.name} dies of {execution.error}: {execution.cause}")
         if execution.status == "FAILED" and execution.error not in (*_OWN_ERRORS, "NotificationFailed"):
             self._check_death(execution)
         if execution.status == "SUCCEEDED" and told:
             raise ViolationError(f"false alarm: {execution.name} has succeeded: {told[0].subject}")
 
+    def _had_cause(self, execution: Execution) -> bool:
+        """True if the table or the topic may have been out of reach, or if the lease was taken by hand."""
+        is_faulty = any(fault.startswith(_OF_SERVICES) for fault in self._world.faults.happened)
+        return is_faulty or execution.job["sourceKey"] in self._people.intruded
+
     def _check_success(self, execution: Execution) -> None:
-        """It has made its copies, or was superseded."""
+        """It has made its copies, or has found that they exist, or was superseded."""
         if json.loads(execution.output or "{}").get("status") == "SUPERSEDED":
             return
+        numbers = {number for (arn, _), number in self._copied.items() if arn == execution.arn}
         for bucket in execution.job["destinationBuckets"]:
-            if (execution.arn, bucket) not in self._copied and execution.job.get("s3Event") not in _COPIED_EVENTS:
+            place = bucket, execution.job["sourceKey"]
+            had = {number for (*where, _), (_, number, _) in self._made.items() if tuple(where) == place}
+            if not (had & numbers if numbers else had):
                 raise ViolationError(f"untrue success: {execution.name} has no copy in {bucket}")
 
     def _check_death(self, execution: Execution) -> None:
@@ -218,7 +234,8 @@ class Invariants:
             return
         for (bucket, key, version), (execution, *_) in self._made.items():
             # A copy that is gone when its arrival is examined, late, has differed in good faith.
-            if execution in notice.message and f" {bucket}: " in notice.message:
+            # The record may keep the copy of an earlier execution.
+            if f"File: {key}\n" in notice.message and f" {bucket}: " in notice.message:
                 started = self._world.engine.executions[execution].started
                 if self._is_damaged(bucket, key, version) or self._was_emptied(bucket, started):
                     return
@@ -248,7 +265,7 @@ class Invariants:
         until = float(record.get("leaseExpiresAt", {}).get("N", 0))
         is_known = owner not in self._world.unheard
         # The lease of an execution that could not release it expires by itself.
-        if holder and holder.stopped and is_known and "ReleaseLease Catch 0" not in holder.entered:
+        if holder and holder.stopped and is_known:
             latest = max(holder.stopped, self._world.heard.get(holder.arn, 0.0)) + LEASE_GRACE + _TO_HANDLE
             if until > latest:
                 raise ViolationError(

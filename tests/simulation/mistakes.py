@@ -161,7 +161,7 @@ IN_DEFINITION = [
     Mistake("a lease that is not renewed for a round", _set(f"UpdateDynamoDBFinal.{_VALUES}.:leaseUntil", {"N": "0"})),
     Mistake(
         "results written without the lease's condition",
-        _set("UpdateDynamoDBFinal.Arguments.ConditionExpression", _ANYBODY),
+        _set("UpdateDynamoDBFinal.Arguments.ConditionExpression", f"leaseOwner = :executionId OR {_ANYBODY}"),
     ),
     Mistake("a retry that forgets the other copies", _set("AcquireLease.Assign.summary", _FORGOTTEN)),
     Mistake("a source that cannot be read is no problem", _set("ReadSource.Catch.0.Assign", {})),

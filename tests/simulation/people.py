@@ -63,6 +63,8 @@ class People:
         """Buckets that denied to abort uploads in parts."""
         self.intruded: set[str] = set()
         """The keys of the files whose lease somebody took, so that their execution could not complete its record."""
+        self.robbed: dict[str, str] = {}
+        """The owner of such a lease before, by key."""
 
     def begin(self) -> None:
         """Has everybody begin."""
@@ -253,6 +255,7 @@ class People:
         for record in self.world.records():
             if record.get("status") == {"S": "IN_PROGRESS"}:
                 self.world.trace("intruder", f"takes the lease of {record['fileKey']['S']}")
+                self.robbed[record["fileKey"]["S"]] = record["leaseOwner"]["S"]
                 record["leaseOwner"] = {"S": "nobody"}
                 self.intruded.add(record["fileKey"]["S"])
 

@@ -133,6 +133,25 @@ def test_a_lease_is_not_taken_by_a_call_that_was_sent_before_the_end() -> None:
         assert record["leaseOwner"] == {"S": f"{first.arn}#ended"}
 
 
+def test_an_execution_that_cannot_release_its_lease_has_not_succeeded() -> None:
+    """The table is out of reach when a superseded execution would release its lease. The execution succeeded, so nobody
+    closed the record that it had created, and the next execution for the file waited until the lease expired."""
+    world = World(deployed(), many.machine(), Choices(made={}))
+
+    def interfere(_execution: Execution, state: str) -> None:
+        if state == "ReadSource":
+            world.s3.call("PutObject", {"Bucket": SOURCE, "Key": KEY, "Body": b"22"})
+        elif state == "ReleaseLease":
+            world.faults.unavailable["dynamodb", None] = world.scheduler.now + 60.0
+
+    world.engine.on_state = interfere
+    with rested(world) as record:
+        first, second = world.engine.executions.values()
+        assert (first.error, second.error) == ("TrackingFailed", "TrackingFailed")
+        assert (record["executionId"], record["status"]) == ({"S": first.arn}, {"S": "FAILED"})
+        assert float(record["leaseExpiresAt"]["N"]) < (first.stopped or 0) + LATE
+
+
 def test_the_last_write_may_be_made_twice() -> None:
     """The last write is done, but times out: the second one is refused, and the execution succeeds."""
     world = World(deployed(), many.machine(), Choices(made={}))

@@ -169,7 +169,7 @@ def test_what_ends_before_a_copy_began_lets_go_of_the_lease() -> None:
     ends = {"Superseded", "SendFailureNotification"}
     before_a_copy = ["WaitForTurn", "ReadSource", "LogWorkflowStart"]
     assert not ends & {target for name in before_a_copy for target in targets(STATES[name])}
-    assert targets(STATES["ReleaseLease"]) == {"CheckIfSuperseded"}
+    assert targets(STATES["ReleaseLease"]) == {"CheckIfSuperseded", "SendFailureNotification"}
     assert targets(STATES["CheckIfSuperseded"]) == ends
     release = STATES["ReleaseLease"]["Arguments"]
     assert "SET leaseOwner = :ended, leaseExpiresAt = :released, " in release["UpdateExpression"]
