@@ -311,7 +311,8 @@ class Engine:
                 failed.append(error)
 
         def begin_next() -> None:
-            index = next(waiting, None)
+            # An iteration that ends because the execution was stopped makes room for none.
+            index = next(waiting, None) if execution.is_running else None
             if index is not None and not failed:
                 process = self._scheduler.spawn(f"{execution.name}[{index}]", lambda: iterate(index))
                 process.on_end.append(begin_next)
