@@ -177,6 +177,18 @@ def test_what_ends_before_a_copy_began_lets_go_of_the_lease() -> None:
     assert '":released": {"N": $string($floor($millis() / 1000) + 0)}' in release["ExpressionAttributeValues"]
 
 
+def test_whoever_has_lost_the_lease_writes_nothing() -> None:
+    """Its write would replace the results of the execution that has the lease now."""
+    updates = {name: state["Arguments"] for name, state in TASKS.items() if state["Resource"].endswith(":updateItem")}
+    assert {
+        name: arguments["ConditionExpression"] for name, arguments in updates.items() if name != "AcquireLease"
+    } == {
+        "LogWorkflowStart": "leaseOwner = :starter",
+        "ReleaseLease": "leaseOwner = :executionId",
+        "UpdateDynamoDBFinal": "leaseOwner = :executionId",
+    }
+
+
 def test_a_new_record_is_its_executions_own_at_once() -> None:
     """No reader meets a record without a status, and execution-watcher closes one whose execution died at once. A
     record that exists keeps all that: the execution may have to leave it alone."""

@@ -102,6 +102,18 @@ def test_a_copy_is_asked_for_with_the_sources_checksum(checksums: dict[str, str]
     assert asked["ChecksumAlgorithm"] == algorithm
 
 
+@pytest.mark.parametrize("state", ["CopyToMultipleBuckets", "CopyThroughWorker"])
+def test_a_round_keeps_the_results_before(state: str) -> None:
+    """They are those of rounds before, and, in a retry, those of the other destinations."""
+    before, now = (
+        {"destinationBucket": "a-builds", "success": True},
+        {"destinationBucket": "b-builds", "success": False},
+    )
+    goes_on = {"destinationBucket": "c-builds"}
+    results = evaluated(STATES[state]["Assign"]["results"], results=[before], states={"result": [now, goes_on]})
+    assert results == [before, now]
+
+
 @pytest.mark.parametrize(("bucket", "owner"), [("near-builds", OUR_ACCOUNT), (THEIRS, THEIR_ACCOUNT)])
 def test_the_bucket_is_its_owners(bucket: str, owner: str) -> None:
     """A bucket that has become somebody else's is refused by S3."""
