@@ -30,7 +30,7 @@ down: $(READY) ## Stop the embedded stack and delete it (PORT=4566)
 
 TESTS := tests/unit tests/handlers tests/simulation tests/e2e
 
-test: $(READY) ## Run the tests, except the slow ones (three minutes)
+test: $(READY) ## Run the tests, except the slow ones (five minutes)
 	$(BIN)/python -m pytest -q -n 2 --dist loadgroup -m "not slow" $(TESTS) $(ARGS)
 
 test-all: test test-lambda ## Run the slow tests, too, except test-faults and test-engines
