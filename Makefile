@@ -9,7 +9,7 @@ LAMBDA_BOTO3 := .venv/lambda-boto3
 LAMBDA_READY := $(LAMBDA_BOTO3)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up console down test test-all test-lambda test-stack test-faults test-engines lint format docs docs-engines bench simulate audit lock clean
+.PHONY: help setup demo up console down test test-all test-slow test-lambda test-stack test-faults test-engines lint format docs docs-engines bench simulate audit lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -33,7 +33,9 @@ TESTS := tests/unit tests/handlers tests/simulation tests/e2e
 test: $(READY) ## Run the tests, except the slow ones (five minutes)
 	$(BIN)/python -m pytest -q -n 2 --dist loadgroup -m "not slow" $(TESTS) $(ARGS)
 
-test-all: test test-lambda ## Run the slow tests, too, except test-faults and test-engines
+test-all: test test-lambda test-slow ## Run the slow tests, too, except test-faults and test-engines
+
+test-slow: $(READY) ## Run only the slow tests (ten minutes)
 	$(BIN)/python -m pytest -q -n 2 --dist loadfile -m slow $(TESTS) $(ARGS)
 
 test-lambda: $(READY) $(LAMBDA_READY) ## Run the functions' tests with the oldest boto3 that they work with (a minute)
