@@ -198,7 +198,7 @@ def test_an_open_page_shows_what_happens(visitor: Visitor, open_system: System) 
 
 
 def test_the_page_of_a_file_appears_with_its_record(visitor: Visitor, open_system: System) -> None:
-    """Until then it says, once, that there is none."""
+    """Until then, the page has one problem: the file has no record."""
     key = f"{uuid.uuid4().hex}.zip"
     visitor.open(f"/file?key={key}")
     playwright_api.expect(visitor.page.locator("#live")).to_have_text("not up to date")

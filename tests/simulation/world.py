@@ -153,9 +153,8 @@ class World:
 
     def arrival(self, key: str, bucket: str) -> dict[str, Any] | None:
         """The arrival of a file that is recorded for a destination."""
-        wanted = {"fileKey": {"S": key}, "sourceBucket": {"S": f"{SOURCE}#{bucket}"}}
-        items = (item for table in self.dynamodb.tables.values() for item in table.items.values())
-        return next((item for item in items if all(item.get(name) == wanted[name] for name in wanted)), None)
+        place = key, f"{SOURCE}#{bucket}"
+        return next((table.items[place] for table in self.dynamodb.tables.values() if place in table.items), None)
 
     def execution_of(self, who: str) -> Execution | None:
         """The execution that makes a call, itself or through copy-worker."""
