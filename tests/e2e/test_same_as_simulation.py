@@ -248,7 +248,11 @@ def _plain_value(value: Json) -> Any:
 
 
 def _plain_message(message: str) -> list[str]:
-    """The lines of a notification, without the ARN of the execution and without the texts of S3's errors."""
+    """The lines of a notification, without the ARN of the execution and without the texts of S3's errors.
+
+    ``$string`` of an object writes a letter that is not ASCII as it is, or as an escape sequence (docs/engines.md).
+    """
+    message = re.sub(r"\\u([0-9a-f]{4})", lambda found: chr(int(found[1], 16)), message)
     lines = [re.sub(r"arn:aws:states:\S+", "EXECUTION", line) for line in message.splitlines()]
     return [re.sub(r"(❌ [^:]+: [^:]+): .*", r"\1", line) for line in lines]
 
