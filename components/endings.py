@@ -46,6 +46,7 @@ class Endings:
                 "TABLE_NAME": tracking.table_name,
                 "TOPIC_ARN": failures.arn,
                 "LEASE_GRACE_SECONDS": str(LEASE_GRACE),
+                "RECORD_RETENTION_DAYS": str(settings.record_retention_days),
                 "STATE_MACHINE": workflow.physical_name,
             },
             timeout=FUNCTION_TIMEOUT,

@@ -13,7 +13,7 @@ _CHECKSUMS = ("ChecksumSHA256", "ChecksumSHA1", "ChecksumCRC64NVME", "ChecksumCR
 
 @dataclass(frozen=True, kw_only=True)
 class Verdict:
-    """The result of a comparison. ``check`` is what was compared: ``etag``, ``checksum`` or ``size``."""
+    """The result of a comparison. ``check`` is what was compared: ``ETag``, ``checksum`` or ``size``."""
 
     check: str
     problem: str | None = None
@@ -38,7 +38,7 @@ def compare(source: HeadObjectOutputTypeDef, copy: HeadObjectOutputTypeDef) -> V
                 return Verdict(check="checksum")
             return Verdict(check="checksum", problem=f"The copy's {checksum} is {theirs}, the source's {ours}.")
     if _etag_is_md5(source) and _etag_is_md5(copy):
-        return Verdict(check="etag", problem=f"The copy's ETag is {copy['ETag']}, the source's {source['ETag']}.")
+        return Verdict(check="ETag", problem=f"The copy's ETag is {copy['ETag']}, the source's {source['ETag']}.")
     return Verdict(check="size")
 
 

@@ -53,6 +53,8 @@ class Environment(Variables):
     topic_arn: str
     lease_grace_seconds: int
     """The time that S3 may still work on a copy that the execution asked for."""
+    record_retention_days: int
+    """0 keeps a record forever."""
     state_machine: str
     """The name, which distinguishes the metrics of two stacks."""
 
@@ -277,6 +279,7 @@ def _create_record(ending: Ending, now: int) -> None:
         "destinationBuckets": {"L": [{"S": bucket} for bucket in sorted(ending.destinations)]},
         "successfulBuckets": {"L": []},
         "copyResults": {"L": []},
+        **tracking.expiry(Environment.read().record_retention_days),
     }
     _update(
         ending,

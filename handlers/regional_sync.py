@@ -112,7 +112,7 @@ def _verify(arrival: ObjectCreated, record: dict[str, Any]) -> Verdict:
     """Compares the copy with what the record says of the source, and, if that does not decide, with the source."""
     seen = record.get("sourceETag", {}).get("S"), record.get("sourceSize", {}).get("N")
     if (arrival.etag, str(arrival.size)) == seen:
-        return Verdict(check="etag")
+        return Verdict(check="ETag")
     source_version = record.get("sourceVersionId", {}).get("S")
     version = {"VersionId": source_version} if source_version else {}
     source = _head(clients.s3(Environment.read().region), Environment.read().source_bucket, arrival.key, version)
@@ -124,7 +124,7 @@ def _verify(arrival: ObjectCreated, record: dict[str, Any]) -> Verdict:
             problem=f"The copy has {text.count(arrival.size, 'byte')}, the source {source['ContentLength']}.",
         )
     if arrival.etag == source["ETag"].strip('"'):
-        return Verdict(check="etag")
+        return Verdict(check="ETag")
     arrived_version = {"VersionId": arrival.version_id} if arrival.version_id else {}
     arrived = _head(clients.s3(), arrival.bucket, arrival.key, arrived_version)
     if arrived is None:
@@ -144,9 +144,10 @@ def _head(s3: S3Client, bucket: str, key: str, version: dict[str, Any]) -> HeadO
 
 def _write(arrival: ObjectCreated, verdict: Verdict, execution_id: str) -> bool:
     """Writes the result beside the record, unless there is the result of a later arrival in this bucket."""
-    source_bucket, days = Environment.read().source_bucket, Environment.read().record_retention_days
+    environment = Environment.read()
     result: dict[str, Any] = {
-        **tracking.arrival_key(arrival.key, source_bucket, arrival.bucket),
+        **tracking.arrival_key(arrival.key, environment.source_bucket, arrival.bucket),
+        **tracking.expiry(environment.record_retention_days),
         "destinationBucket": {"S": arrival.bucket},
         "executionId": {"S": execution_id},
         "verified": {"BOOL": verdict.problem is None},
@@ -160,14 +161,12 @@ def _write(arrival: ObjectCreated, verdict: Verdict, execution_id: str) -> bool:
         result["versionId"] = {"S": arrival.version_id}
     if verdict.problem:
         result["problem"] = {"S": verdict.problem}
-    if days:
-        result["expiresAt"] = {"N": str(int(time.time()) + days * 24 * 3600)}
     return tracking.put_if(
         "attribute_not_exists(arrivedAt) OR arrivedAt <= :arrivedAt",
-        table_name=Environment.read().table_name,
+        table_name=environment.table_name,
         item=result,
         values={":arrivedAt": result["arrivedAt"]},
-        region=Environment.read().region,
+        region=environment.region,
     )
 
 

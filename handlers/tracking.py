@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
@@ -25,6 +26,11 @@ def arrival_key(file_key: str, source_bucket: str, destination: str) -> dict[str
 def now() -> str:
     """The current time as records have it."""
     return iso(datetime.now(UTC))
+
+
+def expiry(retention_days: int) -> dict[str, Any]:
+    """The attribute by which DynamoDB deletes an item after so many days; none for 0 days, which keeps it forever."""
+    return {"expiresAt": {"N": str(int(time.time()) + retention_days * 24 * 3600)}} if retention_days else {}
 
 
 class Update(NamedTuple):

@@ -36,7 +36,7 @@ class Difference(StrEnum):
 
     MISSING = "missing"
     SIZE = "size"
-    ETAG = "etag"
+    ETAG = "ETag"
     CHECKSUM = "checksum"
     RECORD = "record"
     AGE = "age"

@@ -81,7 +81,7 @@ class Arrival:
 
     is_verified: bool
     check: str | None = None
-    """The values that were compared: ``etag``, ``checksum`` or ``size``."""
+    """The values that were compared: ``ETag``, ``checksum`` or ``size``."""
     size: int | None = None
     """Bytes."""
     etag: str | None = None

@@ -81,7 +81,7 @@ def test_a_copy_that_arrives_there_is_confirmed(system: System, there: Any) -> N
     record_copies(system, key, source["ETag"].strip('"'), len(body))
     version = put_there(there, key, body)
     arrival = arrived(system, key)
-    assert (arrival["verified"], arrival["check"], arrival["versionId"]) == (True, "etag", version)
+    assert (arrival["verified"], arrival["check"], arrival["versionId"]) == (True, "ETag", version)
 
 
 def test_a_file_is_copied_there_and_confirmed(system: System, there: Any) -> None:

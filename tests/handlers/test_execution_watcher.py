@@ -44,6 +44,7 @@ def stack(notifications: Notifications, monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setenv("TABLE_NAME", TABLE)
     monkeypatch.setenv("TOPIC_ARN", notifications.topic_arn)
     monkeypatch.setenv("LEASE_GRACE_SECONDS", str(GRACE))
+    monkeypatch.setenv("RECORD_RETENTION_DAYS", "0")
     monkeypatch.setenv("STATE_MACHINE", "file-copy-workflow")
     create_table(TABLE)
 
@@ -216,6 +217,15 @@ def test_a_first_lease_that_is_taken_late_is_refused() -> None:
     assert after["destinationBuckets"] == {"L": [{"S": "region-a-builds"}]}
     assert after["startTime"] == {"S": "2026-03-14T09:27:56.089Z"}
     assert_lease_has_just_ended()
+
+
+@pytest.mark.parametrize("days", [0, 8])
+def test_a_record_that_is_made_at_the_end_expires_as_others_do(days: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RECORD_RETENTION_DAYS", str(days))
+    before = int(time.time()) + days * 86_400
+    handler(sqs_event(ended("ABORTED")), None)
+    expiry = record().get("expiresAt")
+    assert expiry is None if days == 0 else expiry and 0 <= int(expiry["N"]) - before < 60
 
 
 def assert_lease_has_just_ended() -> None:

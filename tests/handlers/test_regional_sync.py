@@ -174,7 +174,7 @@ def test_equal_etags_verify(notifications: Notifications, capsys: pytest.Capture
         "destinationBucket": {"S": DESTINATION},
         "executionId": {"S": EXECUTION},
         "verified": {"BOOL": True},
-        "check": {"S": "etag"},
+        "check": {"S": "ETag"},
         "size": {"N": str(len(CONTENT))},
         "etag": {"S": account.s3().head_object(Bucket=SOURCE, Key=KEY)["ETag"].strip('"')},
         "arrivedAt": {"S": "2026-03-14T09:26:53.589Z"},
@@ -304,7 +304,7 @@ def test_an_etag_counts_only_where_it_is_an_md5(encrypted: str | None, notificat
     track()
     assert confirm(arrival()) == failed()
     written = arrivals()[DESTINATION]
-    assert written["check"]["S"] == ("size" if encrypted else "etag")
+    assert written["check"]["S"] == ("size" if encrypted else "ETag")
     assert written["verified"]["BOOL"] == (encrypted is not None)
     assert len(notifications.received()) == (encrypted is None)
 

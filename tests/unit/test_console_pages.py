@@ -54,7 +54,7 @@ def failed(key: str = "bad.zip", cause: str = "It is gone", **members: Any) -> d
             {"destinationBucket": "region-a-builds", "success": True, "check": "ETag", "timestamp": at(2.9)},
             {"destinationBucket": "region-b-builds", "success": False, "error": "S3.NoSuchBucket", "cause": cause},
         ],
-        arrivals={"region-a-builds": {"verified": True, "check": "etag"}},
+        arrivals={"region-a-builds": {"verified": True, "check": "ETag"}},
         **members,
     )
 
@@ -262,7 +262,7 @@ def test_a_file_in_words() -> None:
     )
     assert page.of("h1")[-1] == "Partly failed: 1 of 2 copies failed"
     assert "S3.NoSuchBucket: It is gone" in page.text
-    assert "verified by etag" in page.text
+    assert "verified by ETag" in page.text
     executions = text[text.index('id="executions"') : text.index('id="notification"')]
     assert links(executions)[0] == "/execution?name=run"
     assert "run-other" not in executions

@@ -345,6 +345,7 @@ def test_functions_are_told_what_they_work_with(whole_program: Recording) -> Non
             "TABLE_NAME": "FileCopyTracking",
             "TOPIC_ARN": arn("sns", "file-copy-failures"),
             "LEASE_GRACE_SECONDS": "900",
+            "RECORD_RETENTION_DAYS": "0",
             "STATE_MACHINE": "file-copy-workflow",
         },
         "notification-digest": {
