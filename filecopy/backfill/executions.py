@@ -66,7 +66,7 @@ def start(stack: Stack, row: Row, copies: Iterable[str], also: Iterable[str]) ->
     raise AssertionError("count never ends")
 
 
-class Pace:
+class RateLimit:
     """Lets through a number of starts a second, evenly."""
 
     def __init__(self, rate: float) -> None:

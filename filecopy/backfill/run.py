@@ -23,7 +23,7 @@ from filecopy.stack.records import TrackingRecord, read_record, read_records
 from filecopy.stack.stack import Stack
 
 from .comparison import CustomerKeyError, Difference, Objects, archive_problem, differences_of, is_about
-from .executions import Failures, Pace, has_lease, start
+from .executions import Failures, RateLimit, has_lease, start
 from .listing import Row, merge, objects_of
 from .outcome import Outcome, Result, describe_failures, judge
 
@@ -76,7 +76,7 @@ class Backfill:
         self.failures = Failures()
         self._stack, self._is_dry, self._retries_failed = stack, is_dry, retries_failed
         self._objects = Objects(stack, destinations)
-        self._pace = Pace(rate)
+        self._rate_limit = RateLimit(rate)
         self._interval = Poller.of(stack).interval
         self._next_look = 0.0
         self._starts_no_more = threading.Event()
@@ -225,7 +225,7 @@ class Backfill:
     ) -> Outcome | Started:
         if self._is_dry:
             return Outcome(row.key, Result.TO_BE_COPIED, differences)
-        if not self._pace.wait(self._starts_no_more):
+        if not self._rate_limit.wait(self._starts_no_more):
             return Outcome(row.key, Result.NOT_STARTED, differences)
         copies = {bucket: what for bucket, what in differences.items() if bucket not in self.failures.stopped}
         if not copies:

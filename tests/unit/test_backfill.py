@@ -24,7 +24,7 @@ from filecopy import polling
 from filecopy.backfill import comparison, executions, listing
 from filecopy.backfill import run as running
 from filecopy.backfill.comparison import Difference
-from filecopy.backfill.executions import MAX_FAILURES, MAX_FAILURES_IN_A_ROW, Pace
+from filecopy.backfill.executions import MAX_FAILURES, MAX_FAILURES_IN_A_ROW, RateLimit
 from filecopy.backfill.listing import Listed, Row
 from filecopy.backfill.outcome import Outcome, Result, judge
 from filecopy.backfill.run import AT_ONCE, Backfill
@@ -198,14 +198,14 @@ def test_an_object_is_copied_if_its_execution_succeeded(
     assert (outcome.result, outcome.error, set(outcome.failed)) == (result, why, failed)
 
 
-def test_pace_is_kept_and_ends_when_it_is_over() -> None:
+def test_a_rate_limit_is_kept_and_ends_when_it_is_over() -> None:
     """Turns come evenly, however many wait, and whoever waits when it is over is let go at once."""
     over = threading.Event()
-    pace = Pace(50)
+    limit = RateLimit(50)
     started = time.monotonic()
-    assert all(pace.wait(over) for _ in range(6))
+    assert all(limit.wait(over) for _ in range(6))
     assert time.monotonic() - started >= 5 / 50
-    slow = Pace(0.001)
+    slow = RateLimit(0.001)
     assert slow.wait(over)
     over.set()
     assert not slow.wait(over)
