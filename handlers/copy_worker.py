@@ -152,13 +152,17 @@ def _begin(copy: Copy) -> Upload:
 
 
 def _give_up(copy: Copy, error: CopyError) -> dict[str, Any]:
-    """The result of a copy whose last attempt has failed."""
+    """The result of a copy whose last attempt has failed.
+
+    Raises:
+        CopyError: the upload could not be aborted. The workflow calls the function again.
+    """
     log.error("Copy failed", error)
     try:
         _abort(copy)
-    except (ClientError, CopyError) as problem:
-        # The bucket's lifecycle rule aborts it.
+    except ClientError as problem:
         log.error("Upload not aborted", problem)
+        raise error from problem
     return failed(copy, "CopyError", str(error))
 
 

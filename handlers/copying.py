@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 # Seconds. S3 sends bytes while it copies, so a longer silence is an error.
 _READ_TIMEOUT = 120
 
+ATTEMPTS = 5
+"""Of each call to a destination."""
+
 # With 1,000 destinations: see CAUSE_LENGTH of components/workflow/expressions.py.
 _MIN_CAUSE_LENGTH = 60
 
@@ -129,7 +132,7 @@ def client_of(region: str) -> S3Client:
     config = Config(
         connect_timeout=3,
         read_timeout=_READ_TIMEOUT,
-        retries={"mode": "standard", "total_max_attempts": 5},
+        retries={"mode": "standard", "total_max_attempts": ATTEMPTS},
         max_pool_connections=Environment.read().parts_at_once,
     )
     client = cast("S3Client", clients.session().create_client("s3", region_name=region, config=config))

@@ -35,8 +35,8 @@ class Environment(Variables):
 
 
 class UndecidedError(Exception):
-    """The copy differs from the source of the execution that is running. It may be an older execution's copy, so SQS
-    has to deliver the message again after that execution has ended.
+    """The copy may not be that of the execution that is running, but an older one's. So SQS has to deliver the message
+    again after that execution has ended.
     """
 
 
@@ -63,8 +63,8 @@ def _process(arrival: ObjectCreated) -> None:
         log.info("Ignored: not a copy made by the recorded execution")
         return
     verdict = _verify(arrival, record)
-    if is_running and verdict.problem:
-        raise UndecidedError(f"{arrival.key!r} in {arrival.bucket} differs: {verdict.problem}")
+    if is_running:
+        _check_decided(arrival, record, verdict)
     if not _write(arrival, verdict, execution):
         log.info("Ignored: a later copy has arrived")
         return
@@ -80,7 +80,7 @@ def _read_record(file_key: str) -> dict[str, Any] | None:
         TableName=Environment.read().table_name,
         Key=tracking.key_of(file_key, Environment.read().source_bucket),
         ConsistentRead=True,
-        ProjectionExpression="executionId, #status, leaseExpiresAt, sourceVersionId, sourceETag, sourceSize,"
+        ProjectionExpression="executionId, #status, startTime, leaseExpiresAt, sourceVersionId, sourceETag, sourceSize,"
         " successfulBuckets, copyResults",
         ExpressionAttributeNames={"#status": "status"},
     )
@@ -93,6 +93,18 @@ def _is_running(record: dict[str, Any]) -> bool:
     """
     lease_ends = float(record.get("leaseExpiresAt", {}).get("N", "Infinity"))
     return record["status"]["S"] == "IN_PROGRESS" and time.time() < lease_ends
+
+
+def _check_decided(arrival: ObjectCreated, record: dict[str, Any], verdict: Verdict) -> None:
+    """
+    Raises:
+        UndecidedError: the copy may be an older execution's: it differs, or it was made before the running execution
+            began and has only the size of the source.
+    """
+    if verdict.problem:
+        raise UndecidedError(f"{arrival.key!r} in {arrival.bucket} differs: {verdict.problem}")
+    if verdict.check == "size" and arrival.time < record["startTime"]["S"]:
+        raise UndecidedError(f"{arrival.key!r} in {arrival.bucket} has the size of the source, but is older.")
 
 
 def _was_sent_by(record: dict[str, Any], arrival: ObjectCreated) -> bool:

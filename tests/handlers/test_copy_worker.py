@@ -785,13 +785,14 @@ def test_an_upload_of_a_failed_copy_is_aborted() -> None:
     assert (uploads(), unfinished()) == ({}, [])
 
 
-def test_an_upload_that_cannot_be_aborted_is_no_error() -> None:
-    """The bucket's lifecycle rule aborts it. The result says why the copy failed."""
+def test_a_failed_copy_whose_upload_cannot_be_aborted_is_tried_again() -> None:
+    """The workflow calls the function again, and has it abort the upload in the end. The error is that of the copy."""
     put(LARGE)
-    for operation in ("UploadPartCopy", "AbortMultipartUpload"):
-        before_call(s3_there(), operation, fail_with(client_error("SlowDown", 503)))
-    assert copy(wanted())["error"] == "CopyError"
-    assert len(unfinished()) == 1
+    before_call(s3_there(), "UploadPartCopy", fail_with(client_error("SlowDown", 503)))
+    before_call(s3_there(), "AbortMultipartUpload", fail_with(client_error("InternalError", 500)))
+    with pytest.raises(CopyError, match="SlowDown"):
+        copy(wanted())
+    assert (len(uploads()), len(unfinished())) == (1, 1)
 
 
 def test_there_is_no_attempt_after_the_time(monkeypatch: pytest.MonkeyPatch) -> None:

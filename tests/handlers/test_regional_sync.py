@@ -62,6 +62,14 @@ def put(bucket: str, content: bytes = CONTENT, key: str = KEY, **options: Any) -
     return account.s3().put_object(Bucket=bucket, Key=key, Body=content, **options)["VersionId"]
 
 
+def put_without_checksums(encrypted: str | None) -> None:
+    """Stores a source and a copy of the same size with other bytes. Without a key of KMS, their ETags show it."""
+    s3 = account.session().client("s3", config=Config(request_checksum_calculation="when_required"))
+    for bucket, content in ((SOURCE, CONTENT), (DESTINATION, OTHER)):
+        encryption: Any = {"ServerSideEncryption": "aws:kms"} if bucket == encrypted else {}
+        s3.put_object(Bucket=bucket, Key=KEY, Body=content, **encryption)
+
+
 def put_in_parts(bucket: str, content: bytes = CONTENT, *, checksum_type: Any = "FULL_OBJECT") -> None:
     """Stores an object so that its ETag is not the MD5 of its content."""
     s3 = account.s3()
@@ -297,10 +305,7 @@ def test_a_checksum_of_parts_decides_nothing(notifications: Notifications) -> No
 @pytest.mark.parametrize("encrypted", [SOURCE, DESTINATION, None])
 def test_an_etag_counts_only_where_it_is_an_md5(encrypted: str | None, notifications: Notifications) -> None:
     """Unequal ETags without checksums are damage, but not where KMS encrypts: there equal bytes have unequal ETags."""
-    s3 = account.session().client("s3", config=Config(request_checksum_calculation="when_required"))
-    for bucket, content in ((SOURCE, CONTENT), (DESTINATION, OTHER)):
-        encryption: Any = {"ServerSideEncryption": "aws:kms"} if bucket == encrypted else {}
-        s3.put_object(Bucket=bucket, Key=KEY, Body=content, **encryption)
+    put_without_checksums(encrypted)
     track()
     assert confirm(arrival()) == failed()
     written = arrivals()[DESTINATION]
@@ -423,6 +428,17 @@ def test_an_equal_arrival_under_way_is_verified() -> None:
     track(status="IN_PROGRESS")
     assert confirm(arrival()) == failed()
     assert arrivals()[DESTINATION]["verified"] == {"BOOL": True}
+
+
+@pytest.mark.parametrize(("made", "failing"), [("2026-03-14T09:26:53.999Z", [0]), ("2026-03-14T09:26:54.001Z", [])])
+def test_an_older_arrival_of_the_same_size_is_looked_at_again(made: str, failing: list[int]) -> None:
+    """A copy that was made before the running execution began is not its copy, and only sizes can be compared."""
+    put_without_checksums(encrypted=SOURCE)
+    track(status="IN_PROGRESS")
+    event = json.loads(arrival())
+    event["Records"][0]["eventTime"] = made
+    assert confirm(json.dumps(event)) == failed(*failing)
+    assert [item["check"]["S"] for item in arrivals().values()] == ["size"] * (not failing)
 
 
 def test_an_unlike_arrival_of_another_execution_is_ignored(notifications: Notifications) -> None:

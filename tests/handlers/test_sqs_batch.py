@@ -26,6 +26,21 @@ def test_only_the_failed_messages_go_back(capsys: pytest.CaptureFixture[str]) ->
     ]
 
 
+def test_a_message_that_there_is_no_time_to_begin_goes_back(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Lambda would end the function, and bring back those that it has handled, too."""
+    clock = 0.0
+
+    def handle(_body: str) -> None:
+        nonlocal clock
+        clock += 10
+
+    monkeypatch.setattr(sqs_batch, "monotonic", lambda: clock)
+    assert sqs_batch.process(sqs_event("a", "b", "c", "d"), handle) == failed(2, 3)
+    assert [line["messageId"] for line in log_lines(capsys)] == ["message-2", "message-3"]
+
+
 def test_a_line_is_not_about_the_message_before(capsys: pytest.CaptureFixture[str]) -> None:
     """A message that fails before anybody knows its key is not looked for under its neighbour's."""
 

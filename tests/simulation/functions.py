@@ -213,15 +213,14 @@ def _write_log(level: str, message: str, fields: Mapping[str, Any]) -> None:
 
 
 def _create_client(service: str, *, region_name: str | None, config: Any) -> Any:
-    """A client with as many attempts as ``config`` says. Each run has its own, as each container has."""
+    """A client with the attempts and the read timeout of ``config``. Each run has its own, as each container has."""
     here = world()
-    attempts = config.retries["total_max_attempts"]
     held = here.clients.setdefault(here.running_function, {})
-    key = (service, region_name, attempts)
+    key = (service, region_name, config.read_timeout)
     if key not in held:
 
         def perform(service: str, region: str, operation: str, arguments: dict[str, Any]) -> dict[str, Any]:
-            return _perform(service, region, operation, arguments, attempts)
+            return _perform(service, region, operation, arguments, config)
 
         held[key] = Client(service, region_name or "", perform)
     return held[key]
@@ -231,11 +230,12 @@ def _cached_client(service: str, region: str | None) -> Any:
     return _create_client(service, region_name=region, config=clients._CONFIG)
 
 
-def _perform(service: str, region: str, operation: str, arguments: dict[str, Any], attempts: int) -> dict[str, Any]:
+def _perform(service: str, region: str, operation: str, arguments: dict[str, Any], config: Any) -> dict[str, Any]:
     """Makes a call of the function that runs now, and repeats it as botocore does."""
     here = world()
     process = here.running_function
     function = here.runs[process]
+    attempts, patience = config.retries["total_max_attempts"], config.read_timeout
     for attempt in range(1, attempts + 1):
         if here.faults.has("killed", f"{function.name} {operation}"):
             here.trace(process.name, f"killed before {operation}")
@@ -243,7 +243,9 @@ def _perform(service: str, region: str, operation: str, arguments: dict[str, Any
             here.scheduler.after(0, process.kill)
             here.scheduler.wait()
         try:
-            answer: dict[str, Any] = here.call(process.name, service, region or function.region, operation, arguments)
+            answer: dict[str, Any] = here.call(
+                process.name, service, region or function.region, operation, arguments, patience=patience
+            )
             return answer
         except Exception as error:
             if attempt == attempts or not is_transient(error):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from math import inf
 from typing import Any
 
 import pytest
@@ -42,12 +43,19 @@ class Slow(World):
         """What became of the late write."""
 
     def call(
-        self, who: str, service: str, region: str, operation: str, arguments: Mapping[str, Any], timeout: float = 0
+        self,
+        who: str,
+        service: str,
+        region: str,
+        operation: str,
+        arguments: Mapping[str, Any],
+        timeout: float = 0,
+        patience: float = inf,
     ) -> Any:
         execution = self.execution_of(who)
         is_chosen = operation == "UpdateItem" and self._update in arguments["UpdateExpression"]
         if not is_chosen or execution is None:
-            return super().call(who, service, region, operation, arguments, timeout)
+            return super().call(who, service, region, operation, arguments, timeout, patience)
         self._update = "nothing"
 
         def land() -> None:
@@ -108,14 +116,21 @@ def test_a_lease_is_not_taken_by_a_call_that_was_sent_before_the_end() -> None:
 
     class TwoStopped(Slow):
         def call(
-            self, who: str, service: str, region: str, operation: str, arguments: Mapping[str, Any], timeout: float = 0
+            self,
+            who: str,
+            service: str,
+            region: str,
+            operation: str,
+            arguments: Mapping[str, Any],
+            timeout: float = 0,
+            patience: float = inf,
         ) -> Any:
             executions = [*self.engine.executions.values()]
             if arguments.get("UpdateExpression") == "SET #until = :until":
                 self.scheduler.sleep(10.0)
             elif self.execution_of(who) in executions[1:] and not executions[0].is_running:
                 self._update = ACQUIRE
-            return super().call(who, service, region, operation, arguments, timeout)
+            return super().call(who, service, region, operation, arguments, timeout, patience)
 
     def stop(execution: Execution) -> None:
         world.scheduler.after(0.1, lambda: world.engine.stop(execution, "ABORTED"))

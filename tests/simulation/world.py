@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from functools import partial
+from math import inf
 from typing import Any
 from urllib.parse import unquote_plus
 
@@ -90,6 +91,8 @@ class World:
         """How often more than once people may be told of an execution: lost answers, and events that came twice."""
         self.orphans: set[str | None] = set()
         """The uploads in parts whose IDs were lost."""
+        self.failed_aborts: Counter[str] = Counter()
+        """How many attempts to abort an upload in parts failed, by its ID."""
         self.ended_runs: set[str] = set()
         """The runs of functions that were killed, or had no time left."""
         self.polled = 0
@@ -167,12 +170,20 @@ class World:
     # --- Calls of services ------------------------------------------------------------------------------------
 
     def call(
-        self, who: str, service: str, region: str, operation: str, arguments: Mapping[str, Any], timeout: float = 0
+        self,
+        who: str,
+        service: str,
+        region: str,
+        operation: str,
+        arguments: Mapping[str, Any],
+        timeout: float = 0,
+        patience: float = inf,
     ) -> Any:
         """One attempt of a call by the process that runs now.
 
         Args:
-            timeout: seconds after which the caller gives up; if 0, it never does.
+            timeout: seconds after which a Task gives up, though the call may be done later; 0 if it is no Task.
+            patience: seconds for which a client waits. A fault is what it does not wait for.
 
         Raises:
             ClientError: the service refuses the call, or fails.
@@ -181,14 +192,17 @@ class World:
         """
         fault = self.faults.of_call(service, operation, may_be_late=timeout > 0)
         # Otherwise, the caller would give up.
-        longest = timeout / 2 - 0.1 if timeout else float("inf")
+        longest = (timeout or patience) / 2 - 0.1
         before = min(self.delay(f"before {operation}"), longest)
         after = min(self.delay(f"after {operation}"), longest)
         if fault == "late":
             return self._call_late(who, service, region, operation, arguments, timeout)
 
         def act() -> Any:
-            if self.faults.is_unavailable(service, region, self.scheduler.now):
+            is_out_of_reach = self.faults.is_unavailable(service, region, self.scheduler.now)
+            if operation == "AbortMultipartUpload" and (is_out_of_reach or fault in ("error", "throttling")):
+                self.failed_aborts[arguments["UploadId"]] += 1
+            if is_out_of_reach:
                 raise lost_answer()
             if fault in ("error", "throttling"):
                 self.trace(who, f"{_shown(operation, arguments)}: {fault}")
