@@ -160,7 +160,7 @@ def _give_up(copy: Copy, error: CopyError) -> dict[str, Any]:
     log.error("Copy failed", error)
     try:
         _abort(copy)
-    except ClientError as problem:
+    except (ClientError, CopyError) as problem:
         log.error("Upload not aborted", problem)
         raise error from problem
     return failed(copy, "CopyError", str(error))
