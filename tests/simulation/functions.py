@@ -123,8 +123,6 @@ def installed(stack: Stack) -> Iterator[None]:
         gc.freeze()
         patches.callback(gc.unfreeze)
         patches.callback(gc.set_threshold, *gc.get_threshold())
-        # What the histories left is not searched either, as soon as the threshold is the usual one.
-        patches.callback(gc.freeze)
         gc.set_threshold(1_000_000)
         patches.callback(environment._parse.cache_clear)
         environment._parse.cache_clear()
