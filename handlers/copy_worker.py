@@ -22,7 +22,7 @@ from .multipart import Upload
 
 # In the last seconds before Lambda's timeout, a run begins no part. It ends those that are being copied, and completes
 # the upload.
-_TIME_TO_END = 60.0
+TIME_TO_END = 60.0
 
 # Seconds between the attempts of a run. A copy that the workflow makes itself is retried in the same way.
 _WAITS = (2, 4, 8)
@@ -104,7 +104,7 @@ def _attempt(copy: Copy, event: dict[str, Any], deadline: float) -> dict[str, An
 
 def _deadline(context: Any) -> float:
     """The end of the time in which parts are begun, by the monotonic clock."""
-    left: float = context.get_remaining_time_in_millis() / 1000 - _TIME_TO_END
+    left: float = context.get_remaining_time_in_millis() / 1000 - TIME_TO_END
     return monotonic() + min(left, Environment.read().run_seconds)
 
 

@@ -25,9 +25,9 @@ EVENTS = ("twice", "delayed", "missing")
 """A message. Only status changes of executions may be missing: AWS promises no more than best effort."""
 COPIES = ("damaged",)
 """A copy that has other bytes than S3's answer says."""
-RUNS = ("killed", "crash")
-"""A run of a function that is killed at one of its calls, and an execution that dies of an error that nothing
-catches."""
+RUNS = ("killed", "crash", "slow")
+"""A run of a function that is killed at one of its calls, an execution that dies of an error that nothing catches, and
+a run of copy-worker in which S3 is so slow that there is time for one part only."""
 
 # By service: code and status of an error of the service, and of throttling.
 _CODES = {

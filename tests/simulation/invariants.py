@@ -133,7 +133,8 @@ class Invariants:
         for bucket in execution.job["destinationBuckets"]:
             found = self._world.s3.buckets.get(bucket)
             newest = found.newest(key) if found else None
-            wanted = next(one.content for one in self._people.uploads if one.version_id == version and one.key == key)
+            uploads = (one.content for one in self._people.uploads if one.version_id == version and one.key == key)
+            wanted = next(uploads, None)
             is_right = newest is not None and newest.content == wanted
             is_damaged = newest is not None and self._is_damaged(bucket, key, newest.version_id)
             if not is_right and not is_damaged and not self._was_emptied(bucket, execution.started):

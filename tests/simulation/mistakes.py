@@ -154,6 +154,7 @@ IN_DEFINITION = [
         ),
     ),
     Mistake("a round that forgets the results before", _replaced("CopyThroughWorker", r"\[\$results, ", "[")),
+    Mistake("a copy that needs another run is forgotten", _set("CopyThroughWorker.Assign.remaining", "{% [] %}")),
     Mistake(
         "no copies into other regions",
         _replaced("CopyToMultipleBuckets", r"\$exists\(\$lookup\(\$regions, \$bucket\)\) or ", ""),
@@ -278,6 +279,7 @@ IN_FUNCTIONS = [
         swap=_instead(execution_watcher, "_shorten_lease", lambda ending, _: _shorten_lease(ending, 0)),
     ),
     Mistake("parts of another version", swap=_instead(upload_record, "read", _of_this_version)),
+    Mistake("each run begins an upload of its own", swap=_instead(upload_record, "read", lambda _: None)),
     Mistake("copy-worker aborts nothing", swap=_instead(multipart, "abort", lambda *_: None)),
     Mistake("copy-worker copies where it should abort", swap=_instead(copy_worker, "_attempt", _attempt_copy)),
     Mistake("an existing copy is recognized by its size", swap=_existing_by_size),

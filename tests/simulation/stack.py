@@ -151,13 +151,17 @@ def _queue(inputs: Mapping[str, Any]) -> Queue:
 
 def _function(inputs: Mapping[str, Any]) -> Function:
     region = inputs.get("region", REGION)
+    variables = dict(inputs["environment"]["variables"])
+    if "PARTS_AT_ONCE" in variables:
+        # The simulation's files have three parts, so that a run that has little time copies one of them.
+        variables["PARTS_AT_ONCE"] = "1"
     return Function(
         name=inputs["name"],
         arn=arn("lambda", f"function:{inputs['name']}", region),
         region=region,
         module=inputs["handler"].rpartition(".")[0],
         timeout=inputs["timeout"],
-        environment=inputs["environment"]["variables"],
+        environment=variables,
     )
 
 

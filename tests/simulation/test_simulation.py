@@ -19,7 +19,7 @@ def test_no_history_breaks_an_invariant() -> None:
     assert not [part for part in many.machine().parts() if not summary.entered[part]]
     assert summary.faults.keys() >= {
         *("call error", "call throttling", "call lost", "call late"),
-        *("twice", "delayed", "missing", "damaged", "killed", "crash", "outage"),
+        *("twice", "delayed", "missing", "damaged", "killed", "crash", "slow", "outage"),
     }
 
 

@@ -114,6 +114,14 @@ def test_a_round_keeps_the_results_before(state: str) -> None:
     assert results == [before, now]
 
 
+@pytest.mark.parametrize("left", [[], ["c-builds"], ["c-builds", "d-builds"]])
+def test_a_copy_that_needs_another_run_gets_one(left: list[str]) -> None:
+    """The next round is for the buckets whose copies have no result yet."""
+    done = [{"destinationBucket": "a-builds", "success": True}, {"destinationBucket": "b-builds", "success": False}]
+    results = [*done, *({"destinationBucket": bucket} for bucket in left)]
+    assert evaluated(STATES["CopyThroughWorker"]["Assign"]["remaining"], states={"result": results}) == left
+
+
 @pytest.mark.parametrize(("bucket", "owner"), [("near-builds", OUR_ACCOUNT), (THEIRS, THEIR_ACCOUNT)])
 def test_the_bucket_is_its_owners(bucket: str, owner: str) -> None:
     """A bucket that has become somebody else's is refused by S3."""
