@@ -20,6 +20,7 @@ from urllib.parse import quote, urlsplit
 
 import pytest
 
+from components.names import DEAD_LETTERS_SUFFIX
 from filecopy.console.dead_letters import FUNCTIONS
 from filecopy.embedded import emulator
 from filecopy.embedded.configuration import PROJECT_ROOT
@@ -226,17 +227,21 @@ def test_a_failure_is_retried(visitor: Visitor, open_system: System) -> None:
 
 
 def test_a_dead_letter_is_replayed(visitor: Visitor, open_system: System) -> None:
-    """Its content is shown; the button moves it back into its queue, from where it is processed. The reason is in the
-    log of the queue's function, which is known for each queue."""
+    """Its content is shown; the button moves it back into its queue, from where it is processed and does not return.
+    The reason is in the log of the queue's function, which is known for each queue."""
     assert FUNCTIONS.keys() == open_system.dead_letters.keys()
     assert set(FUNCTIONS.values()) <= open_system.functions.keys()
     key = f"{uuid.uuid4().hex}/replayed.zip"
-    event = {"Records": [{"eventSource": "aws:s3", "s3": {"object": {"key": key}}}]}
+    job = json.dumps({**open_system.job(key), "sourceBucket": "elsewhere"})
+    execution = open_system.state_machine.replace(":stateMachine:", ":execution:") + ":replayed"
+    event = {"detail": {"executionArn": execution, "status": "SUCCEEDED", "input": job, "output": "{}"}}
     open_system.sqs.send_message(QueueUrl=open_system.dead_letters["endings"], MessageBody=json.dumps(event))
     visitor.open("/dead-letters?queue=endings")
     playwright_api.expect(visitor.page.locator(".letter")).to_contain_text(key)
     visitor.page.get_by_role("button", name="Replay endings").click()
     playwright_api.expect(visitor.page.locator(".done")).to_contain_text("back into endings")
+    open_system.wait_for_no_messages(open_system.dead_letters["endings"].removesuffix(DEAD_LETTERS_SUFFIX))
+    assert open_system.letters_in("endings") == 0
 
 
 def test_a_state_is_chosen_with_the_mouse_and_the_keyboard(visitor: Visitor, pages: dict[str, str]) -> None:

@@ -384,9 +384,9 @@ class Invariants:
         return False
 
     def _check_uploads_in_parts(self, bucket: str) -> None:
-        """No upload is left, but of an execution or a run of copy-worker that was ended, of one that could not abort
-        it, one whose ID never arrived, or one that S3 failed to abort in all attempts of a call. The next execution for
-        the file, or the bucket's lifecycle rule, aborts it.
+        """No upload is left, but of an execution or a run of copy-worker that was ended, of an execution that could not
+        write its record between two rounds, of one that could not abort it, one whose ID never arrived, or one that S3
+        failed to abort in all attempts of a call. A retry goes on with it, or the bucket's lifecycle rule aborts it.
         """
         for upload in self._world.s3.buckets[bucket].uploads.values():
             run = self._beginners[upload.id]
@@ -396,7 +396,7 @@ class Invariants:
                 or self._world.failed_aborts[upload.id] >= ATTEMPTS
                 or run in self._world.ended_runs
                 or execution.status in ("ABORTED", "TIMED_OUT")
-                or execution.error == "States.Runtime"
+                or execution.error in ("States.Runtime", "TrackingFailed")
                 or "CopyNotAborted" in execution.entered
                 or upload.key in self._people.intruded
                 or bucket in self._people.unabortable
