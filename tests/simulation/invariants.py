@@ -386,7 +386,7 @@ class Invariants:
     def _check_uploads_in_parts(self, bucket: str) -> None:
         """No upload is left, but of an execution or a run of copy-worker that was ended, of an execution that could not
         write its record between two rounds, of one that could not abort it, one whose ID never arrived, or one that S3
-        failed to abort in all attempts of a call. A retry goes on with it, or the bucket's lifecycle rule aborts it.
+        failed to abort in all attempts of a call. A retry resumes it, or the bucket's lifecycle rule aborts it.
         """
         for upload in self._world.s3.buckets[bucket].uploads.values():
             run = self._beginners[upload.id]

@@ -4,7 +4,8 @@ An evaluation takes a millisecond, and histories repeat most of them, but for na
 versions, digests, numbers. Expressions compare such names and pass them on; they do not look into them. Times they do
 not even compare. So all expressions that a state evaluates together are evaluated with other names in their places,
 and their values are remembered for all inputs that differ only in names, and in members of variables that they do not
-read. Likewise they are evaluated at two times, and what moves with the clock is known for every time.
+read. Likewise they are evaluated at two times, and what moves with the clock is known for every time that is on the
+same side of the times, in seconds, that they read.
 
 That expressions are so is not taken for granted: a sample of the remembered values is compared with plain evaluations
 of all variables (``Template.values``).
@@ -37,8 +38,8 @@ _REFUSED = ("random", "uuid", "eval", "shuffle", "fromMillis", "hash")
 _CLOCK = ("millis", "now")
 # Of each template's values, the first ones are checked, and then one of so many.
 _CHECKED_FIRST, _CHECKED_EVERY = 3, 2_000
-# Two times, in seconds, at which expressions are evaluated that read the clock.
-_EARLY, _LATE = 1_500_000_000, 1_500_086_400
+# A time in seconds since 1970, as a number.
+_SECONDS = re.compile(r"(?<![\w.+/-])\d{10}(?![\w.+/-])")
 
 
 class QueryEvaluationError(Exception):
@@ -253,10 +254,12 @@ class Template:
                 names += its_names
         indexes = _first_indexes(names)
         key = (*given, *indexes)
+        if self._reads_clock:
+            key = (*key, *(time > int(scope.now) for shape in given for time in _seconds(shape)))
         try:
             held = self._memory[key]
         except KeyError:
-            held = self._memory[key] = self._remember(given, names, indexes)
+            held = self._memory[key] = self._remember(given, names, indexes, int(scope.now))
         if held is None:
             found = self._plain_values(scope)
             if isinstance(found, dict):
@@ -283,15 +286,15 @@ class Template:
             if (text := value.split().text) != _write(value.content):
                 raise AssertionError(f"The memory has the text {text}, but it is {_write(value.content)}.")
 
-    def _remember(self, shapes: Sequence[str], names: list[str], indexes: Sequence[int]) -> Held:
+    def _remember(self, shapes: Sequence[str], names: list[str], indexes: Sequence[int], now: int) -> Held:
         """Evaluates with stand-ins for names."""
         stand_ins = [_stand_in(index, names[index]) for index in indexes]
-        now = stand_ins[0] if self._writes_time else ""
+        written = stand_ins[0] if self._writes_time else ""
         left = iter(stand_ins[int(self._writes_time) :])
         contents = [json.loads(_LENGTH.sub(lambda _: next(left), shape)) if shape else None for shape in shapes]
-        values = self._evaluate(contents, _EARLY, now)
+        values = self._evaluate(contents, now, written)
         if self._reads_clock and isinstance(values, dict):
-            values = _moving(values, self._evaluate(contents, _LATE, now))
+            values = _moving(values, self._evaluate(contents, now + 1, written), now)
         if _MARK in _STAND_IN.sub("", repr(values)):
             return None
         if isinstance(values, QueryEvaluationError):
@@ -374,16 +377,27 @@ def _stand_in(index: int, name: str) -> str:
     return f"⟨{index}{_MARK * max(1, len(name) - 2 - len(str(index)))}⟩"
 
 
-def _moving(early: Any, late: Any) -> Any:
-    """The values of an expression at two times as one, with ``_Clock`` for what moves with the clock."""
+@lru_cache(4_096)
+def _seconds(shape: str) -> tuple[int, ...]:
+    """The times in a text, as numbers of seconds."""
+    return tuple(map(int, _SECONDS.findall(shape)))
+
+
+def _moving(early: Any, late: Any, now: int) -> Any:
+    """The values of an expression at two times as one, with ``_Clock`` for what moves with the clock.
+
+    Args:
+        early: the values at ``now``.
+        late: those a second later.
+    """
     if early == late:
         return early
     if isinstance(early, dict) and isinstance(late, dict) and early.keys() == late.keys():
-        return {name: _moving(early[name], late[name]) for name in early}
+        return {name: _moving(early[name], late[name], now) for name in early}
     if isinstance(early, list) and isinstance(late, list) and len(early) == len(late):
-        return [_moving(*pair) for pair in zip(early, late, strict=True)]
-    if type(early) is type(late) and isinstance(early, int | str) and int(late) - int(early) == _LATE - _EARLY:
-        return _Clock(int(early) - _EARLY, isinstance(early, str))
+        return [_moving(*pair, now) for pair in zip(early, late, strict=True)]
+    if type(early) is type(late) and isinstance(early, int | str) and int(late) - int(early) == 1:
+        return _Clock(int(early) - now, isinstance(early, str))
     raise AssertionError(f"The value does not move with the clock: {early!r}, {late!r}")
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from .choices import Choices
+from .jsonata import Scope, Template, Value
 from .scheduler import START, Scheduler
 from .stepfunctions import MAX_PAYLOAD_BYTES, Engine, Execution, StateError, StateMachine
 
@@ -165,3 +166,16 @@ def test_an_execution_that_takes_too_long_times_out() -> None:
     run = Run(wait)
     assert run.end == ("TIMED_OUT", "States.Timeout")
     assert run.scheduler.now - START >= 10_000
+
+
+def test_a_time_is_compared_with_the_clock_of_each_evaluation() -> None:
+    """Also if the values that the same time gave before are remembered."""
+    later = "{% $until > $floor($millis() / 1000) ? $until : $floor($millis() / 1000) %}"
+    template = Template({"End": later}, {})
+    until = int(START) + 5
+
+    def end(seconds: float) -> int:
+        scope = Scope({"until": Value(until)}, {}, START + seconds)
+        return int(template.values(scope)["End"].content)
+
+    assert [end(seconds) - int(START) for seconds in (*[0.0] * 5, 4.9, 5.0, 7.5, 3.0)] == [*[5] * 7, 7, 5]

@@ -380,7 +380,7 @@ def test_a_file_that_changes_while_it_is_sent_is_not_stored(
     started = time.monotonic()
     # botocore would wait, and make the request again.
     waits: list[float] = []
-    monkeypatch.setattr("botocore.endpoint.time.sleep", waits.append)
+    monkeypatch.setattr("botocore.endpoint.time", SimpleNamespace(sleep=waits.append))
     work = send(stack, file, tmp_path / "small.zip")
     assert (is_changed.is_set(), waits) == (True, [])
     assert reasons(work.not_sent) == {str(file): CHANGED}
