@@ -292,9 +292,7 @@ class Template:
         written = stand_ins[0] if self._writes_time else ""
         left = iter(stand_ins[int(self._writes_time) :])
         contents = [json.loads(_LENGTH.sub(lambda _: next(left), shape)) if shape else None for shape in shapes]
-        values = self._evaluate(contents, now, written)
-        if self._reads_clock and isinstance(values, dict):
-            values = _moving(values, self._evaluate(contents, now + 1, written), now)
+        values = self._evaluate(contents, now, written, is_moving=self._reads_clock)
         if _MARK in _STAND_IN.sub("", repr(values)):
             return None
         if isinstance(values, QueryEvaluationError):
@@ -302,23 +300,32 @@ class Template:
             return None if _MARK in str(values) else values
         return {name: _Held(content, names, is_moving=self._reads_clock) for name, content in values.items()}
 
-    def _evaluate(self, contents: list[Any], seconds: float, now: str) -> dict[str, Any] | QueryEvaluationError:
+    def _evaluate(
+        self, contents: list[Any], seconds: float, now: str, *, is_moving: bool = False
+    ) -> dict[str, Any] | QueryEvaluationError:
         """
         Args:
             contents: what is read; ``None`` if it does not exist.
+            is_moving: evaluate what reads the clock at two times, and give ``_Clock`` for what moves with it.
         """
         read = list(zip(self._reads, contents, strict=True))
         bound = {one.name: content for one, content in read if not one.is_state and content is not None}
         bound["states"] = {one.name: content for one, content in read if one.is_state}
         bound["now"] = Jsonata.JLambda(lambda: now)
         bound["millis"] = Jsonata.JLambda(lambda: int(seconds) * 1000)
+        later = {**bound, "millis": Jsonata.JLambda(lambda: (int(seconds) + 1) * 1000)}
 
         def evaluated(content: Any) -> Any:
             if isinstance(content, dict):
                 return {name: evaluated(member) for name, member in content.items()}
             if isinstance(content, list):
                 return [evaluated(element) for element in content]
-            return _result(content, bound) if _is_expression(content) else content
+            if not _is_expression(content):
+                return content
+            found = _result(content, bound)
+            if is_moving and "$millis" in content:
+                return _moving(found, _result(content, later), int(seconds))
+            return found
 
         try:
             found: dict[str, Any] = evaluated(self.fields)
