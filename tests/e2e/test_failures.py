@@ -81,15 +81,16 @@ def test_notification_that_fails_ends_in_notification_failed(system: System) -> 
 
 
 @pytest.mark.slow
-def test_people_get_one_message_of_many_failures(system: System) -> None:
+def test_people_get_one_message_of_many_failures(open_system: System) -> None:
     """A broken destination fails every file. Once a minute, a schedule sends people one message about all of them."""
-    mail, first, missing = system.mailbox(), system.bucket("refuses-one"), system.bucket("refuses-everything")
-    system.upload(key := system.key("mailed.zip"))
-    ended = system.run(system.job(key, first))
+    mail = open_system.mailbox()
+    first, missing = open_system.bucket("refuses-one"), open_system.bucket("refuses-everything")
+    open_system.upload(key := open_system.key("mailed.zip"))
+    ended = open_system.run(open_system.job(key, first))
     assert first in mail(ended["executionArn"])["Message"]
     # A minute has just begun. The five are told at its end.
     for _ in range(5):
-        system.run(system.job(key, missing))
+        open_system.run(open_system.job(key, missing))
     message = mail(missing)["Message"]
     assert f"\n  {missing}: S3.NoSuchBucketException: 5\n" in message
     assert "The first " in message
