@@ -42,6 +42,9 @@ class Slow(World):
         self.landed: list[str] = []
         """What became of the late write."""
 
+    def prepare(self, who: str, arguments: Mapping[str, Any]) -> None:
+        """Runs before each call."""
+
     def call(
         self,
         who: str,
@@ -52,6 +55,7 @@ class Slow(World):
         timeout: float = 0,
         patience: float = inf,
     ) -> Any:
+        self.prepare(who, arguments)
         execution = self.execution_of(who)
         is_chosen = operation == "UpdateItem" and self._update in arguments["UpdateExpression"]
         if not is_chosen or execution is None:
@@ -115,22 +119,12 @@ def test_a_lease_is_not_taken_by_a_call_that_was_sent_before_the_end() -> None:
     and the second had asked for it later. The second took the lease after its end, and held it for hours."""
 
     class TwoStopped(Slow):
-        def call(
-            self,
-            who: str,
-            service: str,
-            region: str,
-            operation: str,
-            arguments: Mapping[str, Any],
-            timeout: float = 0,
-            patience: float = inf,
-        ) -> Any:
+        def prepare(self, who: str, arguments: Mapping[str, Any]) -> None:
             executions = [*self.engine.executions.values()]
             if arguments.get("UpdateExpression") == "SET #until = :until":
                 self.scheduler.sleep(10.0)
             elif self.execution_of(who) in executions[1:] and not executions[0].is_running:
                 self._update = ACQUIRE
-            return super().call(who, service, region, operation, arguments, timeout, patience)
 
     def stop(execution: Execution) -> None:
         world.scheduler.after(0.1, lambda: world.engine.stop(execution, "ABORTED"))
